@@ -1,0 +1,1 @@
+"""From run folders to figures: `load` reads, `stats` computes, `figures` draws, `save` writes."""

@@ -1,0 +1,83 @@
+"""What the figures lack: unfinished runs, seeds and cells that were never run, and the commands that make them."""
+
+import pandas as pd
+
+from analysis.stats import CELL, PANEL, finished
+
+DATASETS = ("narrativeqa", "imdb")  # the figures of this project
+ALGOS = ("ppo", "apa")  # that every learning curve compares
+COLUMNS = [*PANEL, "algo", "heuristic", "variant", "seeds", "reason", "command"]
+
+
+def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd.DataFrame:
+    """List what is missing, one row per cell and reason; `seeds` is empty where a whole cell is absent.
+
+    The seeds expected of a cell are all seeds that its panel has; the cells expected of a panel are ALGOS times the
+    heuristics that it has.
+    """
+    rows = [*_unfinished(runs), *_absent_seeds(runs), *_absent_cells(runs, datasets), *_absent_data(runs, datasets)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
+    """Write the command that makes a cell; keys at their defaults are left out."""
+    hub = row["source"] == "hub" and row["scale"] != "paper"
+    words = [f"algo={row['algo']}", f"data={row['data']}"]
+    words += [f"model={row['model']}"] if row["model"] else []
+    words += [f"scale={row['scale']}"] if row["scale"] not in ("", "mini") else []
+    words += ["data.source=hub"] if hub else []
+    words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
+    words += row["variant"].split()
+    words += [f"seed={seeds}"] if seeds not in ("", "0") else []
+    words += [f"sweep.name={sweep}"] if sweep != "default" else []
+    many = "-m " if "," in row["algo"] + seeds else ""
+    return f"python src/train.py {many}{' '.join(words)}"
+
+
+def _unfinished(runs: pd.DataFrame) -> list[dict]:
+    """List runs in any other state than done whose cell and seed no finished run covers."""
+    done = set(finished(runs)[[*CELL, "seed"]].itertuples(index=False, name=None))
+    rest = runs[runs["state"] != "done"]
+    covered = [key in done for key in rest[[*CELL, "seed"]].itertuples(index=False, name=None)]
+    rest = rest[[not each for each in covered]]
+    return [
+        _row(run, str(run["seed"]), f"run {run['run_key']} is {run['state']}", run["sweep"])
+        for _, run in rest.iterrows()
+    ]
+
+
+def _absent_seeds(runs: pd.DataFrame) -> list[dict]:
+    """List the seeds that a cell lacks and another cell of its panel has."""
+    rows = []
+    for _, panel in runs.groupby(PANEL):
+        for _, cell in panel.groupby(CELL):
+            seeds = ",".join(map(str, sorted(set(panel["seed"]) - set(cell["seed"]))))
+            if seeds:
+                rows.append(_row(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
+    return rows
+
+
+def _absent_cells(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
+    """List the algorithms that a panel lacks under a heuristic that it has."""
+    rows = []
+    for _, panel in runs[runs["data"].isin(datasets)].groupby(PANEL):
+        online = panel[panel["algo"].isin(ALGOS)]
+        for heuristic in sorted({"none", *online["heuristic"]}):
+            there = set(online.loc[online["heuristic"] == heuristic, "algo"])
+            if algos := ",".join(algo for algo in ALGOS if algo not in there):
+                first = panel.iloc[0] | {"algo": algos, "heuristic": heuristic, "variant": ""}
+                rows.append(_row(first, "", "never run", panel["sweep"].iloc[0]))
+    return rows
+
+
+def _absent_data(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
+    """List the datasets without any run."""
+    blank = {"scale": "", "source": "", "model": "", "algo": ",".join(ALGOS), "heuristic": "none", "variant": ""}
+    there = set(runs["data"])
+    return [_row(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
+
+
+def _row(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:
+    """Describe one gap and the command that closes it."""
+    named = {key: cell[key] for key in [*PANEL, "algo", "heuristic", "variant"]}
+    return named | {"seeds": seeds, "reason": reason, "command": command(named, seeds, sweep)}

@@ -1,0 +1,217 @@
+"""Run folders (or MLflow) to tidy frames, one row per value, prompt, sample or run; the only module that reads.
+
+Every frame begins with the columns IDENTITY. A cell is all seeds of one setting: `cell` is a hash of the resolved
+config without what differs between seeds, machines and sweeps, and `variant` names in words what sets it apart from
+other cells of the same algorithm and heuristic.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rftlab.errors import UserError
+from rftlab.runs import RunRecord, find_runs, flatten
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+IDENTITY = [
+    *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
+    *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
+]
+KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
+NOT_SETTING = ("seed", "name", "sweep", "paths", "tracking", "runtime", "hydra", "schema_version")
+LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
+
+_WHERE = {
+    **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale", "source": "data.source"},
+    **{group: f"{group}.name" for group in ("model", "data", "algo", "optimizer", "heuristic")},
+}
+
+MLFLOW_STATES = {
+    "FINISHED": "done",
+    "RUNNING": "running",
+    "SCHEDULED": "running",
+    "FAILED": "failed",
+    "KILLED": "stopped",
+}
+
+Setting = dict[str, str]  # flat config: dotted key -> value as JSON
+
+
+def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per run: identity, folder and a column per final metric (NaN where none)."""
+    return _tidy(_records(outputs, sweeps), _run_rows, ["folder"])
+
+
+def load_metrics(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per run, metric and step (columns step, metric, value): the last value logged for a step counts."""
+    frame = _tidy(_records(outputs, sweeps), _metric_rows, ["step", "metric", "value"])
+    return frame.astype({"step": "int64", "value": "float64"})
+
+
+def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples)."""
+    columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples"]
+    return _tidy(_records(outputs, sweeps), _prompt_rows, columns)
+
+
+def load_samples(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per logged response, in the order in which they were logged."""
+    columns = ["phase", "step", "split", "prompt_id", "prompt", "response", "score"]
+    return _tidy(_records(outputs, sweeps), RunRecord.samples, columns)
+
+
+def _records(outputs: Path, sweeps: Sequence[str] | None) -> list[RunRecord]:
+    """Find the runs of the named sweeps, or all of them."""
+    if not outputs.is_dir():
+        raise UserError(f"no folder {outputs}", "the folder that holds the sweeps", "--outputs, or run a sweep first")
+    there = sorted(folder.name for folder in outputs.iterdir() if folder.is_dir())
+    for sweep in sweeps or []:
+        if sweep not in there:
+            raise UserError(f"no sweep {sweep} in {outputs}", f"one of: {', '.join(there) or 'none yet'}", "--sweep")
+    if sweeps is None:
+        return find_runs(outputs)
+    return [run for sweep in sweeps for run in find_runs(outputs, sweep=sweep)]
+
+
+def _tidy(runs: list[RunRecord], rows: Callable[[RunRecord], Iterable[dict]], columns: list[str]) -> pd.DataFrame:
+    """Join the rows of each run with its identity."""
+    identities = identify([_setting(run) for run in runs])
+    records = [
+        {"run_key": run.key, **identity, "state": run.state, **row}
+        for run, identity in zip(runs, identities, strict=True)
+        for row in rows(run)
+    ]
+    frame = pd.DataFrame(records, columns=None if records else [*IDENTITY, *columns]).astype({"low_reward": "float64"})
+    return frame.reindex(columns=[*IDENTITY, *columns, *frame.columns.difference([*IDENTITY, *columns])])
+
+
+def identify(settings: list[Setting]) -> list[dict]:
+    """Give the identity columns of runs, but for key and state, from their flat configs."""
+    cells = [_cell_setting(setting) for setting in settings]
+    rows = [
+        {column: json.loads(setting[key]) for column, key in _WHERE.items()}
+        | {"low_reward": json.loads(setting.get("data.low_reward", "NaN")), "cell": _digest(cell)}
+        for setting, cell in zip(settings, cells, strict=True)
+    ]
+    variants = _variants(rows, cells)
+    return [row | {"variant": variants[row["cell"]]} for row in rows]
+
+
+def _setting(run: RunRecord) -> Setting:
+    """Flatten the config of a run; its folder says to which sweep it belongs."""
+    flat = flatten(run.config) | {"name": run.name, "sweep.name": run.sweep}
+    return {key: json.dumps(value) for key, value in flat.items()}
+
+
+def _cell_setting(setting: Setting) -> Setting:
+    """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
+    has_parent = any(key.startswith("parent.") for key in setting)
+    outside = (*NOT_SETTING, "init_from") if has_parent else NOT_SETTING
+    return {key: value for key, value in setting.items() if key.split(".")[0] not in outside}
+
+
+def _digest(cell: Setting) -> str:
+    """Name a cell by eight hex digits."""
+    return hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _variants(rows: list[dict], cells: list[Setting]) -> dict[str, str]:
+    """Map each cell to the overrides that tell it from the others of its kind; an empty string where it is alone."""
+    kinds: dict[tuple, dict[str, Setting]] = {}
+    for row, cell in zip(rows, cells, strict=True):
+        kinds.setdefault(tuple(row[key] for key in KIND), {})[row["cell"]] = cell
+    return {digest: text for group in kinds.values() for digest, text in _apart(group).items()}
+
+
+def _apart(group: dict[str, Setting]) -> dict[str, str]:
+    """Describe each setting of a group by as few keys as tell all of them apart, the heuristic's own keys first."""
+    keys = sorted(
+        {key for cell in group.values() for key in cell}, key=lambda key: (not key.startswith("heuristic"), key)
+    )
+    chosen: list[str] = []
+    for key in keys:
+        if _classes(group, [*chosen, key]) > _classes(group, chosen):
+            chosen.append(key)
+    return {digest: " ".join(_override(key, cell) for key in chosen) for digest, cell in group.items()}
+
+
+def _classes(group: dict[str, Setting], keys: list[str]) -> int:
+    """Count the settings that differ in the given keys."""
+    return len({tuple(cell.get(key) for key in keys) for cell in group.values()})
+
+
+def _override(key: str, cell: Setting) -> str:
+    """Write `key=value` as on the command line; no spaces."""
+    return f"{key}={cell.get(key, 'null').strip(chr(34)).replace(' ', '')}"
+
+
+def _run_rows(run: RunRecord) -> list[dict]:
+    """Give the one row of a run."""
+    return [{"folder": str(run.folder), **(run.final or {})}]
+
+
+def _metric_rows(run: RunRecord) -> list[dict]:
+    """Give the logged values of a run."""
+    return [{"step": step, "metric": name, "value": value} for step, name, value in run.metrics()]
+
+
+def _prompt_rows(run: RunRecord) -> list[dict]:
+    """Give the per-prompt statistics of a run; none where it wrote none."""
+    frame = run.prompts()
+    return [] if frame is None else frame.to_dict("records")
+
+
+def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:
+    """Read the runs of one MLflow experiment into the columns of `load_metrics`.
+
+    MLflow keeps every value of a step that was logged twice, and turns infinity into the largest double: here the last
+    value counts, and infinity is infinity again.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        raise UserError(f"no experiment {experiment} at {uri}", "the name of a sweep", "the experiment's name")
+    runs = [run for run in client.search_runs([found.experiment_id]) if "run_key" in run.data.tags]
+    identities = identify([_mlflow_setting(run.data.params) for run in runs])
+    records = []
+    for run, identity in zip(runs, identities, strict=True):
+        state = MLFLOW_STATES.get(run.info.status, "lost")
+        common = {"run_key": run.data.tags["run_key"], **identity, "state": state}
+        for metric in sorted(run.data.metrics):
+            values = _last_per_step(client.get_metric_history(run.info.run_id, metric))
+            records += [common | {"step": step, "metric": metric, "value": value} for step, value in values.items()]
+    return pd.DataFrame(records, columns=[*IDENTITY, "step", "metric", "value"])
+
+
+def _mlflow_setting(params: Mapping[str, str]) -> Setting:
+    """Turn the parameters of an MLflow run, all of them text, back into JSON values where they are."""
+    return {key: _as_json(value) for key, value in params.items()}
+
+
+def _as_json(text: str) -> str:
+    """Return text that is JSON as it is, Python's None and booleans as JSON's, and any other text as a JSON string."""
+    words = {"None": "null", "True": "true", "False": "false"}
+    try:
+        return json.dumps(json.loads(words.get(text, text)))
+    except json.JSONDecodeError:
+        return json.dumps(text)
+
+
+def _last_per_step(history: Iterable["Metric"]) -> dict[int, float]:
+    """Keep the value that was logged last for each step."""
+    ordered = sorted(history, key=lambda metric: (metric.step, metric.timestamp))
+    return {metric.step: _restored(metric.value) for metric in ordered}
+
+
+def _restored(value: float) -> float:
+    """Undo what MLflow's store does to infinity."""
+    return math.copysign(math.inf, value) if abs(value) >= LARGEST_DOUBLE else value

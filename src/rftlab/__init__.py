@@ -1,0 +1,1 @@
+"""rftlab: experiment sweeps for reinforcement finetuning of language models."""

@@ -1,0 +1,116 @@
+"""Pretraining data of the embedded tiny models: plain text of the bundled worlds, generated on demand, never in a task's format."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+
+from rftlab.data.tokenizer import SENTINELS
+from rftlab.data.worlds import reviews, stories
+from rftlab.data.worlds.grammar import generator
+from rftlab.types import Example, Splits
+
+SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
+CAUSAL_STORIES = 0.1  # share of stories in the causal corpus
+MASKED = 0.2  # share of words that span corruption hides
+MEAN_SPAN = 1.6  # words per hidden span
+CAUSAL_WORDS = 100  # longest causal text, in words
+UNIT = re.compile(r"\s*[\w'-]+|\s*[^\w\s]")  # a word or a mark, with the space before it
+
+
+@dataclass(frozen=True)
+class Generated(Sequence[Example]):
+    """Examples made when asked for: item i depends on i alone, so that any order and any subset is reproducible."""
+
+    make: Callable[[int], Example]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return [self.make(i) for i in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
+            raise IndexError(index)
+        return self.make(index % self.size)
+
+
+def load_spans(*, n_train: int, n_validation: int, seed: int) -> Splits:
+    """Make span corruption examples for encoder-decoders (Raffel et al. 2020, section 3.1.4), words hidden behind sentinels."""
+    return _splits(lambda split, index: _spans(seed, split, index), n_train, n_validation)
+
+
+def load_causal(*, n_train: int, n_validation: int, seed: int) -> Splits:
+    """Make plain texts for decoders: the prompt is empty, the target a text that starts at any word."""
+    return _splits(lambda split, index: _causal(seed, split, index), n_train, n_validation)
+
+
+def load_sentiment(*, n_train: int, n_validation: int, seed: int) -> Splits:
+    """Make parts of reviews with the review's label, for classifiers.
+
+    Half of the opinions in a review contradict its label or nearly so, and a part holds a few of them; the best possible P(positive) is
+    therefore graded between 0 and 1, without any label noise added here.
+    """
+    return _splits(lambda split, index: _labelled(seed, split, index), n_train, n_validation)
+
+
+def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:
+    """Hide random spans of words behind sentinels; return the text with gaps and the gaps' contents, each after its sentinel."""
+    units = UNIT.findall(text)
+    n_spans = min(len(SENTINELS), max(1, round(MASKED * len(units) / MEAN_SPAN)))
+    starts = np.sort(rng.choice(len(units), size=min(n_spans, len(units)), replace=False))
+    lengths = rng.geometric(1 / MEAN_SPAN, size=len(starts))
+    shown, hidden, position = [], [], 0
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        if start < position or (start == position and hidden):
+            continue  # spans neither overlap nor touch
+        sentinel = SENTINELS[len(hidden)]
+        shown.append("".join(units[position:start]) + sentinel)
+        position = start + length
+        hidden.append(sentinel + "".join(units[start:position]))
+    return "".join(shown) + "".join(units[position:]), "".join(hidden)
+
+
+def _splits(make: Callable[[str, int], Example], n_train: int, n_validation: int) -> Splits:
+    def of(split: str, size: int) -> Generated:
+        return Generated(lambda index: make(split, index), size)
+
+    train, validation = of("train", n_train), of("validation", n_validation)
+    return Splits(train=train, validation=validation, test=of("test", n_validation), source="bundled")
+
+
+def _spans(seed: int, split: str, index: int) -> Example:
+    rng = generator(seed, "spans", split, index)
+    prompt, target = corrupt_spans(_prose(rng, SPAN_STORIES, seed, split, index), rng)
+    return Example(id=f"spans-{split}-{index}", prompt=prompt, targets=(target,))
+
+
+def _causal(seed: int, split: str, index: int) -> Example:
+    rng = generator(seed, "causal", split, index)
+    words = _prose(rng, CAUSAL_STORIES, seed, split, index).split(" ")
+    start = int(rng.integers(len(words) // 2)) if rng.random() < 0.5 else 0
+    return Example(id=f"causal-{split}-{index}", prompt="", targets=(" ".join(words[start : start + CAUSAL_WORDS]),))
+
+
+def _labelled(seed: int, split: str, index: int) -> Example:
+    rng = generator(seed, "sentiment", split, index)
+    text, label = reviews.review(seed, f"corpus-{split}", index)
+    words = text.split(" ")
+    if rng.random() < 0.6:
+        n = int(rng.integers(8, len(words) + 1))
+        start = int(rng.integers(len(words) - n + 1))
+        words = words[start : start + n]
+    return Example(id=f"sentiment-{split}-{index}", prompt=" ".join(words), targets=(("negative", "positive")[label],))
+
+
+def _prose(rng: np.random.Generator, story_share: float, seed: int, split: str, index: int) -> str:
+    """Draw the world of one text; corpus texts have splits of their own, so that none is a task's text."""
+    world = stories if rng.random() < story_share else reviews
+    return world.prose(seed, f"corpus-{split}", index)

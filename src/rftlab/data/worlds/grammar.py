@@ -1,0 +1,48 @@
+"""What every bundled world shares: seeded generators, picking, sentence casing, and the words that occur in more than one world."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+NAMES = (
+    "Mara Orin Tessa Bruno Ilka Anton Greta Felix Nora Viktor Selma Hugo Petra Oskar Wanda Rufus Edda Milo Clara Jonas "
+    "Freya Kaspar Lotte Simon Agnes Boris Dora Emil Hanna Igor Judit Karl Leda Magnus Pavel Rosa Sven Thora Yuri Zelda"
+).split()
+
+COLOURS = "red blue green white black golden silver grey".split()
+
+
+def generator(seed: int, *keys: str | int) -> np.random.Generator:
+    """Derive an independent stream from a seed and a path of keys, e.g. (split, index)."""
+    text = "/".join(str(key) for key in (seed, *keys))
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()))
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """Draw one option uniformly."""
+    return options[int(rng.integers(len(options)))]
+
+
+def pick_many(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
+    """Draw n distinct options in random order."""
+    return [options[int(i)] for i in rng.permutation(len(options))[:n]]
+
+
+def fill(template: str, words: Mapping[str, str]) -> str:
+    """Fill the `{slots}` of a template and capitalise its first letter."""
+    text = template.format_map(words)
+    return text[:1].upper() + text[1:]
+
+
+def article(noun_phrase: str) -> str:
+    """Put `a` or `an` before a noun phrase."""
+    return f"{'an' if noun_phrase[0] in 'aeiou' else 'a'} {noun_phrase}"
+
+
+def row_id(*keys: str | int) -> str:
+    """Name a generated row by a 40-digit hash of its keys, as long as the ids of hub rows."""
+    return hashlib.sha1("/".join(str(key) for key in keys).encode()).hexdigest()

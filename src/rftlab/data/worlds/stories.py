@@ -1,0 +1,255 @@
+"""A world of small-town stories with questions, in the schema of `deepmind/narrativeqa`.
+
+A story binds people, things and places to each other, tells a few events and later recalls each of them in other words. Whoever fills a
+gap in it has to look elsewhere in the text. Answers are short and hold no articles, so that story text at random scores near 0 ROUGE-L.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rftlab.data.worlds.grammar import COLOURS, NAMES, article, fill, generator, pick, pick_many, row_id
+
+SIZES = {"train": 8000, "validation": 1000, "test": 1000}  # rows, i.e. questions
+QUESTIONS_PER_STORY = 4
+
+ROLES = (
+    "baker miller potter sailor doctor farmer tailor painter hunter teacher singer guard cook nurse smith fisher judge monk"
+).split()
+TOWNS = "Norwick Tarn Saltby Harrow Ostend Morva Quill Velden".split()
+OBJECTS = (
+    "key ring book lamp coin map bell cup sword mirror box letter drum crown clock knife rope basket hat pearl"
+).split()
+SITES = (
+    "mill harbour forest tower cellar garden chapel market bridge cave stable field barn well castle river"
+).split()
+KINDS = "old dark quiet small ruined northern empty hidden".split()
+VEHICLES = "boat cart train horse sledge wagon ship mule".split()
+FEARS = "thunder wolves ghosts spiders fire snow dogs bees".split()
+KIN = "brother sister cousin uncle aunt friend daughter son".split()
+BUILDINGS = "wall house oven table fence chair shed door".split()
+STUFFS = "stone clay oak brick iron glass straw pine".split()
+NUMBERS = "three four five six seven eight nine ten".split()
+MEALS = "soup bread fish cheese cake eggs beans rice".split()
+SEASONS = "spring summer autumn winter".split()
+SCENES = (
+    "It rained all night.",
+    "The town was quiet that year.",
+    "Nobody spoke of it for a long time.",
+    "Then the wind changed.",
+    "The days grew short.",
+    "People began to talk.",
+    "Much time went by.",
+    "That was how it began.",
+)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One happening: how it is told, how it is recalled, and (question, answer, other answer) triples about it."""
+
+    tell: tuple[str, ...]
+    recall: tuple[str, ...]
+    asks: tuple[tuple[str, str, str], ...]
+
+
+EVENTS = (
+    Event(
+        ("In {season} {A} hid {a_thing} in the {place}.", "{A} took {a_thing} and hid it in the {place}."),
+        ("Later the {thing} was found in the {place}, where {A} had hidden it.", "Nobody knew that {A} hid the {thing} in the {place}."),
+        (
+            ("Where did {A} hide the {thing}?", "{place}", "{site}"),
+            ("What did {A} hide in the {place}?", "{thing}", "{object}"),
+            ("Who hid the {thing} in the {place}?", "{A}", "{role_a}"),
+        ),
+    ),
+    Event(
+        ("{A} gave {B} {a_thing}.", "One morning {A} gave {a_thing} to {B}."),
+        ("{B} always kept the {thing} that {A} gave away.", "The {thing} from {A} made {B} happy."),
+        (
+            ("What did {A} give to {B}?", "{thing}", "{object}"),
+            ("Who gave the {thing} to {B}?", "{A}", "{role_a}"),
+            ("Who got the {thing} from {A}?", "{B}", "{role_b}"),
+        ),
+    ),
+    Event(
+        ("{A} went to the {place} by {vehicle}.", "By {vehicle} {A} travelled to the {place}."),
+        ("The {vehicle} took {A} back from the {place}.", "{A} came home from the {place} by {vehicle}."),
+        (
+            ("How did {A} travel to the {place}?", "{vehicle}", "by {vehicle}"),
+            ("Where did {A} travel by {vehicle}?", "{place}", "{site}"),
+            ("Who travelled to the {place} by {vehicle}?", "{A}", "{role_a}"),
+        ),
+    ),
+    Event(
+        ("{A} lost {a_thing} near the {place}, and {B} found it.", "Near the {place} {A} lost {a_thing}. {B} found it."),
+        ("{A} thanked {B} for the {thing} from the {place}.", "{B} brought the {thing} back from the {place} to {A}."),
+        (
+            ("What did {A} lose near the {place}?", "{thing}", "{object}"),
+            ("Where did {A} lose the {thing}?", "{place}", "{site}"),
+            ("Who found the {thing} of {A}?", "{B}", "{role_b}"),
+        ),
+    ),
+    Event(
+        ("{A} was afraid of {fear}.", "Since childhood {A} feared {fear}."),
+        ("{B} laughed because {A} was afraid of {fear}.", "When {fear} came, {A} ran to {B}."),
+        (
+            ("What was {A} afraid of?", "{fear}", "{fear} since childhood"),
+            ("Who was afraid of {fear}?", "{A}", "{role_a}"),
+        ),
+    ),
+    Event(
+        ("{A} stole {a_thing} from {B}.", "At night {A} stole {a_thing} from the house of {B}."),
+        ("{B} wanted the {thing} back from {A}.", "{A} was sorry and gave {B} the stolen {thing}."),
+        (
+            ("What did {A} steal from {B}?", "{thing}", "{object}"),
+            ("Who stole the {thing} from {B}?", "{A}", "{role_a}"),
+            ("From whom did {A} steal the {thing}?", "{B}", "{role_b}"),
+        ),
+    ),
+    Event(
+        ("{A} built {a_building} of {stuff} for {B}.", "For {B} {A} built {a_building} of {stuff}."),
+        ("The {stuff} {building} of {B} was strong.", "{B} liked the {building} of {stuff} that {A} built."),
+        (
+            ("What did {A} build for {B}?", "{building}", "{stuff} {building}"),
+            ("Of what was the {building} of {B} built?", "{stuff}", "solid {stuff}"),
+            ("Who built the {building} of {stuff}?", "{A}", "{role_a}"),
+        ),
+    ),
+    Event(
+        ("{A} sold {a_thing} to {B} for {number} coins.", "{B} paid {A} {number} coins for {a_thing}."),
+        ("{B} thought that {number} coins was too much for the {thing}.", "{A} counted the {number} coins from {B}."),
+        (
+            ("How many coins did {B} pay {A}?", "{number}", "{number} coins"),
+            ("What did {A} sell to {B}?", "{thing}", "{object}"),
+            ("Who sold the {thing} to {B}?", "{A}", "{role_a}"),
+        ),
+    ),
+    Event(
+        ("{A} cooked {meal} for {B} in the {place}.", "In the {place} {A} cooked {meal} for {B}."),
+        ("{B} never forgot the {meal} that {A} cooked.", "The {meal} in the {place} tasted good to {B}."),
+        (
+            ("What did {A} cook for {B}?", "{meal}", "warm {meal}"),
+            ("Where did {A} cook {meal}?", "{place}", "{site}"),
+            ("Who cooked {meal} for {B}?", "{A}", "{role_a}"),
+        ),
+    ),
+)
+ABOUT_PEOPLE = (
+    ("What was the work of {A}?", "{role_a}", "town {role_a}"),
+    ("Who was the {kin} of {A}?", "{B}", "{role_b}"),
+    ("Who was the {role_b} of {town}?", "{B}", "{role_b} {B}"),
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    """A finished story with its questions: (question, answer, other answer)."""
+
+    text: str
+    title: str
+    asks: tuple[tuple[str, str, str], ...]
+
+
+def make_story(rng: np.random.Generator) -> Story:
+    """Draw people, three events about them, and their order; every event is recalled after it was told."""
+    people = pick_many(rng, NAMES, 3)
+    roles = pick_many(rng, ROLES, 3)
+    things = pick_many(rng, OBJECTS, 3)
+    sites = pick_many(rng, SITES, 3)
+    town, kin = pick(rng, TOWNS), pick(rng, KIN)
+    cast = {"A": people[0], "B": people[1], "role_a": roles[0], "role_b": roles[1], "town": town, "kin": kin}
+    opening = [
+        fill(pick(rng, ("{A} was a {role_a} in {town}.", "In {town} lived {A}, a {role_a}.")), cast),
+        fill(pick(rng, ("{B}, the {kin} of {A}, was a {role_b}.", "The {kin} of {A} was {B}, a {role_b}.")), cast),
+    ]
+    third = {"C": people[2], "role_c": roles[2], "town": town}
+    opening.append(fill(pick(rng, ("{C} was the {role_c} of {town}.", "{C} worked there as a {role_c}.")), third))
+    told, recalled, asks = [], [], []
+    for i, event in enumerate(pick_many(rng, EVENTS, 3)):
+        words = _bind(rng, people, roles, things[i], sites[i])
+        told.append(fill(pick(rng, event.tell), words))
+        recalled.append(fill(pick(rng, event.recall), words))
+        asks.extend(_ask(ask, words) for ask in event.asks)
+    asks.extend(_ask(ask, cast) for ask in ABOUT_PEOPLE)
+    scene = pick(rng, SCENES)
+    body = [told[0], told[1], scene, recalled[0], told[2], recalled[1], recalled[2]]
+    chosen = tuple(pick_many(rng, asks, QUESTIONS_PER_STORY))
+    return Story(text=" ".join(opening + body), title=f"{people[0]} of {town}", asks=chosen)
+
+
+def story(seed: int, split: str, index: int) -> Story:
+    """Make the story number `index` of a split; the same arguments give the same story."""
+    return make_story(generator(seed, "story", split, index))
+
+
+def prose(seed: int, split: str, index: int) -> str:
+    """Return the plain text of a story, without its questions."""
+    return story(seed, split, index).text
+
+
+def rows(seed: int, split: str) -> Iterator[dict]:
+    """Yield one row per question, with the nested columns of the hub dataset."""
+    for index in range(SIZES[split] // QUESTIONS_PER_STORY):
+        told = story(seed, split, index)
+        document = _document(told, row_id("story", seed, split, index))
+        for question, *answers in told.asks:
+            yield {"document": document, "question": _text(question), "answers": [_text(answer) for answer in answers]}
+
+
+def _bind(rng: np.random.Generator, people: list[str], roles: list[str], item: str, site: str) -> dict[str, str]:
+    """Choose who does what with which thing where, for one event."""
+    first, second = pick_many(rng, range(len(people)), 2)
+    thing, building = f"{pick(rng, COLOURS)} {item}", pick(rng, BUILDINGS)
+    return {
+        "A": people[first],
+        "B": people[second],
+        "role_a": roles[first],
+        "role_b": roles[second],
+        "object": item,
+        "thing": thing,
+        "a_thing": article(thing),
+        "site": site,
+        "place": f"{pick(rng, KINDS)} {site}",
+        "season": pick(rng, SEASONS),
+        "vehicle": pick(rng, VEHICLES),
+        "fear": pick(rng, FEARS),
+        "building": building,
+        "a_building": article(building),
+        "stuff": pick(rng, STUFFS),
+        "number": pick(rng, NUMBERS),
+        "meal": pick(rng, MEALS),
+    }
+
+
+def _ask(ask: tuple[str, str, str], words: dict[str, str]) -> tuple[str, str, str]:
+    question, answer, other = (fill(part, words) for part in ask)
+    return question, answer, other
+
+
+def _text(text: str) -> dict:
+    """Wrap a text as the hub does, with its tokens."""
+    return {"text": text, "tokens": _tokens(text)}
+
+
+def _tokens(text: str) -> list[str]:
+    for mark in ",.?":
+        text = text.replace(mark, f" {mark} ")
+    return text.split()
+
+
+def _document(told: Story, identity: str) -> dict:
+    words = told.text.split()
+    summary = {"text": told.text, "tokens": _tokens(told.text), "url": "", "title": told.title}
+    return {
+        "id": identity,
+        "kind": "bundled",
+        "url": "",
+        "file_size": len(told.text.encode()),
+        "word_count": len(words),
+        "start": " ".join(words[:5]),
+        "end": " ".join(words[-5:]),
+        "summary": summary,
+        "text": "",  # the full story; the task reads the summary only
+    }

@@ -1,0 +1,43 @@
+"""Reward statistics per prompt: the quantity that decides whether a prompt has an expected gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptStatistics:
+    """Mean and population standard deviation of the reward of each prompt under a policy, in units of the reward.
+
+    The population form (division by G) is the plug-in estimate of STD(x; theta) in Razin et al. 2024, section 3; the paper does
+    not say which form its figures use.
+    """
+
+    mean: Float[np.ndarray, " b"]
+    std: Float[np.ndarray, " b"]
+
+    @staticmethod
+    def concatenate(parts: Sequence["PromptStatistics"]) -> "PromptStatistics":
+        """Join the statistics of several batches of prompts."""
+        return PromptStatistics(
+            mean=np.concatenate([p.mean for p in parts]), std=np.concatenate([p.std for p in parts])
+        )
+
+    def summary(self, std_below: float, low_reward: float | None) -> dict[str, float]:
+        """Summarise over prompts: means, the share whose std is below `std_below`, and of these the ones with a low mean."""
+        vanishing = self.std < std_below
+        summary = {
+            "reward_mean": float(self.mean.mean()),
+            "reward_std": float(self.std.mean()),
+            "share_vanishing": float(vanishing.mean()),
+        }
+        if low_reward is not None:
+            summary["share_vanishing_low"] = float((vanishing & (self.mean < low_reward)).mean())
+        return summary
+
+
+def prompt_statistics(scores: Float[np.ndarray, "b g"]) -> PromptStatistics:
+    """Compute the statistics of B prompts from G scores each."""
+    return PromptStatistics(mean=scores.mean(axis=1), std=scores.std(axis=1))

@@ -1,0 +1,59 @@
+"""The command line around Hydra: every mistake of the user is one line and exit code 2, never a traceback."""
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from rftlab.entry import jobs, schema
+from rftlab.entry.messages import explain
+from rftlab.errors import UserError
+
+log = logging.getLogger("rftlab")
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run `train.py`; exit codes: 0 done, 1 a run failed, 2 bad input (nothing was started), 130 interrupted."""
+    os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
+    schema.register()
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_job)()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        _refuse(error)
+    except ValueError as error:
+        if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
+            raise
+        _refuse(error)
+
+
+def _job(cfg: DictConfig) -> dict[str, float]:
+    try:
+        return jobs.execute(jobs.prepare(cfg))
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # the sweep goes on with the other jobs and reports this one at its end
+        _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+
+
+def _refuse(error: Exception) -> NoReturn:
+    if os.environ["RFTLAB_TRACEBACK"] == "1":
+        traceback.print_exception(error)
+    print(f"error: {explain(error)}", file=sys.stderr)
+    sys.exit(BAD_INPUT)

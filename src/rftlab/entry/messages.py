@@ -1,0 +1,121 @@
+"""Wording of mistakes: Hydra's and OmegaConf's errors, and unknown keys, as found / expected / change on one line."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from rftlab.entry import schema
+from rftlab.errors import UserError
+
+
+def explain(error: Exception) -> str:
+    """Say in one line what was found, what was expected and which key to change."""
+    if isinstance(error, UserError):
+        return str(error)
+    text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    for recognise in (_unknown_option, _unknown_key, _wrong_type, _missing_value, _bad_syntax):
+        if (found := recognise(text)) is not None:
+            return str(found)
+    return " ".join(text.split())
+
+
+def _unknown_option(text: str) -> UserError | None:
+    if not (match := re.search(r"Could not find '([^']+)/([^'/]+)'", text)):
+        return None
+    group, option = match.groups()
+    available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+    return UserError(f"{group}={option}, which is no option", _one_of(option, available), f"{group}")
+
+
+def _unknown_key(text: str) -> UserError | None:
+    key = None
+    for pattern in (r"Could not override '([^']+)'", r"full_key: (\S+)", r"Key '([^']+)' (?:is )?not in"):
+        if match := re.search(pattern, text):
+            key = match.group(1)
+            break
+    if key is None or not re.search(r"Could not override|not in struct|not in '", text):
+        return None
+    return unknown_key(key)
+
+
+def unknown_key(key: str) -> UserError:
+    """Name the nearest key of the schema for a key that it lacks."""
+    key = key.split("@")[0].lstrip("+")
+    known = _schema_keys()
+    if key in known:  # some other option of the group has it
+        group = key.split(".")[0]
+        return UserError(
+            f"key {key}, which the chosen {group} does not have",
+            f"another {group}, one that has it",
+            f"{key} or {group}",
+        )
+    return UserError(f"key {key}, which the config does not have", _one_of(key, sorted(known), "a key of conf/"), key)
+
+
+def _wrong_type(text: str) -> UserError | None:
+    match = re.search(
+        r"Value '([^']*)'(?: of type '[^']*')? (?:could not be converted|is not a valid|is not supported)[^\n]*", text
+    )
+    if not match:
+        return None
+    key = re.search(r"full_key: (\S+)", text)
+    kind = re.search(r"converted to (\w+)", text)
+    name = key.group(1) if key else "the key"
+    return UserError(
+        f"{name}={match.group(1)}",
+        {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}.get(
+            kind.group(1) if kind else "", "a value of the type that the schema gives"
+        ),
+        name,
+    )
+
+
+def _missing_value(text: str) -> UserError | None:
+    if not (match := re.search(r"Missing mandatory value: (\S+)", text)):
+        return None
+    key = match.group(1)
+    return UserError(f"{key} has no value", "a value, as this combination of groups has no preset in conf/scale", key)
+
+
+def _bad_syntax(text: str) -> UserError | None:
+    if not (
+        match := re.search(
+            r"(?:mismatched input|extraneous input|no viable alternative|token recognition error|missing)[^\n]*", text
+        )
+    ):
+        return None
+    return UserError(
+        f"an override that cannot be read ({match.group(0).strip()})",
+        "KEY=VALUE",
+        "the command line (quote values with commas or spaces)",
+    )
+
+
+def _one_of(value: str, options: list[str], otherwise: str = "one of the options") -> str:
+    near = difflib.get_close_matches(value, options, n=3, cutoff=0.6)
+    if near:
+        return " or ".join(near)
+    return ", ".join(options) if 0 < len(options) <= 12 else otherwise
+
+
+def _schema_keys() -> set[str]:
+    keys = set(_field_paths(schema.RunConfig, ""))
+    for prefix, node in (
+        ("algo.", schema.PPOConfig), ("algo.", schema.APAConfig), ("algo.", schema.SFTConfig),
+        ("data.loader.", schema.LoaderConfig), ("data.rollout.", schema.SamplingConfig),
+        ("data.evaluation.", schema.BeamSearchConfig), ("data.reward.", schema.RougeConfig),
+        ("data.reward.", schema.SentimentConfig), ("optimizer.build.", schema.AdamWConfig),
+        ("heuristic.", schema.PartialSFTHeuristic), ("heuristic.", schema.LearningRateHeuristic),
+    ):  # fmt: skip
+        keys |= set(_field_paths(node, prefix))
+    return keys
+
+
+def _field_paths(node: Any, prefix: str) -> Iterator[str]:
+    for f in fields(node):
+        yield prefix + f.name
+        factory: Callable[[], object] | object = f.default_factory
+        if callable(factory) and is_dataclass(child := factory()):
+            yield from _field_paths(child, f"{prefix}{f.name}.")

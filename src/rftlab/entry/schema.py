@@ -1,0 +1,353 @@
+"""Types of the config tree; the values live in `conf/`, with a comment per key.
+
+Every field is mandatory (`MISSING`) unless null is a meaningful value, so that a value stands in one place only. Importing this
+module costs no torch: composition, `--help` and tab completion stay quick.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+# --- model --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PolicyConfig:
+    _target_: str = "rftlab.models.load_policy"
+    source: str = MISSING
+    family: str = MISSING
+    tokenizer: str | None = None
+    init: str = MISSING
+    dtype: str = MISSING
+
+
+@dataclass
+class ValueConfig:
+    kind: str = MISSING
+    head: str = MISSING
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    value: ValueConfig = field(default_factory=ValueConfig)
+    unfrozen_blocks: int | None = None
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class LoaderConfig:
+    _target_: str = MISSING
+    hub_id: str = MISSING
+    hub_config: str | None = None
+    n_train: int | None = None
+    n_validation: int | None = None
+    n_test: int | None = None
+    seed: int = MISSING
+
+
+@dataclass
+class CorpusConfig:
+    _target_: str = MISSING
+    n_train: int = MISSING
+    n_validation: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class SamplingConfig:
+    _target_: str = "rftlab.types.Sampling"
+    temperature: float = MISSING
+    top_k: int = MISSING
+    top_p: float = MISSING
+    min_new_tokens: int = MISSING
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class BeamSearchConfig:
+    _target_: str = "rftlab.types.BeamSearch"
+    num_beams: int = MISSING
+    length_penalty: float = MISSING
+    min_new_tokens: int = MISSING
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class RougeConfig:
+    _target_: str = "rftlab.rewards.rouge.RougeLMax"
+    word_limit: int = MISSING
+    stem: bool = MISSING
+
+
+@dataclass
+class SentimentConfig:
+    _target_: str = "rftlab.rewards.sentiment.load"
+    source: str = MISSING
+    tokenizer: str | None = None
+    max_tokens: int = MISSING
+    batch_size: int = MISSING
+
+
+@dataclass
+class PromptConfig:
+    max_tokens: int = MISSING
+    truncation_side: str = MISSING
+
+
+@dataclass
+class TargetConfig:
+    max_tokens: int = MISSING
+    append_eos: bool = MISSING
+
+
+@dataclass
+class DataConfig:
+    name: str = MISSING
+    source: str = MISSING
+    loader: Any = MISSING
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    target: TargetConfig = field(default_factory=TargetConfig)
+    rollout: Any = None
+    evaluation: Any = None
+    reward: Any = None
+    needs_targets: bool = MISSING
+    low_reward: float | None = None
+
+
+# --- algo ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SFTLossConfig:
+    _target_: str = "rftlab.algorithms.sft.SFT"
+
+
+@dataclass
+class AdaptiveKLConfig:
+    _target_: str = "rftlab.algorithms.kl_control.AdaptiveKL"
+    initial: float = MISSING
+    target: float | None = MISSING
+    rate: float = MISSING
+
+
+@dataclass
+class PPOLossConfig:
+    _target_: str = "rftlab.algorithms.ppo.PPO"
+    clip_range: float = MISSING
+    value_clip_range: float | None = MISSING
+    value_coef: float = MISSING
+    entropy_coef: float = MISSING
+    gamma: float = MISSING
+    gae_lambda: float = MISSING
+    whiten_advantages: str = MISSING
+    kl: AdaptiveKLConfig = field(default_factory=AdaptiveKLConfig)
+
+
+@dataclass
+class APALossConfig:
+    _target_: str = "rftlab.algorithms.apa.APA"
+    lam: float = MISSING
+    value_coef: float = MISSING
+    entropy_coef: float = MISSING
+    gamma: float = MISSING
+    gae_lambda: float = MISSING
+    whiten_advantages: str = MISSING
+
+
+@dataclass
+class OnlineLoopConfig:
+    _target_: str = "rftlab.loops.online.Online"
+    iterations: int = MISSING
+    prompts_per_iteration: int = MISSING
+    samples_per_prompt: int = MISSING
+    update_epochs: int = MISSING
+    minibatch_size: int = MISSING
+    microbatch_size: int = MISSING
+    score_scaling: str = MISSING
+    score_clip: float | None = MISSING
+
+
+@dataclass
+class SupervisedLoopConfig:
+    _target_: str = "rftlab.loops.supervised.Supervised"
+    steps: int = MISSING
+    step_fraction: float = MISSING
+    sample_fraction: float = MISSING
+    batch_size: int = MISSING
+    microbatch_size: int = MISSING
+
+
+@dataclass
+class PPOConfig:
+    name: str = MISSING
+    loss: PPOLossConfig = field(default_factory=PPOLossConfig)
+    loop: OnlineLoopConfig = field(default_factory=OnlineLoopConfig)
+
+
+@dataclass
+class APAConfig:
+    name: str = MISSING
+    loss: APALossConfig = field(default_factory=APALossConfig)
+    loop: OnlineLoopConfig = field(default_factory=OnlineLoopConfig)
+
+
+@dataclass
+class SFTConfig:
+    name: str = MISSING
+    loss: SFTLossConfig = field(default_factory=SFTLossConfig)
+    loop: SupervisedLoopConfig = field(default_factory=SupervisedLoopConfig)
+
+
+# --- optimizer ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class AdamWConfig:
+    _target_: str = "torch.optim.AdamW"
+    _partial_: bool = True
+    betas: tuple[float, float] = MISSING
+    eps: float = MISSING
+    weight_decay: float = MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    name: str = MISSING
+    build: Any = MISSING
+    lr: float = MISSING
+    lr_factor: float = MISSING
+    schedule: str = MISSING
+    warmup_steps: int = MISSING
+    max_grad_norm: float = MISSING
+
+
+# --- heuristic ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class NoHeuristic:
+    name: str = MISSING
+
+
+@dataclass
+class LearningRateHeuristic:
+    name: str = MISSING
+    factor: float = MISSING
+
+
+@dataclass
+class TemperatureHeuristic:
+    name: str = MISSING
+    temperature: float = MISSING
+
+
+@dataclass
+class EntropyHeuristic:
+    name: str = MISSING
+    coef: float = MISSING
+
+
+@dataclass
+class PartialSFTHeuristic:
+    name: str = MISSING
+    step_fraction: float = MISSING
+    sample_fraction: float = MISSING
+
+
+# --- run-wide -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SweepConfig:
+    name: str = MISSING
+
+
+@dataclass
+class ParentConfig:
+    overrides: list[str] = MISSING
+
+
+@dataclass
+class EvalConfig:
+    every: int = MISSING
+    n_train: int = MISSING
+    n_validation: int = MISSING
+    n_test: int = MISSING
+    batch_size: int = MISSING
+    probe_prompts: int = MISSING
+    probe_samples: int = MISSING
+    std_below: float = MISSING
+    n_logged: int = MISSING
+
+
+@dataclass
+class TrackingConfig:
+    uri: str | None = MISSING
+    send_every_s: float = MISSING
+    close_timeout_s: float = MISSING
+
+
+@dataclass
+class PathsConfig:
+    outputs: str = MISSING
+    figures: str = MISSING
+    hub_mirror: str | None = None
+
+
+@dataclass
+class RuntimeConfig:
+    device: str = MISSING
+    threads: int | None = None
+    progress: str = MISSING
+    checkpoint_every: int = MISSING
+
+
+@dataclass
+class RunConfig:
+    name: str = MISSING
+    seed: int = MISSING
+    scale: str = MISSING
+    init_from: str | None = None
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    parent: ParentConfig | None = None
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    algo: Any = MISSING
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    heuristic: Any = MISSING
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+
+
+def register() -> None:
+    """Store every schema under the hidden group `schema`, where the files of `conf/` name it."""
+    store = ConfigStore.instance().store
+    store(group="schema", name="run", node=RunConfig)
+    nodes: dict[str, dict[str, type]] = {
+        "model": {"model": ModelConfig},
+        "data": {"data": DataConfig},
+        "loader": {"dataset": LoaderConfig, "corpus": CorpusConfig},
+        "decoding": {"sampling": SamplingConfig, "beam": BeamSearchConfig},
+        "reward": {"rouge": RougeConfig, "sentiment": SentimentConfig},
+        "algo": {"sft": SFTConfig, "pretrain": SFTConfig, "ppo": PPOConfig, "apa": APAConfig},
+        "optimizer": {"optimizer": OptimizerConfig},
+        "build": {"adamw": AdamWConfig},
+        "heuristic": {
+            "none": NoHeuristic,
+            "learning_rate": LearningRateHeuristic,
+            "temperature": TemperatureHeuristic,
+            "entropy": EntropyHeuristic,
+            "partial_sft": PartialSFTHeuristic,
+        },
+    }
+    for group, options in nodes.items():
+        for name, node in options.items():
+            store(group=f"schema/{group}", name=name, node=node)

@@ -1,0 +1,129 @@
+"""From a plan to a trained model: build the objects that the config names and hand them to the loop."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+
+from rftlab import runs
+from rftlab.entry.jobs import Plan
+from rftlab.errors import UserError
+from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
+from rftlab.models import Policy, freeze_below, load_weights
+from rftlab.streams import stream
+
+log = logging.getLogger("rftlab")
+
+CORPORA = ("corpus_spans", "corpus_causal", "review_labels")  # generated here, so they have no source to choose
+
+
+def train(plan: Plan) -> dict[str, float]:
+    """Run a plan in its run folder, mirrored to the tracking server; returns the final metrics.
+
+    Raises:
+        RunIsLive: Another process works on this run.
+        UserError: Data, model or parent cannot be had.
+    """
+    config = plan.config
+    if config["runtime"]["threads"] is not None:
+        torch.set_num_threads(config["runtime"]["threads"])
+    with runs.Run.claim(plan.folder, config) as run:
+        log.info(
+            "%s  scale %s  source %s  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder
+        )
+        lab = build(config, run)
+        loop = instantiate(config["algo"]["loop"])
+        final = loop.run(lab, instantiate(config["algo"]["loss"]))
+        run.finish(final)
+    return final
+
+
+def build(config: Mapping[str, Any], run: runs.Run) -> Lab:
+    """Make the objects of one run: data first, as its errors are the cheapest to find."""
+    data, evaluation, optimizer, runtime = (config[name] for name in ("data", "eval", "optimizer", "runtime"))
+    mirror = config["paths"]["hub_mirror"]
+    device = _device(runtime["device"])
+    task = _task(data, mirror, device)
+    policy = _policy(config, device)
+    return Lab(
+        task=task,
+        policy=policy,
+        value_kind=config["model"]["value"]["kind"],
+        value_head=config["model"]["value"]["head"],
+        optimizer=OptimizerSpec(
+            build=instantiate(optimizer["build"], _convert_="all"),
+            lr=optimizer["lr"] * optimizer["lr_factor"],
+            schedule=optimizer["schedule"],
+            warmup_steps=optimizer["warmup_steps"],
+            max_grad_norm=optimizer["max_grad_norm"],
+        ),
+        evaluation=Evaluation(
+            sizes={split: evaluation[f"n_{split}"] for split in ("train", "validation", "test")},
+            **{
+                name: evaluation[name]
+                for name in ("every", "batch_size", "probe_prompts", "probe_samples", "std_below", "n_logged")
+            },
+        ),
+        run=run,
+        seed=config["seed"],
+        checkpoint_every=runtime["checkpoint_every"],
+        progress={"auto": None, "always": True, "never": False}[runtime["progress"]],
+        describe=log.info,
+    )
+
+
+def _task(data: Mapping[str, Any], mirror: str | None, device: torch.device) -> Task:
+    if data["name"] in CORPORA:
+        splits = instantiate(data["loader"])
+    else:
+        splits = instantiate(data["loader"], source=data["source"], hub_mirror=mirror)
+    places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
+    task = Task(
+        name=data["name"],
+        splits=splits,
+        max_prompt_tokens=data["prompt"]["max_tokens"],
+        truncation_side=data["prompt"]["truncation_side"],
+        max_target_tokens=data["target"]["max_tokens"],
+        append_eos=data["target"]["append_eos"],
+        rollout=instantiate(data["rollout"]),
+        evaluation=instantiate(data["evaluation"]),
+        reward=instantiate(data["reward"], **places),
+        low_reward=data["low_reward"],
+    )
+    if data["needs_targets"] and any(not example.targets for example in splits.train):
+        raise UserError(
+            f"prompts without gold texts in data={data['name']}",
+            "at least one each, as the reward compares with them",
+            "data",
+        )
+    return task
+
+
+def _policy(config: Mapping[str, Any], device: torch.device) -> Policy:
+    model = config["model"]
+    generator = stream(config["seed"], "initialisation")
+    policy = instantiate(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    if (parent := config["init_from"]) is not None:
+        load_weights(policy, _final_weights(Path(config["paths"]["outputs"]), parent))
+    freeze_below(policy, model["unfrozen_blocks"])
+    return policy.to(device)
+
+
+def _final_weights(outputs: Path, key: str) -> Path:
+    folder = runs.find_key(outputs, key)
+    if folder is None or runs.finished(folder) is None:
+        raise UserError(
+            f"init_from={key}, which is no finished run in {outputs}", "the run key of a finished run", "init_from"
+        )
+    return folder / "final" / "model.safetensors"
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"runtime.device={name} on a machine without CUDA", "auto or cpu", "runtime.device")
+    return torch.device(name)

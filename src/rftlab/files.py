@@ -1,0 +1,207 @@
+"""Files that survive a crash: a reader sees the old content or the new one, and a lock dies with its process."""
+
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, SupportsFloat
+
+from rftlab.errors import UserError
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failed write (disk full, quota, permission) into a `UserError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}",
+            "a writable folder with free space",
+            "paths.outputs, or make room there, and run the same command again",
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
+    """Yield a file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
+
+    `durable` also waits until the disk has it, so that the content survives a power loss.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    with disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+            if durable:
+                sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, text: str, durable: bool = True) -> None:
+    """Replace the content of `path` in one step."""
+    with replacing(path, durable) as file:
+        file.write(text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder (a rename, a removal) are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> dict[str, object] | None:
+    """Return the JSON object in `path`, or None where the file is absent or holds something else."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def encode_floats(values: Mapping[str, SupportsFloat]) -> dict[str, float | str]:
+    """Return values that strict JSON can hold: NaN and infinities become "NaN", "Infinity", "-Infinity"."""
+    numbers = {name: float(value) for name, value in values.items()}
+    return {name: value if math.isfinite(value) else _non_finite(value) for name, value in numbers.items()}
+
+
+def decode_floats(values: Mapping[str, SupportsFloat | str]) -> dict[str, float]:
+    """Invert `encode_floats`."""
+    return {name: float(value) for name, value in values.items()}
+
+
+def _non_finite(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+class AppendFile:
+    """A file that only grows, one whole line per write; a line torn by a crash is closed before the next one."""
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors(path):
+            self._path = path
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            if not self._ends_with_newline():
+                os.write(self._handle, b"\n")
+
+    def _ends_with_newline(self) -> bool:
+        size = os.fstat(self._handle).st_size
+        return size == 0 or os.pread(self._handle, 1, size - 1) == b"\n"
+
+    def append(self, text: str) -> None:
+        """Write whole lines (`text` ends with a newline) in one call; a short write is taken back and raised."""
+        content = text.encode()
+        with disk_errors(self._path):
+            before = os.fstat(self._handle).st_size
+            written = os.write(self._handle, content)
+            if written != len(content):
+                os.ftruncate(self._handle, before)
+                raise OSError(f"only {written} of {len(content)} bytes fitted")
+
+    def flush(self) -> None:
+        """Wait until the disk has every line."""
+        with disk_errors(self._path):
+            os.fsync(self._handle)
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
+def read_lines(path: Path) -> Iterator[dict]:
+    """Yield the JSON objects of a line file; a line that a crash tore is not JSON and is skipped."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content.splitlines():
+        row = parse_line(line)
+        if row is not None:
+            yield row
+
+
+def parse_line(line: bytes) -> dict | None:
+    """Return the object of one line, or None where the line is blank or torn."""
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+class FileLock:
+    """An exclusive lock on a file: the system releases it when the process that took it ends, however it ends.
+
+    The file stays; removing it would let two processes lock two different files of the same name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._handle is not None
+
+    def take(self, wait_s: float) -> bool:
+        """Try for at most `wait_s` seconds; return whether the lock is held."""
+        with disk_errors(self._path):
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        until = time.monotonic() + wait_s
+        while not _try_flock(handle, fcntl.LOCK_EX):
+            if time.monotonic() >= until:
+                os.close(handle)
+                return False
+            time.sleep(0.02)
+        self._handle = handle
+        # A forked child (a data-loading worker) shares the lock; without this it would outlive a killed parent.
+        os.register_at_fork(after_in_child=partial(_release, weakref.ref(self)))
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens where it is not held."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether some process holds the lock; looking takes a shared lock for an instant."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_flock(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _try_flock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _release(reference: "weakref.ref[FileLock]") -> None:
+    lock = reference()
+    if lock is not None:
+        lock.release()

@@ -1,0 +1,39 @@
+"""Which prompts a loop sees, and in which order: functions of the seed and the position, with no state."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Int
+
+from rftlab.streams import stream_seed
+from rftlab.types import Example
+
+
+def draw(examples: Sequence[Example], count: int, seed: int, number: int) -> list[tuple[Example, int]]:
+    """Take the `count` examples of draw `number` (from 0): passes over all examples, each in a fresh random order.
+
+    Returns:
+        (example, index of the pass) pairs.
+    """
+    drawn = []
+    for position in range(number * count, (number + 1) * count):
+        epoch, offset = divmod(position, len(examples))
+        drawn.append((examples[int(_order(len(examples), seed, epoch)[offset])], epoch))
+    return drawn
+
+
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+    return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(n)
+
+
+def prefix(examples: Sequence[Example], fraction: float, seed: int) -> Sequence[Example]:
+    """Keep the first int(n * fraction) examples, at least one, of a permutation that depends on the seed alone.
+
+    A larger share therefore contains every smaller one (Razin et al. 2024, section 5.2, released code).
+    """
+    if fraction == 1.0:
+        return examples
+    order = np.random.default_rng(stream_seed(seed, "samples")).permutation(len(examples))
+    return [examples[int(i)] for i in order[: max(1, int(len(examples) * fraction))]]

@@ -1,0 +1,168 @@
+"""Evaluation of a policy on the splits of its task, and the per-prompt reward statistics before and after training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from rftlab.diagnostics import PromptStatistics, prompt_statistics
+from rftlab.loops.lab import Lab
+from rftlab.rollout import generate, sample
+from rftlab.streams import stream, stream_seed
+from rftlab.types import Example, Responses
+
+SPLITS = ("train", "validation", "test")
+
+
+def subset(examples: Sequence[Example], n: int, *purpose: str | int) -> list[Example]:
+    """Take a fixed random subset of at most n examples; the same one in every run on this data."""
+    order = np.random.default_rng(stream_seed(0, "subset", *purpose)).permutation(len(examples))
+    return [examples[int(i)] for i in order[:n]]
+
+
+@torch.no_grad()
+def evaluate(lab: Lab, step: int) -> dict[str, float]:
+    """Decode every split as the dataset is evaluated and score it; logs the metrics and a few responses.
+
+    Returns:
+        `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward.
+    """
+    metrics: dict[str, float] = {}
+    for split in SPLITS:
+        examples = subset(getattr(lab.task.splits, split), lab.evaluation.sizes[split], split)
+        if not examples:
+            continue
+        if lab.task.reward is None or lab.task.evaluation is None:
+            metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples).items()}
+        else:
+            metrics |= {
+                f"eval/{split}/{name}": value for name, value in _decode_and_score(lab, examples, split, step).items()
+            }
+    lab.run.log(step, metrics)
+    return metrics
+
+
+def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) -> dict[str, float]:
+    assert lab.task.reward is not None and lab.task.evaluation is not None
+    texts: list[str] = []
+    lengths: list[int] = []
+    for start in range(0, len(examples), lab.evaluation.batch_size):
+        batch = examples[start : start + lab.evaluation.batch_size]
+        prompt_ids, prompt_mask = encode(lab, batch)
+        generator = stream(
+            lab.seed, "evaluation", split, start
+        )  # the same noise at every evaluation: less variance between them
+        responses = generate(lab.policy, prompt_ids, prompt_mask, lab.task.evaluation, generator)
+        texts += lab.policy.decode(responses.response_ids, responses.response_mask)
+        lengths += responses.response_mask.sum(dim=1).tolist()
+    scores = lab.task.reward([e.prompt for e in examples], texts, [e.targets for e in examples])
+    rows = zip(examples, texts, scores, strict=True)
+    lab.run.log_samples(
+        [
+            {
+                "step": step,
+                "split": split,
+                "prompt_id": e.id,
+                "prompt": e.prompt,
+                "response": text,
+                "score": float(score),
+            }
+            for e, text, score in list(rows)[: lab.evaluation.n_logged]
+        ]
+    )
+    return {"reward": float(np.mean(scores)), "length": float(np.mean(lengths))}
+
+
+def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
+    loss, right, tokens = 0.0, 0, 0
+    for start in range(0, len(examples), lab.evaluation.batch_size):
+        batch = examples[start : start + lab.evaluation.batch_size]
+        prompt_ids, prompt_mask = encode(lab, batch)
+        ids, mask = encode_targets(lab, [e.targets[0] for e in batch])
+        logprobs = lab.policy(prompt_ids, prompt_mask, ids, mask).logprobs
+        loss -= float(logprobs[mask].sum())
+        right += int((logprobs[mask] > np.log(0.5)).sum())
+        tokens += int(mask.sum())
+    return {"loss": loss / tokens, "confident": right / tokens}
+
+
+def encode(lab: Lab, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokenize the prompts of the examples as the task formats them; (ids, mask), both (B p)."""
+    return lab.policy.encode_prompts([e.prompt for e in examples], lab.task.max_prompt_tokens, lab.task.truncation_side)
+
+
+def encode_targets(lab: Lab, targets: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokenize gold texts as the task formats them; (ids, mask), both (B t)."""
+    return lab.policy.encode_targets(targets, lab.task.max_target_tokens, lab.task.append_eos)
+
+
+def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
+    """Decode responses and reward them; row i answers `examples[responses.prompt_index[i]]`."""
+    assert lab.task.reward is not None
+    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
+    asked = [examples[i] for i in responses.prompt_index.tolist()]
+    return texts, lab.task.reward([e.prompt for e in asked], texts, [e.targets for e in asked])
+
+
+@torch.no_grad()
+def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
+    """Sample every probe prompt several times with the rollout settings and keep its reward mean and std.
+
+    The per-prompt statistics go to `prompts.parquet` under `phase` (`before` or `after`), their summary to the metrics
+    (Razin et al. 2024, section 4.1). Both phases use the same prompts and the same noise.
+    """
+    if lab.task.reward is None or lab.task.rollout is None:
+        return {}
+    examples = subset(lab.task.splits.train, lab.evaluation.probe_prompts, "probe")
+    statistics: list[PromptStatistics] = []
+    samples = lab.evaluation.probe_samples
+    batch_size = max(1, lab.evaluation.batch_size // 4)  # rows are batch_size / 4 * samples
+    starts = range(0, len(examples), batch_size)
+    for start in lab.bar(starts, f"reward statistics {phase}"):
+        batch = examples[start : start + batch_size]
+        prompt_ids, prompt_mask = encode(lab, batch)
+        generator = stream(lab.seed, "probe", start)
+        responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, samples, generator)
+        texts, scores = score(lab, batch, responses)
+        statistics.append(prompt_statistics(scores.reshape(len(batch), samples)))
+        if start == 0:
+            _log_probe_samples(lab, phase, batch, responses, texts, scores)
+    merged = PromptStatistics.concatenate(statistics)
+    lab.run.save_prompts(
+        pd.DataFrame(
+            {
+                "phase": phase,
+                "split": "train",
+                "prompt_id": [e.id for e in examples],
+                "reward_mean": merged.mean,
+                "reward_std": merged.std,
+                "n_samples": samples,
+            }
+        )
+    )
+    metrics = {
+        f"probe/{name}": value for name, value in merged.summary(lab.evaluation.std_below, lab.task.low_reward).items()
+    }
+    lab.run.log(step, metrics)
+    return metrics
+
+
+def _log_probe_samples(
+    lab: Lab, phase: str, examples: list[Example], responses: Responses, texts: list[str], scores: np.ndarray
+) -> None:
+    rows = []
+    for i, text in enumerate(texts[: lab.evaluation.n_logged]):
+        example = examples[int(responses.prompt_index[i])]
+        rows.append(
+            {
+                "phase": phase,
+                "split": "train",
+                "prompt_id": example.id,
+                "prompt": example.prompt,
+                "response": text,
+                "score": float(scores[i]),
+            }
+        )
+    lab.run.log_samples(rows)

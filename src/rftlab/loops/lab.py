@@ -1,0 +1,105 @@
+"""What a training loop is given: the task, the networks, the optimiser, the run folder. Loops know no config."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Protocol, TypeVar
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from rftlab.models import Policy
+from rftlab.runs import Run
+from rftlab.types import BeamSearch, Reward, Sampling, Splits
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A dataset with its formatting, decoding and reward."""
+
+    name: str
+    splits: Splits
+    max_prompt_tokens: int
+    truncation_side: str  # left | right: the side on which a long prompt loses tokens
+    max_target_tokens: int
+    append_eos: bool
+    rollout: Sampling | None
+    evaluation: Sampling | BeamSearch | None
+    reward: Reward | None
+    low_reward: float | None  # a mean reward below this is low
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """When and on how much a run is evaluated."""
+
+    every: int  # iterations (online) or steps (supervised)
+    sizes: dict[str, int]  # split -> prompts
+    batch_size: int
+    probe_prompts: int
+    probe_samples: int
+    std_below: float
+    n_logged: int
+
+
+class BuildOptimizer(Protocol):
+    """A `torch.optim` class with everything but the parameters and the learning rate."""
+
+    def __call__(self, params: Iterable[nn.Parameter], *, lr: float) -> torch.optim.Optimizer: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec:
+    """Optimiser, learning-rate schedule and gradient clipping."""
+
+    build: BuildOptimizer
+    lr: float
+    schedule: str  # constant | cosine (to zero at the last step)
+    warmup_steps: int
+    max_grad_norm: float
+
+    def make(self, module: nn.Module) -> torch.optim.Optimizer:
+        """Build the optimiser over everything in `module` that trains."""
+        return self.build([p for p in module.parameters() if p.requires_grad], lr=self.lr)
+
+    def lr_at(self, step: int, total: int) -> float:
+        """Give the learning rate of optimiser step `step`, counted from 1, of `total`."""
+        warmup = min(1.0, step / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.schedule == "constant":
+            return self.lr * warmup
+        return self.lr * warmup * 0.5 * (1 + cos(pi * (step - 1) / total))
+
+    def step(self, optimizer: torch.optim.Optimizer, module: nn.Module, step: int, total: int) -> float:
+        """Clip the joint gradient norm, take step `step` of `total`, clear the gradients; returns the norm before clipping."""
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr_at(step, total)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """Everything a loop works with."""
+
+    task: Task
+    policy: Policy
+    value_kind: str  # separate | head
+    value_head: str  # mlp | linear
+    optimizer: OptimizerSpec
+    evaluation: Evaluation
+    run: Run
+    seed: int
+    checkpoint_every: int
+    progress: bool | None  # None shows bars on a terminal only
+    describe: Callable[[str], None]  # one line per evaluation
+
+    def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
+        """Wrap a long loop in a progress bar on stderr."""
+        hidden = None if self.progress is None else not self.progress
+        return tqdm(items, desc=label, total=total, initial=initial, disable=hidden, dynamic_ncols=True, leave=False)

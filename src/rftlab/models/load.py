@@ -1,0 +1,193 @@
+"""Finding and loading models: embedded assets, local folders, a mirror of the hub, the hub."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from rftlab.errors import UserError
+from rftlab.models.policy import FAMILIES, Policy
+from rftlab.models.text import Tokenizer
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HUB_TIMEOUT_S = 4.0
+_LOADERS = {
+    "seq2seq": AutoModelForSeq2SeqLM,
+    "causal": AutoModelForCausalLM,
+    "classifier": AutoModelForSequenceClassification,
+}
+
+
+def load_policy(
+    *,
+    source: str | Path,
+    family: str,
+    tokenizer: str | Path | None,
+    init: str,
+    dtype: str,
+    hub_mirror: str | Path | None = None,
+    generator: torch.Generator | None = None,
+) -> Policy:
+    """Load a policy from an embedded asset (`asset:NAME`), a local folder or a hub id.
+
+    A hub id is looked up as `hub_mirror/ORG/NAME` first. `tokenizer` is resolved the same way; None means the model's
+    own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
+
+    Raises:
+        UserError: unknown option, missing folder or weights, unreachable hub, or a model that cannot play the family.
+    """
+    _check_option("model.policy.family", family, FAMILIES)
+    _check_option("model.policy.init", init, ("pretrained", "random"))
+    _check_option("model.policy.dtype", dtype, DTYPES)
+    where = _resolve(source, hub_mirror)
+    config = _without_dropout(_read(AutoConfig, where))
+    if init == "random":
+        lm = _random(config, family, DTYPES[dtype], generator)
+    else:
+        _check_weights(where)
+        lm = _read(_LOADERS[family], where, config=config, dtype=DTYPES[dtype])
+    words: Tokenizer = _read(AutoTokenizer, where if tokenizer is None else _resolve(tokenizer, hub_mirror))
+    _check(lm, words, family)
+    return Policy(lm, words, family)
+
+
+def _check_option(key: str, value: str, known: Any) -> None:
+    if value not in known:
+        raise UserError(f"{key}={value}", f"one of {', '.join(known)}", key)
+
+
+def _resolve(source: str | Path, hub_mirror: str | Path | None) -> Path | str:
+    """Find the folder of a source, or return the hub id if only the hub can have it."""
+    name = str(source)
+    if name.startswith("asset:"):
+        return _existing(ASSETS / name.removeprefix("asset:"), "an embedded asset (`make assets` builds them)")
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        return _existing(Path(name), "a folder with config.json")
+    if hub_mirror is not None and (Path(hub_mirror) / name).is_dir():
+        return Path(hub_mirror) / name
+    return name
+
+
+def _existing(folder: Path, expected: str) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"no folder {folder}", expected, "model.policy.source")
+    return folder
+
+
+def _read(loader: Any, where: Path | str, **kwargs: Any) -> Any:
+    """Call `from_pretrained` on a folder, on the hub's local cache or, if it answers quickly, on the hub."""
+    try:
+        if isinstance(where, Path):
+            return loader.from_pretrained(where, local_files_only=True, **kwargs)
+        return loader.from_pretrained(where, local_files_only=not _hub_answers(), **kwargs)
+    except (OSError, ValueError, KeyError) as error:
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"model {where} cannot be loaded ({what})",
+            "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
+            "model.policy.source or paths.hub_mirror",
+        ) from error
+
+
+def _hub_answers() -> bool:
+    """Ask the hub once with a short limit: its client would otherwise retry for most of a minute."""
+    if huggingface_hub.constants.is_offline_mode():
+        return False
+    try:
+        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=HUB_TIMEOUT_S).close()
+    except urllib.error.HTTPError:  # an answer, if not a friendly one
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _check_weights(where: Path | str) -> None:
+    """Refuse a folder without weights before transformers reports it in its own many lines."""
+    patterns = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*")
+    if isinstance(where, Path) and not any(any(where.glob(pattern)) for pattern in patterns):
+        change = "model.policy.source, or model.policy.init=random"
+        raise UserError(f"no weights in {where}", "model.safetensors", change)
+
+
+def _without_dropout(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Set every dropout probability of a config to 0, whatever the architecture calls it."""
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float | int) and not isinstance(value, bool):
+            setattr(config, name, type(value)(0))
+    return config
+
+
+def _random(
+    config: PreTrainedConfig, family: str, dtype: torch.dtype, generator: torch.Generator | None
+) -> PreTrainedModel:
+    """Build a model with fresh weights; transformers draws from the global stream, so seed and restore it around."""
+    if generator is None:
+        raise ValueError("init='random' needs a generator")
+    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            return _LOADERS[family].from_config(config, dtype=dtype)
+        except ValueError as error:
+            raise _wrong_family(config, family) from error
+
+
+def _wrong_family(config: PreTrainedConfig, family: str) -> UserError:
+    return UserError(
+        f"model type {config.model_type}", f"an architecture of the family {family}", "model.policy.source or .family"
+    )
+
+
+def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
+    """Refuse what would fail, or silently differ from the architecture, at the first forward pass."""
+    if family == "classifier":
+        return
+    if lm.config.is_encoder_decoder != (family == "seq2seq") or "Masked" in type(lm).__name__:
+        raise _wrong_family(lm.config, family)
+    if tokenizer.eos_token_id is None:
+        raise UserError("a tokenizer without an EOS token", "one that has it", "model.policy.tokenizer")
+    size = lm.get_input_embeddings().num_embeddings
+    if len(tokenizer) > size:
+        found = f"a tokenizer with {len(tokenizer)} tokens for a model with {size}"
+        raise UserError(found, "at most as many tokens as the model has embeddings", "model.policy.tokenizer")
+    if family == "seq2seq" and lm.config.decoder_start_token_id is None:
+        raise UserError("no decoder_start_token_id in the model's config", "a token id", "model.policy.source")
+    _check_head(Policy(lm, tokenizer, family))
+
+
+@torch.no_grad()
+def _check_head(policy: Policy) -> None:
+    """Compare `Policy.logits` with the model's own on one token: some architectures scale or squash them further."""
+    one: Int[Tensor, "1 1"] = torch.full((1, 1), policy.eos_id, device=policy.device)
+    mask = torch.ones_like(one, dtype=torch.bool)
+    hidden = policy.hidden(one, mask, one, mask)
+    if policy.family == "seq2seq":
+        start = torch.full_like(one, policy.lm.config.decoder_start_token_id)
+        own = policy.lm(input_ids=one, attention_mask=mask, decoder_input_ids=start).logits
+    else:
+        own = policy.lm(input_ids=one, attention_mask=mask).logits
+    difference = nn.functional.l1_loss(policy.logits(hidden), own.float())
+    if difference > 1e-3 * own.float().abs().mean() + 1e-6:
+        raise UserError(
+            f"{type(policy.lm).__name__}, whose logits are not its head applied to its hidden states",
+            "an architecture without a rule of its own between the two",
+            "model.policy.source",
+        )

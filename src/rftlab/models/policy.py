@@ -1,0 +1,233 @@
+"""A language model as a policy: which tokens it may answer with, and how likely each one is.
+
+Three families share one interface. `seq2seq` reads the prompt with an encoder (padded on the right, EOS at its end) and
+starts the answer from the decoder start token, which is no action. `causal` reads prompt and answer in one row (prompt
+padded on the left). `classifier` answers with one token, the index of a label.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from rftlab.errors import UserError
+from rftlab.models import text
+from rftlab.models.text import Tokenizer
+from rftlab.types import Forward
+
+FAMILIES = ("seq2seq", "causal", "classifier")
+
+
+def position_ids(mask: Bool[Tensor, "n p"]) -> Int[Tensor, "n p"]:
+    """Number the real tokens of each row from 0, whatever padding stands on their left."""
+    return (mask.long().cumsum(-1) - 1).clamp_min(0)
+
+
+class Policy(nn.Module):
+    """A model, its tokenizer and its family. Dropout is off for good: `train()` keeps the evaluation mode."""
+
+    def __init__(self, lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
+        super().__init__()
+        self.lm = lm
+        self.tokenizer = tokenizer
+        self.family = family
+        self.eos_id: int = tokenizer.eos_token_id if family != "classifier" else -1  # no label ends a row early
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: rollout, scoring and update must see one and the same network."""
+        return super().train(False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.lm.parameters()).device
+
+    @property
+    def hidden_size(self) -> int:
+        return self.lm.config.hidden_size
+
+    # --- texts ----------------------------------------------------------------------------------------------------
+
+    def encode_prompts(
+        self, prompts: Sequence[str], max_tokens: int, truncation_side: str
+    ) -> tuple[Int[Tensor, "n p"], Bool[Tensor, "n p"]]:
+        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count."""
+        encode = {
+            "seq2seq": text.seq2seq_prompt,
+            "causal": text.causal_prompt,
+            "classifier": text.classifier_prompt,
+        }[self.family]
+        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side) for prompt in prompts]
+        ids, mask = text.pad(rows, self.pad_id, "left" if self.family == "causal" else "right")
+        return ids.to(self.device), mask.to(self.device)
+
+    def encode_targets(
+        self, targets: Sequence[str], max_tokens: int, append_eos: bool
+    ) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
+        """Tokenise gold answers, padded on the right; the text is cut so that EOS, if asked for, fits in the limit."""
+        if self.family == "classifier":
+            rows = [[self._label_id(target)] for target in targets]
+        else:
+            end = [self.eos_id] if append_eos else []
+            room = max_tokens - len(end)
+            rows = [[*text.cut(text.token_ids(self.tokenizer, target), room, "right"), *end] for target in targets]
+        ids, mask = text.pad(rows, self.pad_id if self.family != "classifier" else 0, "right")
+        return ids.to(self.device), mask.to(self.device)
+
+    def _label_id(self, label: str) -> int:
+        label2id = self.lm.config.label2id
+        if label not in label2id:
+            raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.source")
+        return int(label2id[label])
+
+    def decode(self, ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> list[str]:
+        """Turn the real tokens of each row into text; special tokens are left out and nothing is cleaned up."""
+        rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
+        if self.family == "classifier":
+            return ["".join(self.lm.config.id2label[i] for i in row) for row in rows]
+        return [
+            self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows
+        ]
+
+    # --- networks -------------------------------------------------------------------------------------------------
+
+    def encode(self, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"]) -> Float[Tensor, "b p d"]:
+        """Run the encoder of a seq2seq model."""
+        return self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask).last_hidden_state
+
+    def logits(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows v"]:
+        """Apply the head of a generating model; fp32 whatever the parameters are, so that softmax and KL are exact."""
+        if getattr(self.lm.config, "scale_decoder_outputs", False):  # T5 with tied embeddings
+            hidden = hidden * self.hidden_size**-0.5
+        logits = self.lm.get_output_embeddings()(hidden)
+        bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
+        return (logits if bias is None else logits + bias[0]).float()
+
+    def classify(
+        self, prompt_ids: Int[Tensor, "n p"], prompt_mask: Bool[Tensor, "n p"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n v"]]:
+        """Return the mean hidden state of each prompt and the fp32 label logits of a classifier."""
+        out = self.lm(input_ids=prompt_ids, attention_mask=prompt_mask, output_hidden_states=True)
+        weight = prompt_mask.unsqueeze(-1)
+        pooled = (out.hidden_states[-1] * weight).sum(1) / weight.sum(1)
+        return pooled, out.logits.float()
+
+    def hidden(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+        prompt_index: Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "n t d"]:
+        """Return the final hidden states at the positions that predict each response token.
+
+        With `prompt_index`, `prompt_ids` holds every prompt once and row i answers prompt `prompt_index[i]`; a seq2seq
+        encoder then runs once per prompt.
+        """
+        if self.family == "seq2seq":
+            return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
+        if prompt_index is not None:
+            prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
+        if self.family == "causal":
+            return self._causal_hidden(prompt_ids, prompt_mask, response_ids, response_mask)
+        return self.classify(prompt_ids, prompt_mask)[0].unsqueeze(1)
+
+    def _seq2seq_hidden(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        response_ids: Int[Tensor, "n t"],
+        prompt_index: Int[Tensor, " n"] | None,
+    ) -> Float[Tensor, "n t d"]:
+        states = self.encode(prompt_ids, prompt_mask)
+        if prompt_index is not None:
+            states, prompt_mask = states.index_select(0, prompt_index), prompt_mask[prompt_index]
+        start = response_ids.new_full((len(response_ids), 1), self.lm.config.decoder_start_token_id)
+        # the decoder is causal and responses are padded on the right, so it needs no mask of its own
+        return self.lm.get_decoder()(
+            input_ids=torch.cat([start, response_ids[:, :-1]], dim=1),
+            encoder_hidden_states=states,
+            encoder_attention_mask=prompt_mask,
+            use_cache=False,
+        ).last_hidden_state
+
+    def _causal_hidden(
+        self,
+        prompt_ids: Int[Tensor, "n p"],
+        prompt_mask: Bool[Tensor, "n p"],
+        response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+    ) -> Float[Tensor, "n t d"]:
+        mask = torch.cat([prompt_mask, response_mask[:, :-1]], dim=1)
+        out: BaseModelOutput = self.lm.base_model(
+            input_ids=torch.cat([prompt_ids, response_ids[:, :-1]], dim=1),
+            attention_mask=mask,
+            position_ids=position_ids(mask),
+            use_cache=False,
+        )
+        return out.last_hidden_state[:, prompt_ids.shape[1] - 1 :]
+
+    def score(
+        self,
+        hidden: Float[Tensor, "n t d"],
+        response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+        temperature: float,
+    ) -> Forward:
+        """Turn hidden states into log-probabilities and entropies; the head runs on real response tokens only."""
+        logits = self.logits(hidden[response_mask])
+        return _forward(logits, response_ids, response_mask, temperature)
+
+    def forward(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+        temperature: float = 1.0,
+        prompt_index: Int[Tensor, " n"] | None = None,
+    ) -> Forward:
+        """Score given responses; log-probabilities and entropies are 0 outside `response_mask`."""
+        return self.read(prompt_ids, prompt_mask, response_ids, response_mask, temperature, prompt_index)[0]
+
+    def read(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+        temperature: float = 1.0,
+        prompt_index: Int[Tensor, " n"] | None = None,
+    ) -> tuple[Forward, Float[Tensor, "n t d"]]:
+        """Score given responses and return the hidden states behind the scores, from one pass of the network."""
+        if self.family == "classifier":
+            if prompt_index is not None:
+                prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
+            pooled, logits = self.classify(prompt_ids, prompt_mask)
+            return _forward(logits[response_mask[:, 0]], response_ids, response_mask, temperature), pooled.unsqueeze(1)
+        hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
+        return self.score(hidden, response_ids, response_mask, temperature), hidden
+
+
+def _forward(
+    logits: Float[Tensor, "m v"],
+    response_ids: Int[Tensor, "n t"],
+    response_mask: Bool[Tensor, "n t"],
+    temperature: float,
+) -> Forward:
+    """Spread the scores of the m real tokens over the (n, t) grid."""
+    logprobs = (logits if temperature == 1.0 else logits / temperature).log_softmax(-1)
+    entropy = -(logprobs.exp() * logprobs).sum(-1)
+    chosen = logprobs.gather(-1, response_ids[response_mask].unsqueeze(-1)).squeeze(-1)
+    grid = logprobs.new_zeros(response_mask.shape)
+    return Forward(
+        logprobs=grid.masked_scatter(response_mask, chosen),
+        entropy=grid.masked_scatter(response_mask, entropy),
+        values=None,
+    )

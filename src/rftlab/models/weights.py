@@ -1,0 +1,88 @@
+"""Storing weights: always safetensors, always written aside, synced and renamed."""
+
+import copy
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from rftlab.errors import UserError
+from rftlab.models.policy import Policy
+
+
+def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
+    """Store every parameter and buffer once, tied ones under their first name; `dtype` casts the floating ones."""
+    tensors = {name: _cast(tensor, dtype) for name, tensor in _unshared(module).items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, aside)
+    _sync([aside])
+    os.replace(aside, path)
+    _sync([path.parent])
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read what `save_weights` stored into a module of the same shape, converting to the module's dtypes."""
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: {error}", "a readable safetensors file", "init_from or model.source") from error
+    expected = _unshared(module)
+    different = sorted(stored.keys() ^ expected.keys()) or sorted(
+        name for name, tensor in expected.items() if tensor.shape != stored[name].shape
+    )
+    if different:
+        found = f"{path} differs from the model in {len(different)} tensors, first {different[0]}"
+        raise UserError(found, "the weights of the same architecture", "init_from or model.source")
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(stored[name])
+
+
+def save_pretrained_folder(
+    policy: Policy, folder: Path, dtype: torch.dtype | None = None, *, tokenizer: bool = True
+) -> None:
+    """Write a folder that `transformers` and `load_policy` can load; a folder of that name is replaced."""
+    lm = policy.lm if dtype is None else copy.deepcopy(policy.lm).to(dtype)
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    aside.mkdir(parents=True)
+    lm.save_pretrained(aside)
+    if tokenizer:
+        policy.tokenizer.save_pretrained(aside)
+    _sync([*(file for file in aside.rglob("*") if file.is_file()), aside])
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(aside, folder)
+    _sync([folder.parent])
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _unshared(module: nn.Module) -> dict[str, Tensor]:
+    """Map the first name of every stored tensor to it, in the module's own order."""
+    state = module.state_dict(keep_vars=True)
+    first: dict[int, str] = {}
+    for name, tensor in state.items():
+        first.setdefault(id(tensor), name)
+    return {name: state[name].detach() for name in first.values()}
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if dtype is not None and tensor.is_floating_point():
+        tensor = tensor.to(dtype)
+    return tensor.cpu().contiguous()
+
+
+def _sync(paths: Iterable[Path]) -> None:
+    """Force files and folder entries to disk, so that a rename never uncovers an empty file."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,91 @@
+"""P(positive) by a sequence classifier, the reward of IMDB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from rftlab.assets import locate
+from rftlab.errors import UserError
+
+POSITIVE = 1  # class index, in the embedded classifier and in lvwerra/distilbert-imdb
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentiment:
+    """Score prompt + response by the softmax probability of the positive class, in [0, 1]; references are not used.
+
+    The classifier reads the last `max_tokens` tokens of the joined text (its own special tokens included), padded on the right.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    batch_size: int  # texts per forward pass; the score of a text does not depend on it
+
+    @torch.inference_mode()
+    def __call__(
+        self, prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]
+    ) -> Float[np.ndarray, " n"]:
+        """Score every response after its prompt."""
+        texts = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
+        rows = [self._encode(text) for text in texts]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # neighbours of equal length waste little padding
+        scores = np.empty(len(rows), dtype=np.float64)
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            scores[chosen] = self._positive([rows[i] for i in chosen])
+        return scores
+
+    def _encode(self, text: str) -> list[int]:
+        """Tokenise, and drop tokens from the left beyond `max_tokens`; special tokens around the text stay."""
+        room = self.max_tokens - self.tokenizer.num_special_tokens_to_add()
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids[-room:]
+        return self.tokenizer.build_inputs_with_special_tokens(ids) or [self._pad_id()]
+
+    def _positive(self, rows: list[list[int]]) -> Float[np.ndarray, " b"]:
+        ids, mask = _pad_right(rows, self._pad_id())
+        device = self.model.device
+        logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float()
+        return logits.softmax(-1)[:, POSITIVE].cpu().numpy().astype(np.float64)
+
+    def _pad_id(self) -> int:
+        return self.tokenizer.pad_token_id
+
+
+def load(
+    *, source: str, tokenizer: str | None, max_tokens: int, batch_size: int, hub_mirror: Path | None, device: str = "cpu"
+) -> Sentiment:
+    """Load a classifier from `asset:NAME`, a folder, the mirror or the hub, in float32 with dropout off.
+
+    Raises:
+        UserError: the classifier or its tokenizer cannot be found, or it does not have two classes.
+    """
+    where = locate(source, hub_mirror)
+    words = where if tokenizer is None else locate(tokenizer, hub_mirror)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(where, dtype=torch.float32)
+        vocabulary = AutoTokenizer.from_pretrained(words)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the sentiment classifier {source} cannot be loaded ({str(error).strip().splitlines()[0]})",
+            "a folder, a hub id or asset:NAME with a sequence classifier and a tokenizer",
+            "data.reward.source, data.reward.tokenizer or paths.hub_mirror",
+        ) from error
+    if model.config.num_labels != 2:
+        raise UserError(
+            f"the classifier {source} has {model.config.num_labels} classes", "two: negative and positive", "data.reward.source"
+        )
+    return Sentiment(model=model.to(device).eval(), tokenizer=vocabulary, max_tokens=max_tokens, batch_size=batch_size)
+
+
+def _pad_right(rows: list[list[int]], pad_id: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([row + [pad_id] * (longest - len(row)) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, torch.arange(longest) < lengths[:, None]

@@ -1,0 +1,384 @@
+"""The run folder: who may write it, what it holds, and how to read it back. `docs/runs.md` describes every file.
+
+This is the contract between training and analysis. It imports neither torch nor a tracking client.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, SupportsFloat
+
+import yaml
+
+from rftlab.environment import environment
+from rftlab.errors import UserError
+from rftlab.files import (
+    AppendFile,
+    FileLock,
+    decode_floats,
+    encode_floats,
+    is_locked,
+    read_json,
+    read_lines,
+    replacing,
+    write_atomic,
+)
+from rftlab.identity import (
+    KEY_LENGTH,
+    SCHEMA_VERSION,
+    canonical_json,
+    changed_keys,
+    flatten,
+    identity,
+    run_folder,
+    run_key,
+)
+
+__all__ = [
+    "HEARTBEAT_S", "LEASE_S", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord", "changed_keys", "find_key",
+    "find_runs", "finished", "flatten", "nearest_run", "read_run", "run_folder", "run_key", "state_of",
+]  # fmt: skip
+
+HEARTBEAT_S = 30.0  # seconds between two signs of life in status.json
+LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
+CLAIM_WAIT_S = 0.5  # a reader that looks at the lock holds it for an instant
+MAX_ERROR_CHARS = 20_000
+LOCK = ".lock"
+
+_log = logging.getLogger(__name__)
+
+
+class RunIsLive(Exception):
+    """Another process works on this run: leave it alone."""
+
+    def __init__(self, folder: Path, status: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.host, self.pid, self.since = status.get("host"), status.get("pid"), status.get("started")
+        self.job_id = status.get("job_id")
+        since = "an unknown time" if self.since is None else time.strftime("%F %T", time.localtime(self.since))
+        job = f", job {self.job_id}" if self.job_id else ""
+        super().__init__(f"{folder} is being worked on by process {self.pid} on {self.host}{job} since {since}")
+
+
+class RunIsDone(Exception):
+    """The run was finished before; `final` holds its metrics."""
+
+    def __init__(self, folder: Path, final: dict[str, float]) -> None:
+        self.folder, self.final = folder, final
+        super().__init__(f"{folder} is finished")
+
+
+class Run:
+    """The handle of one running attempt; as a context manager it records how the attempt ended."""
+
+    def __init__(self, folder: Path, lock: FileLock, status: dict[str, Any]) -> None:
+        """Take over a folder whose lock is held; use `Run.claim`."""
+        self.folder = folder
+        self.attempt: int = status["attempt"]
+        self._lock = lock
+        self._status = status
+        self._status_lock = threading.Lock()
+        self._ended = threading.Event()
+        self._metrics = AppendFile(folder / "metrics.jsonl")
+        self._samples = AppendFile(folder / "samples.jsonl")
+        self._write_status(durable=True)
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    @classmethod
+    def claim(cls, folder: Path, config: Mapping, extra: Mapping[str, object] | None = None) -> Self:
+        """Start an attempt: lock the folder for the life of this process, store config and environment.
+
+        `extra` joins the environment record (the name of the device, for one).
+
+        Raises:
+            RunIsDone: nothing is left to do.
+            RunIsLive: another process holds the run.
+            UserError: the folder cannot be written, or holds another config under the same key.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot create {folder}: {error.strerror}", "a writable folder", "paths.outputs") from error
+        lock = FileLock(folder / LOCK)
+        if not lock.take(CLAIM_WAIT_S):
+            raise RunIsLive(folder, read_json(folder / "status.json") or {})
+        try:
+            status = _new_status(folder)
+            _store_config(folder / "config.yaml", config)
+            run = cls(folder, lock, status)
+            _store_environment(folder / "env.json", config, status, extra or {})
+            return run
+        except BaseException:
+            lock.release()
+            raise
+
+    def log(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
+        """Append one line of metrics."""
+        line = {"step": step, "time": time.time(), "attempt": self.attempt, "metrics": encode_floats(metrics)}
+        self._metrics.append(json.dumps(line, allow_nan=False) + "\n")
+        self._status["step"] = step
+
+    def log_samples(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Append decoded responses, one line each."""
+        lines = [json.dumps({"attempt": self.attempt, **row}, ensure_ascii=False) + "\n" for row in rows]
+        if lines:
+            self._samples.append("".join(lines))
+
+    def save_prompts(self, frame: Any) -> None:
+        """Store per-prompt statistics (a pandas frame); rows of the same phase and split replace the older ones."""
+        import pandas as pd
+
+        path = self.folder / "prompts.parquet"
+        if path.exists():
+            old = pd.read_parquet(path)
+            new_parts = set(zip(frame["phase"], frame["split"], strict=True))
+            kept = [part not in new_parts for part in zip(old["phase"], old["split"], strict=True)]
+            frame = pd.concat([old[kept], frame], ignore_index=True)
+        with replacing(path) as file:
+            frame.to_parquet(file, index=False)
+
+    def flush(self) -> None:
+        """Wait until the disk has every line; call it before a checkpoint, so that no resume starts after a lost line."""
+        self._metrics.flush()
+        self._samples.flush()
+
+    def heartbeat(self) -> None:
+        """Write a sign of life now; a thread does so every `HEARTBEAT_S` anyway."""
+        self._write_status(durable=False)
+
+    def finish(self, final: Mapping[str, SupportsFloat]) -> None:
+        """Mark the run done. `DONE` is written last: whoever sees it can rely on everything else."""
+        self.flush()
+        self._end("done")
+        done = {"final": encode_floats(final), "attempt": self.attempt, "time": time.time()}
+        write_atomic(self.folder / "DONE", json.dumps(done, indent=1, allow_nan=False) + "\n")
+        self._lock.release()
+
+    def fail(self, error: BaseException) -> None:
+        """Record an error as the end of this attempt; the next claim resumes."""
+        text = "".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:]
+        self._end("failed", error=f"{type(error).__name__}: {error}", traceback=text)
+        self._lock.release()
+
+    def stop(self) -> None:
+        """End this attempt before the run is finished (preemption, Ctrl-C); the next claim resumes."""
+        self._end("stopped")
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if self._ended.is_set():
+                return
+            if isinstance(error, Exception):
+                self.fail(error)
+            else:
+                self.stop()
+        except UserError as disk_error:  # a full disk must not hide the error that ended the run
+            _log.warning("the end of this attempt is not recorded: %s", disk_error)
+        finally:
+            self._lock.release()
+
+    def _end(self, state: str, **details: object) -> None:
+        self._ended.set()
+        with self._status_lock:
+            self._status.update(state=state, ended=time.time(), **details)
+        self._write_status(durable=True)
+        self._metrics.close()
+        self._samples.close()
+
+    def _write_status(self, durable: bool) -> None:
+        with self._status_lock:
+            self._status["heartbeat"] = time.time()
+            write_atomic(self.folder / "status.json", json.dumps(self._status, indent=1) + "\n", durable)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
+            try:
+                self.heartbeat()
+            except UserError as error:
+                _log.warning("no sign of life written: %s", error)
+
+
+def _new_status(folder: Path) -> dict[str, Any]:
+    """Return the status of a new attempt, or raise where the run is done or another host still works on it."""
+    final = finished(folder)
+    if final is not None:
+        raise RunIsDone(folder, final)
+    before = read_json(folder / "status.json") or {}
+    if before.get("state") == "running" and _lease_holds(before) and not _same_job_restarted(before):
+        raise RunIsLive(folder, before)
+    return {
+        "state": "running",
+        "attempt": int(before.get("attempt", 0)) + 1,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job_id": _job_id(),
+        "restart": int(os.environ.get("SLURM_RESTART_COUNT", "0")),
+        "started": time.time(),
+        "step": before.get("step"),
+    }
+
+
+def _lease_holds(status: Mapping[str, Any]) -> bool:
+    """Say whether a run of another host must be believed alive: some file systems lock within one host only."""
+    if status.get("host") == socket.gethostname():
+        return False
+    return time.time() - float(status.get("heartbeat", 0)) < LEASE_S
+
+
+def _same_job_restarted(status: Mapping[str, Any]) -> bool:
+    """Say whether the scheduler restarted the job of the last attempt, which it does only when that attempt is dead."""
+    restart = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    return status.get("job_id") is not None and status["job_id"] == _job_id() and restart > status.get("restart", 0)
+
+
+def _job_id() -> str | None:
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def _store_config(path: Path, config: Mapping) -> None:
+    """Freeze the config at the first attempt; later attempts must describe the same computation."""
+    config = {**config, "schema_version": config.get("schema_version", SCHEMA_VERSION)}
+    if not path.exists():
+        write_atomic(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        return
+    stored = _load_yaml(path)
+    if canonical_json(identity(stored)) != canonical_json(identity(config)):
+        raise UserError(
+            f"{path} holds another config under the same key (different: {', '.join(changed_keys(stored, config))})",
+            "the config that the folder was made for",
+            "sweep.name, or remove that folder",
+        )
+
+
+def _store_environment(path: Path, config: Mapping, status: Mapping[str, Any], extra: Mapping[str, object]) -> None:
+    """Add this attempt to the environment records: also the settings that are no identity and may change per attempt."""
+    attempts = (read_json(path) or {}).get("attempts", [])
+    record = {"attempt": status["attempt"], "time": status["started"], "job_id": status["job_id"], **environment()}
+    record |= {"runtime": config.get("runtime"), **extra}
+    write_atomic(path, json.dumps({"attempts": [*attempts, record]}, indent=1, default=str) + "\n")
+
+
+# Reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run folder as it is on the disk."""
+
+    folder: Path
+    config: dict[str, Any]
+    status: dict[str, Any]
+    state: str  # done | running | failed | stopped | lost (its process vanished without a word)
+    final: dict[str, float] | None  # None until the run is done
+
+    @property
+    def key(self) -> str:
+        return self.folder.name[-KEY_LENGTH:]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name[: -KEY_LENGTH - 1]
+
+    @property
+    def sweep(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def done(self) -> bool:
+        return self.final is not None
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """The environment of the last attempt."""
+        attempts = (read_json(self.folder / "env.json") or {}).get("attempts")
+        return attempts[-1] if isinstance(attempts, list) and attempts else {}
+
+    def metrics(self) -> list[tuple[int, str, float]]:
+        """Return (step, name, value), sorted; a step that was logged again after a resume counts once, the last time."""
+        latest: dict[tuple[int, str], float] = {}
+        for line in read_lines(self.folder / "metrics.jsonl"):
+            for name, value in line["metrics"].items():
+                latest[line["step"], name] = float(value)
+        return sorted((step, name, value) for (step, name), value in latest.items())
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Return the logged responses in the order of writing; after a resume a step may appear twice."""
+        return list(read_lines(self.folder / "samples.jsonl"))
+
+    def prompts(self) -> Any:
+        """Return the per-prompt statistics as a pandas frame, or None where the run has none yet."""
+        import pandas as pd
+
+        path = self.folder / "prompts.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+
+def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
+    """Return every run under `outputs`, or of one sweep, sorted by folder."""
+    return [read_run(path.parent) for path in sorted(outputs.glob(f"{sweep or '*'}/*/config.yaml"))]
+
+
+def find_key(outputs: Path, key: str) -> list[RunRecord]:
+    """Return the runs with this key in any sweep, finished ones first."""
+    records = [read_run(path.parent) for path in sorted(outputs.glob(f"*/*-{key}/config.yaml"))]
+    return sorted(records, key=lambda record: not record.done)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read one run folder; its `config.yaml` must exist."""
+    return RunRecord(
+        folder=folder,
+        config=_load_yaml(folder / "config.yaml"),
+        status=read_json(folder / "status.json") or {},
+        state=state_of(folder),
+        final=finished(folder),
+    )
+
+
+def finished(folder: Path) -> dict[str, float] | None:
+    """Return the final metrics of a finished run, else None."""
+    done = read_json(folder / "DONE")
+    return None if done is None else decode_floats(done["final"])
+
+
+def state_of(folder: Path) -> str:
+    """Return done, running, failed, stopped or lost. Only `DONE` makes a run done."""
+    if finished(folder) is not None:
+        return "done"
+    status = read_json(folder / "status.json") or {}
+    if is_locked(folder / LOCK):
+        return "running"
+    state = status.get("state")
+    if state in ("failed", "stopped"):
+        return state
+    return "running" if state == "running" and _lease_holds(status) else "lost"
+
+
+def nearest_run(config: Mapping, records: Iterable[RunRecord]) -> tuple[RunRecord, list[str]] | None:
+    """Return the run whose config differs in the fewest keys, with those keys."""
+    candidates = [(record, changed_keys(record.config, config)) for record in records]
+    return min(candidates, key=lambda candidate: len(candidate[1]), default=None)
+
+
+_yaml_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    content = _yaml_load(path.read_text())
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no config", "the config of a run", "that folder: remove it, or restore the file")
+    return content

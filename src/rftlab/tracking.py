@@ -1,0 +1,269 @@
+"""MLflow as a mirror of the run folder: training neither waits for it nor fails because of it.
+
+A daemon thread reads what the run wrote and sends it; what it could not send, `sync` sends later. Sending twice adds
+nothing, because a metric is identified by name, time, step and value, and all four come from the file. Both attempts of
+a resumed run are sent; readers take the last value per step. Infinite values are sent as tags `infinite.<metric>`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rftlab.files import FileLock
+from rftlab.mlflow_store import Destination, absolute_uri, open_store, prepare, store_name
+from rftlab.runs import RunRecord, read_run
+from rftlab.spool import (
+    MAX_SAMPLES_BYTES,
+    Point,
+    Position,
+    load_position,
+    newest_lines,
+    params,
+    save_position,
+    split_infinite,
+    unsent,
+)
+
+__all__ = ["Destination", "Mirror", "SyncReport", "absolute_uri", "prepare", "sync"]
+
+STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
+EARLY_FILES = ("config.yaml", "env.json")
+FILES = (*EARLY_FILES, "prompts.parquet", "samples.jsonl", "DONE")
+MAX_WAIT_S = 60.0  # between two tries while the server does not answer
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class SyncReport:
+    """What `sync` did. All numbers are zero where nothing was missing."""
+
+    runs: int = 0  # folders looked at
+    created: int = 0  # runs that the server did not have
+    metrics: int = 0
+    files: int = 0
+    busy: list[Path] = field(default_factory=list)  # their own mirror is at work
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+class Mirror:
+    """Send a run folder to MLflow while the run goes on."""
+
+    def __init__(self, run_folder: Path, destination: Destination | Callable[[], Destination], every_s: float) -> None:
+        """Start the thread. `destination` may be a call that prepares it, which then happens in the thread too."""
+        self._folder = run_folder
+        self._destination = destination
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._complete = False
+        self._failures = 0
+        self._told = False
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> bool:
+        """Send the rest and the run's end within `timeout_s`; return whether everything arrived.
+
+        Call it after the run has ended (`finish`, `fail`, `stop`): the status that is sent is that of the folder.
+        """
+        self._stop.set()
+        self._thread.join(timeout_s)
+        if not self._complete:
+            _log.warning("tracking: part of %s is not sent yet; `python src/sweep.py sync` sends it", self._folder.name)
+        return self._complete
+
+    def _run(self) -> None:
+        lock = _mirror_lock(self._folder)
+        sender = None
+        last = False
+        while not last:
+            last = self._stop.is_set()
+            try:
+                if lock.held or lock.take(0.0):
+                    sender = sender or _Sender(self._folder, self._resolve())
+                    sender.send()
+                    self._failures = 0
+                    if last:
+                        sender.send_end()
+                        self._complete = True
+            except Exception as error:  # whatever goes wrong out there must not end the mirror, still less the run
+                sender = None  # the next round looks again whether the run exists
+                self._failures += 1
+                self._tell(error)
+            if not last:
+                self._stop.wait(self._pause_s())
+        lock.release()
+
+    def _pause_s(self) -> float:
+        """Return the time to the next round, longer the more rounds in a row have failed."""
+        return min(self._every_s * 2 ** min(self._failures, 10), max(MAX_WAIT_S, self._every_s))
+
+    def _resolve(self) -> Destination:
+        return self._destination if isinstance(self._destination, Destination) else self._destination()
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            _log.warning("tracking: %s; the run goes on and what is missed is sent later", _short(error))
+            self._told = True
+
+
+def sync(folders: Iterable[Path], destination_for: Callable[[str], Destination]) -> SyncReport:
+    """Send whatever the server misses of these run folders; `destination_for` maps a sweep's name to its destination.
+
+    A second call adds nothing. What goes wrong with one folder, or with one sweep, is reported and the others go on.
+    """
+    report = SyncReport()
+    by_sweep: dict[str, list[Path]] = {}
+    for folder in folders:
+        by_sweep.setdefault(folder.parent.name, []).append(folder)
+    for sweep, members in by_sweep.items():
+        report.runs += len(members)
+        try:
+            destination = destination_for(sweep)
+        except Exception as error:
+            report.failed.update(dict.fromkeys(members, _short(error)))
+            continue
+        for folder in members:
+            try:
+                _sync_one(folder, destination, report)
+            except Exception as error:
+                report.failed[folder] = _short(error)
+    return report
+
+
+def _sync_one(folder: Path, destination: Destination, report: SyncReport) -> None:
+    lock = _mirror_lock(folder)
+    if not lock.take(0.0):
+        report.busy.append(folder)
+        return
+    try:
+        sender = _Sender(folder, destination)
+        sender.send()
+        sender.send_end()
+    finally:
+        lock.release()
+    report.created += sender.created
+    report.metrics += sender.metrics
+    report.files += sender.files
+
+
+class _Sender:
+    """One run folder on its way to one run on the server."""
+
+    def __init__(self, folder: Path, destination: Destination) -> None:
+        self.created = self.metrics = self.files = 0
+        self._folder = folder
+        self._destination = destination
+        self._name = store_name(destination.uri)
+        self._store = open_store(destination.uri)
+        self._position = self._find_or_create(read_run(folder))
+
+    def _find_or_create(self, record: RunRecord) -> Position:
+        position = load_position(self._folder, self._name)
+        if position.run_id is not None and self._store.is_active(position.run_id):
+            return position
+        if position.run_id is not None:  # deleted on the server: everything is sent to a new run
+            position = Position()
+        save_position(self._folder, self._name, position)  # the uid first, so that a crash here leaves no second run
+        experiment_id = self._destination.experiment_id
+        position.run_id = self._store.find_run(experiment_id, f"tags.uid = '{position.uid}'") or self._create(
+            record, position.uid
+        )
+        self._store.send_params(position.run_id, params(record.config))
+        position.status = "RUNNING"
+        save_position(self._folder, self._name, position)
+        return position
+
+    def _create(self, record: RunRecord, uid: str) -> str:
+        tags = {"mlflow.parentRunId": self._destination.parent_run_id, "kind": "run", "uid": uid}
+        started = record.status.get("started")
+        run = self._store.client.create_run(
+            self._destination.experiment_id,
+            start_time=None if started is None else round(started * 1000),
+            tags=tags,
+            run_name=self._folder.name,
+        )
+        self.created += 1
+        return run.info.run_id
+
+    def send(self) -> None:
+        """Send the start of a new attempt and every metric line that is not sent yet."""
+        record = read_run(self._folder)
+        attempt = int(record.status.get("attempt", 0))
+        if attempt != self._position.attempt:
+            self._start_attempt(record, attempt)
+        for points, offset in unsent(self._folder / "metrics.jsonl", self._position.offset):
+            if offset != self._position.offset:
+                self._send_points(points)
+                self._position.offset = offset
+                self._save()
+
+    def _start_attempt(self, record: RunRecord, attempt: int) -> None:
+        self._store.send_tags(self._position.run_id, _tags(record))
+        self._send_files(EARLY_FILES)
+        if self._position.status != "RUNNING" and record.state == "running":
+            self._store.client.update_run(self._position.run_id, status="RUNNING")
+            self._position.status = "RUNNING"
+        self._position.attempt = attempt
+        self._save()
+
+    def _send_points(self, points: list[Point]) -> None:
+        finite, infinite = split_infinite(points)
+        self._store.send_points(self._position.run_id, finite)
+        self._store.send_tags(self._position.run_id, infinite)
+        self.metrics += len(points)
+
+    def send_end(self) -> None:
+        """Send the files, and the status of a run that has ended."""
+        record = read_run(self._folder)
+        self._send_files(FILES)
+        status = STATUS.get(record.state)
+        if status is not None and status != self._position.status:
+            ended = record.status.get("ended", record.status.get("heartbeat"))
+            self._store.client.set_terminated(self._position.run_id, status, None if ended is None else round(ended * 1000))
+            self._position.status = status
+            self._save()
+
+    def _send_files(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self._folder / name
+            if not path.exists():
+                continue
+            stamp = [path.stat().st_size, path.stat().st_mtime_ns]
+            if self._position.files.get(name) == stamp:
+                continue
+            if name == "samples.jsonl":
+                self._store.client.log_text(self._position.run_id, newest_lines(path, MAX_SAMPLES_BYTES), name)
+            else:
+                self._store.client.log_artifact(self._position.run_id, str(path))
+            self.files += 1
+            self._position.files[name] = stamp
+            self._save()
+
+    def _save(self) -> None:
+        save_position(self._folder, self._name, self._position)
+
+
+def _tags(record: RunRecord) -> dict[str, str]:
+    env = record.env
+    tags = {
+        "run_key": record.key,
+        "attempt": record.status.get("attempt"),
+        "sweep": record.sweep,
+        "scale": record.config.get("scale"),
+        "data_source": record.config.get("data", {}).get("source"),
+        "host": record.status.get("host"),
+        "git_sha": env.get("git_sha"),
+        "git_dirty": env.get("git_dirty"),
+    }
+    return {name: str(value) for name, value in tags.items() if value is not None}
+
+
+def _mirror_lock(folder: Path) -> FileLock:
+    return FileLock(folder / ".tracking.lock")
+
+
+def _short(error: Exception) -> str:
+    text = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {text[:300]}"
