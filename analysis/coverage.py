@@ -65,7 +65,7 @@ def _absent_cells(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
         for heuristic in sorted({"none", *online["heuristic"]}):
             there = set(online.loc[online["heuristic"] == heuristic, "algo"])
             if algos := ",".join(algo for algo in ALGOS if algo not in there):
-                first = panel.iloc[0] | {"algo": algos, "heuristic": heuristic, "variant": ""}
+                first = panel.iloc[0].to_dict() | {"algo": algos, "heuristic": heuristic, "variant": ""}
                 rows.append(_row(first, "", "never run", panel["sweep"].iloc[0]))
     return rows
 

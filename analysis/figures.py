@@ -51,7 +51,7 @@ def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:
     cell lie in its panel.
     """
     panel = _single_panel(prompts)
-    drawn = _finite(prompts)[SCATTER_COLUMNS].sort_values([*CELL, "seed", "phase", "prompt_id"], ignore_index=True)
+    drawn = _in_drawing_order(_finite(prompts)[SCATTER_COLUMNS])
     cells = _ordered(drawn, ["heuristic", "variant", "algo"])
     columns = min(3, max(2, cells["algo"].nunique()))
     rows = math.ceil(len(cells) / columns)
@@ -66,6 +66,7 @@ def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:
             axes.set_visible(False)
         for axes in grid[max(0, len(cells) - columns) : len(cells)]:
             axes.set_xlabel("reward std of a prompt")
+            axes.xaxis.label.set_visible(True)
             axes.tick_params(labelbottom=True)
         for axes in grid[::columns]:
             axes.set_ylabel("reward mean of a prompt")
@@ -151,6 +152,13 @@ def _finite(prompts: pd.DataFrame) -> pd.DataFrame:
     return prompts[np.isfinite(prompts["reward_std"]) & np.isfinite(prompts["reward_mean"])]
 
 
+def _in_drawing_order(prompts: pd.DataFrame) -> pd.DataFrame:
+    """Sort prompts so that those after finetuning come last and lie on top."""
+    order = prompts["phase"].map(style.PHASES.index)
+    by = [*CELL, "order", "seed", "prompt_id"]
+    return prompts.assign(order=order).sort_values(by, ignore_index=True).drop(columns="order")
+
+
 def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame) -> None:
     """Draw the points of one cell under a title with its share of vanishing prompts and its n."""
     axes.axvline(STD_BELOW, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
@@ -164,7 +172,7 @@ def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame) -> None:
         style_order=style.PHASES,
         palette=style.phase_palette(),
         markers=style.PHASE_MARKERS,
-        s=13,
+        s=13 if len(prompts) < 500 else 7,
         alpha=0.5,
         linewidth=0.3,
         legend=False,
@@ -203,7 +211,8 @@ def _with_caption(width: float, height: float, caption: str) -> tuple[Figure, Su
     lines = textwrap.wrap(caption, int(width * 15.5))
     room = 0.08 + 0.145 * len(lines)
     figure = Figure(figsize=(width, height + room), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[height, room])
+    parts = figure.add_gridspec(2, 1, height_ratios=[height, room])
+    upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
     lower.text(0.08 / width, 1.0, "\n".join(lines), fontsize=style.CAPTION_SIZE, color="0.25", va="top")
     return figure, upper
 

@@ -79,9 +79,9 @@ def _wide(frame: pd.DataFrame, by: str, names: list[str], values: list[str]) -> 
     return wide.reindex(columns=[f"{name}/{value}" for name in names for value in values]).astype(float)
 
 
-def _seeds(metrics: pd.DataFrame) -> pd.Series:
+def _seeds(metrics: pd.DataFrame) -> pd.DataFrame:
     """Count the runs of each cell."""
-    return metrics.groupby(stats.CELL)["run_key"].nunique().rename("n")
+    return metrics.groupby(stats.CELL).agg(n=("run_key", "nunique"))
 
 
 def _cell(row: pd.Series) -> words.Cell:
@@ -123,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     cells = summary(metrics, prompts, np.random.default_rng(0))
-    for panel, group in cells.groupby(stats.PANEL):
-        console.print(table(group, style.panel_title(*panel)))
+    for _, group in cells.groupby(stats.PANEL):
+        console.print(table(group, style.panel_title(*group[stats.PANEL].iloc[0])))
         for sentence in in_words(group):
             console.print(sentence, soft_wrap=True)
         console.print()

@@ -8,7 +8,7 @@ other cells of the same algorithm and heuristic.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from rftlab.errors import UserError
 from rftlab.runs import RunRecord, find_runs, flatten
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
+    from mlflow.entities import Run as MlflowRun
 
 IDENTITY = [
     *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
@@ -58,7 +60,8 @@ def load_metrics(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataF
 def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples)."""
     columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples"]
-    return _tidy(_records(outputs, sweeps), _prompt_rows, columns)
+    frame = _tidy(_records(outputs, sweeps), _prompt_rows, columns)
+    return frame.astype({"reward_mean": "float64", "reward_std": "float64"})
 
 
 def load_samples(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
@@ -172,7 +175,7 @@ def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:
     """Read the runs of one MLflow experiment into the columns of `load_metrics`.
 
     MLflow keeps every value of a step that was logged twice, and turns infinity into the largest double: here the last
-    value counts, and infinity is infinity again.
+    value counts, and infinity is infinity again. Infinite values that the mirror keeps as tags are absent here.
     """
     import mlflow
 
@@ -180,7 +183,7 @@ def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:
     found = client.get_experiment_by_name(experiment)
     if found is None:
         raise UserError(f"no experiment {experiment} at {uri}", "the name of a sweep", "the experiment's name")
-    runs = [run for run in client.search_runs([found.experiment_id]) if "run_key" in run.data.tags]
+    runs = [run for run in _all_runs(client, found.experiment_id) if "run_key" in run.data.tags]
     identities = identify([_mlflow_setting(run.data.params) for run in runs])
     records = []
     for run, identity in zip(runs, identities, strict=True):
@@ -190,6 +193,15 @@ def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:
             values = _last_per_step(client.get_metric_history(run.info.run_id, metric))
             records += [common | {"step": step, "metric": metric, "value": value} for step, value in values.items()]
     return pd.DataFrame(records, columns=[*IDENTITY, "step", "metric", "value"])
+
+
+def _all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun"]:
+    """Yield every run of an experiment, page by page."""
+    page = client.search_runs([experiment_id])
+    yield from page
+    while page.token:
+        page = client.search_runs([experiment_id], page_token=page.token)
+        yield from page
 
 
 def _mlflow_setting(params: Mapping[str, str]) -> Setting:

@@ -288,7 +288,8 @@ def test_a_ratio_inside_the_range_or_on_the_wrong_side_keeps_its_gradient(ratio,
 
 
 def test_surrogate_matches_a_case_done_by_hand():
-    # A = 2: rho 1.5 counts as 1.2 -> -2.4, rho 0.5 stays -> -1;  A = -2: rho 1.5 stays -> 3, rho 0.5 counts as 0.8 -> 1.6
+    # A = 2: rho 1.5 counts as 1.2 -> -2.4, rho 0.5 stays -> -1
+    # A = -2: rho 1.5 stays -> 3, rho 0.5 counts as 0.8 -> 1.6
     logprobs = torch.log(tokens([1.5, 0.5, 1.5, 0.5]))
     loss, clipped = ops.clipped_surrogate(
         logprobs, torch.zeros(1, 4), tokens([2.0, 2.0, -2.0, -2.0]), mask_of(4, width=4), 0.2

@@ -115,7 +115,7 @@ def _search(
     b, k, steps, device = len(prompt_ids), beam.num_beams, beam.max_new_tokens, prompt_ids.device
     decoder, logits = start_decoder(policy, prompt_ids, prompt_mask, steps)
     first = torch.arange(b, device=device).repeat_interleave(k)
-    decoder.select(first)
+    decoder.fan_out(first)
     logits = logits[first]
     running = Beams.empty(b, k, steps, policy.pad_id, device)
     running.scores[:, 0] = 0.0  # at the first step all rows of a prompt are equal: let only one of them grow

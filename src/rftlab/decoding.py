@@ -4,24 +4,16 @@
 Models run as they come from transformers: masks and positions are given explicitly.
 """
 
-from typing import Protocol
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
+from rftlab import shared_prompt
 from rftlab.errors import UserError
 from rftlab.models import Policy
 from rftlab.models.policy import position_ids
-
-
-class Decoder(Protocol):
-    """What a decoding loop needs of a model."""
-
-    def select(self, rows: Int[Tensor, " m"]) -> None: ...
-
-    def step(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n v"]: ...
+from rftlab.shared_prompt import Prompt
 
 
 class Seq2SeqDecoder:
@@ -33,12 +25,24 @@ class Seq2SeqDecoder:
         self.mask = prompt_mask
         config = policy.lm.config
         self.cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        shared = shared_prompt.enable(policy.lm)
+        self.prompt = shared_prompt.prompt_of(prompt_mask, self.states.dtype, ()) if shared else None
+
+    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
+        """Give every prompt several rows, adjacent to each other."""
+        self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
-        self.mask = self.mask[rows]
-        self.cache.batch_select_indices(rows)
+        if self.prompt is None:
+            kept = rows
+        else:
+            self.prompt, kept = self.prompt.select(rows)
+        if self.prompt is None or len(kept) < len(self.mask):
+            self.mask = self.mask[kept]
+            self.cache.cross_attention_cache.batch_select_indices(kept)
+        self.cache.self_attention_cache.batch_select_indices(rows)
         # the cache holds their keys and values by now: of the encoder states only the shape still counts
-        self.states = self.states[:1].expand(len(rows), -1, -1)
+        self.states = self.states[:1].expand(len(kept), -1, -1)
 
     def step(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n v"]:
         out = self.policy.lm.get_decoder()(
@@ -47,6 +51,7 @@ class Seq2SeqDecoder:
             encoder_attention_mask=self.mask,
             past_key_values=self.cache,
             use_cache=True,
+            **({} if self.prompt is None else {"prompt": self.prompt}),
         )
         return self.policy.logits(out.last_hidden_state[:, -1])
 
@@ -64,20 +69,33 @@ class CausalDecoder:
         self.mask = torch.cat([prompt_mask, room], dim=1)
         self.positions = position_ids(self.mask)
         self.length = 0
+        self.prompt: Prompt | None = None
+
+    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
+        """Give every prompt several rows, adjacent to each other; the cache then grows by what each row adds alone."""
+        if shared_prompt.enable(self.policy.lm):
+            layers = tuple((layer.keys, layer.values) for layer in self.cache.layers)
+            self.prompt = shared_prompt.prompt_of(self.mask[:, : self.length], layers[0][0].dtype, layers)
+            self.cache = DynamicCache(config=self.policy.lm.config)
+        self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
         self.mask, self.positions = self.mask[rows], self.positions[rows]
         self.cache.batch_select_indices(rows)
+        if self.prompt is not None:
+            self.prompt, _ = self.prompt.select(rows)
 
     def read(self, ids: Int[Tensor, "n q"]) -> Float[Tensor, "n v"]:
         """Append tokens to every row and return the logits after the last one."""
         end = self.length + ids.shape[1]
+        own = {"attention_mask": self.mask[:, :end]}
         out = self.policy.lm.base_model(
             input_ids=ids,
-            attention_mask=self.mask[:, :end],
             position_ids=self.positions[:, self.length : end],
             past_key_values=self.cache,
             use_cache=True,
+            # a mask of four axes is taken as it is; everything after the prompt is real
+            **(own if self.prompt is None else {"attention_mask": self.prompt.mask, "prompt": self.prompt}),
         )
         self.length = end
         return self.policy.logits(out.last_hidden_state[:, -1])
@@ -99,7 +117,7 @@ def _check_room(policy: Policy, prompt_tokens: int, new_tokens: int) -> None:
 
 def start_decoder(
     policy: Policy, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"], max_new_tokens: int
-) -> tuple[Decoder, Float[Tensor, "b v"]]:
+) -> tuple[Seq2SeqDecoder | CausalDecoder, Float[Tensor, "b v"]]:
     """Read every prompt once; return the decoder and the logits of the first response token."""
     if policy.family == "seq2seq":
         decoder = Seq2SeqDecoder(policy, prompt_ids, prompt_mask)

@@ -11,8 +11,8 @@ from jaxtyping import Float
 class PromptStatistics:
     """Mean and population standard deviation of the reward of each prompt under a policy, in units of the reward.
 
-    The population form (division by G) is the plug-in estimate of STD(x; theta) in Razin et al. 2024, section 3; the paper does
-    not say which form its figures use.
+    The population form (division by G) is the plug-in estimate of STD(x; theta) in Razin et al. 2024, section 3; the
+    paper does not say which form its figures use.
     """
 
     mean: Float[np.ndarray, " b"]
@@ -26,7 +26,7 @@ class PromptStatistics:
         )
 
     def summary(self, std_below: float, low_reward: float | None) -> dict[str, float]:
-        """Summarise over prompts: means, the share whose std is below `std_below`, and of these the ones with a low mean."""
+        """Summarise over prompts: means, the share with a std below `std_below`, and the share that also has a low mean."""
         vanishing = self.std < std_below
         summary = {
             "reward_mean": float(self.mean.mean()),

@@ -7,17 +7,16 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, SupportsFloat
+from typing import Any, BinaryIO, SupportsFloat
 
 from rftlab.errors import UserError
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Generator[None, None, None]:
     """Turn a failed write (disk full, quota, permission) into a `UserError` that names the file."""
     try:
         yield
@@ -30,7 +29,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: Path, durable: bool = True) -> Generator[BinaryIO, None, None]:
     """Yield a file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
 
     `durable` also waits until the disk has it, so that the content survives a power loss.
@@ -65,7 +64,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> dict[str, object] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in `path`, or None where the file is absent or holds something else."""
     try:
         content = json.loads(path.read_text())
@@ -124,7 +123,7 @@ class AppendFile:
         os.close(self._handle)
 
 
-def read_lines(path: Path) -> Iterator[dict]:
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of a line file; a line that a crash tore is not JSON and is skipped."""
     try:
         content = path.read_bytes()
@@ -136,7 +135,7 @@ def read_lines(path: Path) -> Iterator[dict]:
             yield row
 
 
-def parse_line(line: bytes) -> dict | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """Return the object of one line, or None where the line is blank or torn."""
     try:
         row = json.loads(line)
@@ -171,7 +170,8 @@ class FileLock:
             time.sleep(0.02)
         self._handle = handle
         # A forked child (a data-loading worker) shares the lock; without this it would outlive a killed parent.
-        os.register_at_fork(after_in_child=partial(_release, weakref.ref(self)))
+        reference: weakref.ref[FileLock] = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _release(reference))
         return True
 
     def release(self) -> None:

@@ -20,7 +20,7 @@ def run_key(config: Mapping) -> str:
 
     Hashed is the whole config without the keys that say where and how it runs, nor the names of run and sweep, so
     that a changed default gives a new key and a renamed sweep does not. 1e-4 and 0.0001 are one value; 1 and 1.0 are
-    two, because a structured config never mixes them. A stored config keeps the schema version that it was written with.
+    two, because a structured config never mixes them. A stored config keeps the schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +41,9 @@ class Destination:
 
 
 def prepare(uri: str, experiment: str, outputs: Path) -> Destination:
-    """Make the database, the experiment and the run that the runs of a sweep are children of, once; later calls look it up.
+    """Make the database, the experiment and the parent run of a sweep once; later calls look them up.
 
-    Any number of processes may call it at the same time. What was made is noted in `outputs/<experiment>/tracking.json`.
+    Any number of processes may call it at the same time. `outputs/<experiment>/tracking.json` notes what was made.
 
     Raises:
         UserError: no such kind of address, or the experiment was deleted on the server.
@@ -85,7 +85,7 @@ def store_name(uri: str) -> str:
 
 
 @contextmanager
-def _prepare_lock(uri: str, outputs: Path) -> Iterator[None]:
+def _prepare_lock(uri: str, outputs: Path) -> Generator[None, None, None]:
     """Let one process at a time prepare a store; a shared database has one lock for all that use it."""
     database = _sqlite_path(uri)
     path = outputs.resolve() / ".tracking.lock" if database is None else database.with_name(f".{database.name}.lock")
@@ -133,7 +133,7 @@ class Store:
         self.client = client
 
     def experiment(self, name: str, artifacts: Path | None) -> str:
-        """Return the id of the experiment, created where it does not exist; `artifacts` None leaves files to the server."""
+        """Return the id of the experiment, created where there is none; `artifacts` None leaves files to the server."""
         from mlflow.exceptions import MlflowException
 
         found = self.client.get_experiment_by_name(name)
@@ -146,7 +146,9 @@ class Store:
                 found = self.client.get_experiment_by_name(name)  # another machine was faster
         if found.lifecycle_stage != "active":
             raise UserError(
-                f"the experiment {name!r} was deleted in the tracking store", "one that is active", "sweep.name, or restore it"
+                f"the experiment {name!r} was deleted in the tracking store",
+                "one that is active",
+                "sweep.name, or restore the experiment",
             )
         return found.experiment_id
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, SupportsFloat
+from typing import Any, SupportsFloat
 
 import yaml
 
@@ -25,6 +25,7 @@ from rftlab.files import (
     AppendFile,
     FileLock,
     decode_floats,
+    disk_errors,
     encode_floats,
     is_locked,
     read_json,
@@ -44,8 +45,8 @@ from rftlab.identity import (
 )
 
 __all__ = [
-    "HEARTBEAT_S", "LEASE_S", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord", "changed_keys", "find_key",
-    "find_runs", "finished", "flatten", "nearest_run", "read_run", "run_folder", "run_key", "state_of",
+    "HEARTBEAT_S", "LEASE_S", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord", "changed_keys",
+    "find_key", "find_runs", "finished", "flatten", "nearest_run", "read_run", "run_folder", "run_key", "state_of",
 ]  # fmt: skip
 
 HEARTBEAT_S = 30.0  # seconds between two signs of life in status.json
@@ -94,7 +95,7 @@ class Run:
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     @classmethod
-    def claim(cls, folder: Path, config: Mapping, extra: Mapping[str, object] | None = None) -> Self:
+    def claim(cls, folder: Path, config: Mapping, extra: Mapping[str, object] | None = None) -> "Run":
         """Start an attempt: lock the folder for the life of this process, store config and environment.
 
         `extra` joins the environment record (the name of the device, for one).
@@ -104,10 +105,8 @@ class Run:
             RunIsLive: another process holds the run.
             UserError: the folder cannot be written, or holds another config under the same key.
         """
-        try:
+        with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot create {folder}: {error.strerror}", "a writable folder", "paths.outputs") from error
         lock = FileLock(folder / LOCK)
         if not lock.take(CLAIM_WAIT_S):
             raise RunIsLive(folder, read_json(folder / "status.json") or {})
@@ -147,7 +146,7 @@ class Run:
             frame.to_parquet(file, index=False)
 
     def flush(self) -> None:
-        """Wait until the disk has every line; call it before a checkpoint, so that no resume starts after a lost line."""
+        """Wait until the disk has every line. Call it before a checkpoint: no resume then starts behind a lost line."""
         self._metrics.flush()
         self._samples.flush()
 
@@ -174,10 +173,12 @@ class Run:
         self._end("stopped")
         self._lock.release()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if self._ended.is_set():
                 return
@@ -265,7 +266,7 @@ def _store_config(path: Path, config: Mapping) -> None:
 
 
 def _store_environment(path: Path, config: Mapping, status: Mapping[str, Any], extra: Mapping[str, object]) -> None:
-    """Add this attempt to the environment records: also the settings that are no identity and may change per attempt."""
+    """Add this attempt to the environment records, with the runtime settings, which may change between attempts."""
     attempts = (read_json(path) or {}).get("attempts", [])
     record = {"attempt": status["attempt"], "time": status["started"], "job_id": status["job_id"], **environment()}
     record |= {"runtime": config.get("runtime"), **extra}
@@ -308,7 +309,7 @@ class RunRecord:
         return attempts[-1] if isinstance(attempts, list) and attempts else {}
 
     def metrics(self) -> list[tuple[int, str, float]]:
-        """Return (step, name, value), sorted; a step that was logged again after a resume counts once, the last time."""
+        """Return (step, name, value), sorted; of a step that was logged again after a resume the last value counts."""
         latest: dict[tuple[int, str], float] = {}
         for line in read_lines(self.folder / "metrics.jsonl"):
             for name, value in line["metrics"].items():

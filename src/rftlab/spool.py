@@ -1,4 +1,4 @@
-"""What a tracking server is still to be sent from a run folder. The metrics file is the queue; this is its read position."""
+"""What a tracking server still misses of a run folder. The metrics file is the queue, this its read position."""
 
 import json
 import math
@@ -54,7 +54,7 @@ def save_position(folder: Path, store: str, position: Position) -> None:
 
 
 def unsent(path: Path, offset: int) -> Iterator[tuple[list[Point], int]]:
-    """Yield (points, offset behind their lines) from whole lines after `offset`, near `MAX_METRICS` points at a time."""
+    """Yield (points, offset behind their lines) from the whole lines after `offset`, `MAX_METRICS` points or more."""
     if not path.exists():
         return
     if offset > path.stat().st_size:  # the file was replaced by a shorter one

@@ -157,30 +157,28 @@ class _Sender:
         self._destination = destination
         self._name = store_name(destination.uri)
         self._store = open_store(destination.uri)
-        self._position = self._find_or_create(read_run(folder))
+        self._position, self._run_id = self._find_or_create(read_run(folder))
 
-    def _find_or_create(self, record: RunRecord) -> Position:
+    def _find_or_create(self, record: RunRecord) -> tuple[Position, str]:
         position = load_position(self._folder, self._name)
         if position.run_id is not None and self._store.is_active(position.run_id):
-            return position
+            return position, position.run_id
         if position.run_id is not None:  # deleted on the server: everything is sent to a new run
             position = Position()
         save_position(self._folder, self._name, position)  # the uid first, so that a crash here leaves no second run
         experiment_id = self._destination.experiment_id
-        position.run_id = self._store.find_run(experiment_id, f"tags.uid = '{position.uid}'") or self._create(
-            record, position.uid
-        )
-        self._store.send_params(position.run_id, params(record.config))
-        position.status = "RUNNING"
+        run_id = self._store.find_run(experiment_id, f"tags.uid = '{position.uid}'")
+        run_id = run_id or self._create(record, position.uid)
+        self._store.send_params(run_id, params(record.config))
+        position.run_id, position.status = run_id, "RUNNING"
         save_position(self._folder, self._name, position)
-        return position
+        return position, run_id
 
     def _create(self, record: RunRecord, uid: str) -> str:
         tags = {"mlflow.parentRunId": self._destination.parent_run_id, "kind": "run", "uid": uid}
-        started = record.status.get("started")
         run = self._store.client.create_run(
             self._destination.experiment_id,
-            start_time=None if started is None else round(started * 1000),
+            start_time=_milliseconds(record.status.get("started")),
             tags=tags,
             run_name=self._folder.name,
         )
@@ -200,18 +198,18 @@ class _Sender:
                 self._save()
 
     def _start_attempt(self, record: RunRecord, attempt: int) -> None:
-        self._store.send_tags(self._position.run_id, _tags(record))
+        self._store.send_tags(self._run_id, _tags(record))
         self._send_files(EARLY_FILES)
         if self._position.status != "RUNNING" and record.state == "running":
-            self._store.client.update_run(self._position.run_id, status="RUNNING")
+            self._store.client.update_run(self._run_id, status="RUNNING")
             self._position.status = "RUNNING"
         self._position.attempt = attempt
         self._save()
 
     def _send_points(self, points: list[Point]) -> None:
         finite, infinite = split_infinite(points)
-        self._store.send_points(self._position.run_id, finite)
-        self._store.send_tags(self._position.run_id, infinite)
+        self._store.send_points(self._run_id, finite)
+        self._store.send_tags(self._run_id, infinite)
         self.metrics += len(points)
 
     def send_end(self) -> None:
@@ -221,7 +219,7 @@ class _Sender:
         status = STATUS.get(record.state)
         if status is not None and status != self._position.status:
             ended = record.status.get("ended", record.status.get("heartbeat"))
-            self._store.client.set_terminated(self._position.run_id, status, None if ended is None else round(ended * 1000))
+            self._store.client.set_terminated(self._run_id, status, _milliseconds(ended))
             self._position.status = status
             self._save()
 
@@ -234,9 +232,9 @@ class _Sender:
             if self._position.files.get(name) == stamp:
                 continue
             if name == "samples.jsonl":
-                self._store.client.log_text(self._position.run_id, newest_lines(path, MAX_SAMPLES_BYTES), name)
+                self._store.client.log_text(self._run_id, newest_lines(path, MAX_SAMPLES_BYTES), name)
             else:
-                self._store.client.log_artifact(self._position.run_id, str(path))
+                self._store.client.log_artifact(self._run_id, str(path))
             self.files += 1
             self._position.files[name] = stamp
             self._save()
@@ -258,6 +256,10 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "git_dirty": env.get("git_dirty"),
     }
     return {name: str(value) for name, value in tags.items() if value is not None}
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
 
 
 def _mirror_lock(folder: Path) -> FileLock:

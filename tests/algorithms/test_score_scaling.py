@@ -62,7 +62,8 @@ def test_scaled_scores_have_unit_std_and_keep_their_sign():
 def test_scaling_removes_the_unit_of_the_score():
     scores = rollouts(1)[0]
     small, large = (
-        scale_scores(x, RunningScores.empty().update(x), scaling="running", clip=None) for x in (scores, 1000.0 * scores)
+        scale_scores(x, RunningScores.empty().update(x), scaling="running", clip=None)
+        for x in (scores, 1000.0 * scores)
     )
     torch.testing.assert_close(small, large)
 

@@ -7,7 +7,11 @@ from rftlab.algorithms.sft import SFT
 
 
 def test_loss_is_the_cross_entropy_of_torch(randn, mask_of, make_forward):
-    logits, ids, mask = randn(3, 4, 7), torch.tensor([[0, 1, 2, 3], [4, 5, 6, 0], [1, 2, 3, 4]]), mask_of(4, 2, 1, width=4)
+    logits, ids, mask = (
+        randn(3, 4, 7),
+        torch.tensor([[0, 1, 2, 3], [4, 5, 6, 0], [1, 2, 3, 4]]),
+        mask_of(4, 2, 1, width=4),
+    )
     logprobs = logits.log_softmax(-1).gather(-1, ids[..., None])[..., 0]
     labels = ids.masked_fill(~mask, -100)
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
@@ -18,7 +22,10 @@ def test_microbatches_add_up_to_the_optimiser_step(randn, mask_of, make_forward)
     logprobs, mask = randn(4, 5).requires_grad_(), mask_of(5, 1, 2, 4, width=5)
     tokens = int(mask.sum())
     whole = SFT().loss(make_forward(logprobs, values=None, entropy=1.0), mask, tokens)
-    parts = [SFT().loss(make_forward(logprobs[i : i + 1], values=None, entropy=1.0), mask[i : i + 1], tokens) for i in range(4)]
+    parts = [
+        SFT().loss(make_forward(logprobs[i : i + 1], values=None, entropy=1.0), mask[i : i + 1], tokens)
+        for i in range(4)
+    ]
     (once,) = torch.autograd.grad(whole.loss, logprobs)
     (accumulated,) = torch.autograd.grad(torch.stack([part.loss for part in parts]).sum(), logprobs)
     torch.testing.assert_close(accumulated, once)

@@ -12,7 +12,7 @@ import yaml
 
 ITERATIONS = 12
 EVERY = 4  # iterations between two evaluations
-PROMPTS = 40
+PROMPTS = 20
 LOW_REWARD = {"narrativeqa": 0.15, "imdb": 0.5}
 MODEL = {"narrativeqa": "t5_mini", "imdb": "gpt2_mini"}
 START = {("narrativeqa", "none"): 0.05, ("narrativeqa", "partial_sft"): 0.35, ("imdb", "none"): 0.5}

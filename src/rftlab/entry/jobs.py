@@ -73,17 +73,21 @@ def execute(plan: Plan) -> dict[str, float]:
     Returns:
         The final metrics; empty when another live process works on the same run.
     """
-    if (final := runs.finished(plan.folder)) is not None:
-        log.info("%s is done: %s", plan.folder, summary(final))
-        return final
+    outputs = Path(plan.config["paths"]["outputs"])
+    for record in runs.find_key(outputs, plan.key):
+        if record.final is not None:
+            log.info("%s is done: %s", record.folder, summary(record.final))
+            return record.final
     if plan.parent is not None:
         execute(plan.parent)
-    from rftlab.entry.training import train
+    from rftlab.entry.training import train  # torch and transformers load here, not for --help or a finished run
 
     try:
         return train(plan)
+    except runs.RunIsDone as done:  # another process finished it since we looked
+        return done.final
     except runs.RunIsLive as live:
-        log.info("%s is left alone: %s", plan.folder, live)
+        log.info("left alone: %s", live)
         return {}
 
 

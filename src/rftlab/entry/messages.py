@@ -9,6 +9,10 @@ from typing import Any
 from rftlab.entry import schema
 from rftlab.errors import UserError
 
+TYPES = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
+OTHER_TYPE = "a value of the type that the schema gives"
+SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
+
 
 def explain(error: Exception) -> str:
     """Say in one line what was found, what was expected and which key to change."""
@@ -55,21 +59,14 @@ def unknown_key(key: str) -> UserError:
 
 
 def _wrong_type(text: str) -> UserError | None:
-    match = re.search(
-        r"Value '([^']*)'(?: of type '[^']*')? (?:could not be converted|is not a valid|is not supported)[^\n]*", text
-    )
+    match = re.search(r"Value '([^']*)'[^\n]*(?:could not be converted|is not a valid|is not supported)[^\n]*", text)
     if not match:
         return None
     key = re.search(r"full_key: (\S+)", text)
     kind = re.search(r"converted to (\w+)", text)
     name = key.group(1) if key else "the key"
-    return UserError(
-        f"{name}={match.group(1)}",
-        {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}.get(
-            kind.group(1) if kind else "", "a value of the type that the schema gives"
-        ),
-        name,
-    )
+    expected = TYPES.get(kind.group(1), OTHER_TYPE) if kind else OTHER_TYPE
+    return UserError(f"{name}={match.group(1)}", expected, name)
 
 
 def _missing_value(text: str) -> UserError | None:
@@ -80,17 +77,10 @@ def _missing_value(text: str) -> UserError | None:
 
 
 def _bad_syntax(text: str) -> UserError | None:
-    if not (
-        match := re.search(
-            r"(?:mismatched input|extraneous input|no viable alternative|token recognition error|missing)[^\n]*", text
-        )
-    ):
+    if not (match := re.search(rf"(?:{'|'.join(SYNTAX_ERRORS)})[^\n]*", text)):
         return None
-    return UserError(
-        f"an override that cannot be read ({match.group(0).strip()})",
-        "KEY=VALUE",
-        "the command line (quote values with commas or spaces)",
-    )
+    found = f"an override that cannot be read ({match.group(0).strip()})"
+    return UserError(found, "KEY=VALUE", "the command line (quote values with commas or spaces)")
 
 
 def _one_of(value: str, options: list[str], otherwise: str = "one of the options") -> str:

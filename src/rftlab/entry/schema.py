@@ -1,7 +1,7 @@
 """Types of the config tree; the values live in `conf/`, with a comment per key.
 
-Every field is mandatory (`MISSING`) unless null is a meaningful value, so that a value stands in one place only. Importing this
-module costs no torch: composition, `--help` and tab completion stay quick.
+Every field is mandatory (`MISSING`) unless null is a meaningful value, so that a value stands in one place only.
+Importing this module costs no torch: composition, `--help` and tab completion stay quick.
 """
 
 from dataclasses import dataclass, field

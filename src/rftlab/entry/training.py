@@ -1,14 +1,16 @@
 """From a plan to a trained model: build the objects that the config names and hand them to the loop."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
 
-from rftlab import runs
+from rftlab import runs, tracking
 from rftlab.entry.jobs import Plan
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
@@ -30,15 +32,30 @@ def train(plan: Plan) -> dict[str, float]:
     config = plan.config
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
-    with runs.Run.claim(plan.folder, config) as run:
-        log.info(
-            "%s  scale %s  source %s  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder
-        )
+    run = runs.Run.claim(plan.folder, config)
+    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder)
+    with _mirrored(run.folder, config), run:
         lab = build(config, run)
         loop = instantiate(config["algo"]["loop"])
         final = loop.run(lab, instantiate(config["algo"]["loss"]))
         run.finish(final)
     return final
+
+
+@contextmanager
+def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
+    """Send what the run folder receives to the tracking server, and at the end wait a bounded time for the rest."""
+    settings = config["tracking"]
+    if settings["uri"] is None:
+        yield
+        return
+    outputs = Path(config["paths"]["outputs"])
+    destination = partial(tracking.prepare, settings["uri"], config["sweep"]["name"], outputs)
+    mirror = tracking.Mirror(folder, destination, settings["send_every_s"])
+    try:
+        yield
+    finally:
+        mirror.close(settings["close_timeout_s"])
 
 
 def build(config: Mapping[str, Any], run: runs.Run) -> Lab:
@@ -113,12 +130,11 @@ def _policy(config: Mapping[str, Any], device: torch.device) -> Policy:
 
 
 def _final_weights(outputs: Path, key: str) -> Path:
-    folder = runs.find_key(outputs, key)
-    if folder is None or runs.finished(folder) is None:
-        raise UserError(
-            f"init_from={key}, which is no finished run in {outputs}", "the run key of a finished run", "init_from"
-        )
-    return folder / "final" / "model.safetensors"
+    for record in runs.find_key(outputs, key):
+        if record.done:
+            return record.folder / "final" / "model.safetensors"
+    found = f"init_from={key}, which is no finished run in {outputs}"
+    raise UserError(found, "the run key of a finished run", "init_from")
 
 
 def _device(name: str) -> torch.device:

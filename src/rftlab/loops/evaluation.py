@@ -58,20 +58,8 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
         texts += lab.policy.decode(responses.response_ids, responses.response_mask)
         lengths += responses.response_mask.sum(dim=1).tolist()
     scores = lab.task.reward([e.prompt for e in examples], texts, [e.targets for e in examples])
-    rows = zip(examples, texts, scores, strict=True)
-    lab.run.log_samples(
-        [
-            {
-                "step": step,
-                "split": split,
-                "prompt_id": e.id,
-                "prompt": e.prompt,
-                "response": text,
-                "score": float(score),
-            }
-            for e, text, score in list(rows)[: lab.evaluation.n_logged]
-        ]
-    )
+    kept = slice(lab.evaluation.n_logged)
+    _log_samples(lab, {"step": step, "split": split}, examples[kept], texts[kept], scores[kept])
     return {"reward": float(np.mean(scores)), "length": float(np.mean(lengths))}
 
 
@@ -128,7 +116,9 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
         texts, scores = score(lab, batch, responses)
         statistics.append(prompt_statistics(scores.reshape(len(batch), samples)))
         if start == 0:
-            _log_probe_samples(lab, phase, batch, responses, texts, scores)
+            kept = slice(lab.evaluation.n_logged)
+            asked = [batch[i] for i in responses.prompt_index[kept].tolist()]
+            _log_samples(lab, {"phase": phase, "split": "train"}, asked, texts[kept], scores[kept])
     merged = PromptStatistics.concatenate(statistics)
     lab.run.save_prompts(
         pd.DataFrame(
@@ -149,20 +139,15 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     return metrics
 
 
-def _log_probe_samples(
-    lab: Lab, phase: str, examples: list[Example], responses: Responses, texts: list[str], scores: np.ndarray
+def _log_samples(
+    lab: Lab,
+    where: dict[str, object],
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    scores: Float[np.ndarray, " n"],
 ) -> None:
-    rows = []
-    for i, text in enumerate(texts[: lab.evaluation.n_logged]):
-        example = examples[int(responses.prompt_index[i])]
-        rows.append(
-            {
-                "phase": phase,
-                "split": "train",
-                "prompt_id": example.id,
-                "prompt": example.prompt,
-                "response": text,
-                "score": float(scores[i]),
-            }
-        )
-    lab.run.log_samples(rows)
+    rows = zip(examples, texts, scores, strict=True)
+    lab.run.log_samples(
+        {**where, "prompt_id": e.id, "prompt": e.prompt, "response": text, "score": float(value)}
+        for e, text, value in rows
+    )

@@ -73,7 +73,7 @@ class OptimizerSpec:
         return self.lr * warmup * 0.5 * (1 + cos(pi * (step - 1) / total))
 
     def step(self, optimizer: torch.optim.Optimizer, module: nn.Module, step: int, total: int) -> float:
-        """Clip the joint gradient norm, take step `step` of `total`, clear the gradients; returns the norm before clipping."""
+        """Clip the joint gradient norm, take one step, clear the gradients; returns the norm before clipping."""
         parameters = [p for p in module.parameters() if p.requires_grad]
         norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
         for group in optimizer.param_groups:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class State:
 
     def save(self, lab: Lab) -> None:
         """Write a checkpoint of the finished iteration."""
+        lab.run.flush()
         checkpoint.save(
             lab.run.folder,
             self.iteration,
@@ -69,7 +71,7 @@ class Online:
     update_epochs: int
     minibatch_size: int
     microbatch_size: int
-    score_scaling: str  # none | running
+    score_scaling: Literal["none", "running"]
     score_clip: float | None
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:

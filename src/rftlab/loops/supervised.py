@@ -48,6 +48,7 @@ class Supervised:
             if step % lab.evaluation.every == 0 and step < total:
                 lab.describe(describe(step, total, evaluate(lab, step)))
             if step % lab.checkpoint_every == 0 and step < total:
+                lab.run.flush()
                 state = {"policy": lab.policy.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(lab.run.folder, step, state)
         return finish(lab, total)
@@ -72,7 +73,7 @@ class Supervised:
     ) -> dict[str, float]:
         prompt_ids, prompt_mask = encode(lab, [example for example, _ in pairs])
         ids, mask = encode_targets(lab, [example.targets[epoch % len(example.targets)] for example, epoch in pairs])
-        denominator = mask.sum()
+        denominator = int(mask.sum())
         loss = 0.0
         for rows in torch.arange(len(pairs)).split(self.microbatch_size):
             new = lab.policy(prompt_ids[rows], prompt_mask[rows], ids[rows], mask[rows])

@@ -42,8 +42,7 @@ def accumulate_gradient(
 ) -> dict[str, float]:
     """Add up the gradient of one optimiser step over its microbatches, and the metrics with it.
 
-    One denominator, the tokens of the whole minibatch, serves all microbatches: their number does not change the gradient.
-    Rows that share a prompt share its encoding.
+    One denominator, the tokens of the whole minibatch, serves all microbatches: their number changes nothing. Rows that share a prompt share its encoding.
     """
     denominator = int(minibatch.response_mask.sum())
     sums: dict[str, float] = {}
@@ -74,7 +73,7 @@ def mean_of(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def rollout_metrics(
     rollout: Rollout, returns: Float[Tensor, "n t"], samples_per_prompt: int, std_below: float
 ) -> dict[str, float]:
-    """Describe a rollout: rewards in raw units, KL to the reference per response and per token, fit of the value network."""
+    """Describe a rollout: rewards in raw units, KL to the reference per response and per token, fit of the values."""
     mask = rollout.response_mask
     k1 = kl_k1(rollout.old_logprobs, rollout.ref_logprobs)
     metrics = {

@@ -32,22 +32,21 @@ def freeze_below(policy: Policy, unfrozen_blocks: int | None) -> None:
     lm.requires_grad_(False)
     for block in blocks[len(blocks) - unfrozen_blocks :]:
         block.requires_grad_(True)
-    for module in [*_norms(trunk), *_heads(policy)]:
+    for module in [*_after_blocks(trunk), *_heads(policy)]:
         module.requires_grad_(True)
 
 
 def _blocks(trunk: nn.Module) -> nn.ModuleList:
-    """Find the stack of equal blocks: the longest list of modules of the trunk."""
-    stacks = [module for module in trunk.modules() if isinstance(module, nn.ModuleList)]
-    return max(stacks, key=len)
+    """Find the stack of blocks: the outermost list of modules of the trunk (a T5 block holds a list of its own)."""
+    return next(module for module in trunk.modules() if isinstance(module, nn.ModuleList))
 
 
-def _norms(trunk: nn.Module) -> list[nn.Module]:
-    """List the normalisation layers that stand beside the blocks, not on the embeddings."""
+def _after_blocks(trunk: nn.Module) -> list[nn.Module]:
+    """List what follows the blocks: the final norm or, in a classifier, the pooler; not a norm of the embeddings."""
     return [
         module
         for name, module in trunk.named_children()
-        if ("norm" in name or name.startswith("ln_")) and "emb" not in name
+        if ("norm" in name or name.startswith("ln_") or name == "pooler") and "emb" not in name
     ]
 
 

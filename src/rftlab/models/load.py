@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -30,6 +33,11 @@ _LOADERS = {
     "seq2seq": AutoModelForSeq2SeqLM,
     "causal": AutoModelForCausalLM,
     "classifier": AutoModelForSequenceClassification,
+}
+_ARCHITECTURES = {
+    "seq2seq": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    "causal": MODEL_FOR_CAUSAL_LM_MAPPING,
+    "classifier": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
 }
 
 
@@ -56,6 +64,8 @@ def load_policy(
     _check_option("model.policy.dtype", dtype, DTYPES)
     where = _resolve(source, hub_mirror)
     config = _without_dropout(_read(AutoConfig, where))
+    if type(config) not in _ARCHITECTURES[family]:
+        raise _wrong_family(config, family)
     if init == "random":
         lm = _random(config, family, DTYPES[dtype], generator)
     else:
@@ -144,24 +154,18 @@ def _random(
     seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try:
-            return _LOADERS[family].from_config(config, dtype=dtype)
-        except ValueError as error:
-            raise _wrong_family(config, family) from error
+        return _LOADERS[family].from_config(config, dtype=dtype)
 
 
 def _wrong_family(config: PreTrainedConfig, family: str) -> UserError:
-    return UserError(
-        f"model type {config.model_type}", f"an architecture of the family {family}", "model.policy.source or .family"
-    )
+    found = f"model type {config.model_type} as model.policy.family={family}"
+    return UserError(found, "an architecture of that family", "model.policy.source or model.policy.family")
 
 
 def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
     """Refuse what would fail, or silently differ from the architecture, at the first forward pass."""
     if family == "classifier":
         return
-    if lm.config.is_encoder_decoder != (family == "seq2seq") or "Masked" in type(lm).__name__:
-        raise _wrong_family(lm.config, family)
     if tokenizer.eos_token_id is None:
         raise UserError("a tokenizer without an EOS token", "one that has it", "model.policy.tokenizer")
     size = lm.get_input_embeddings().num_embeddings
@@ -170,7 +174,18 @@ def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
         raise UserError(found, "at most as many tokens as the model has embeddings", "model.policy.tokenizer")
     if family == "seq2seq" and lm.config.decoder_start_token_id is None:
         raise UserError("no decoder_start_token_id in the model's config", "a token id", "model.policy.source")
-    _check_head(Policy(lm, tokenizer, family))
+    policy = Policy(lm, tokenizer, family)
+    if family == "causal" and _looks_ahead(policy):
+        raise _wrong_family(lm.config, family)
+    _check_head(policy)
+
+
+@torch.no_grad()
+def _looks_ahead(policy: Policy) -> bool:
+    """Tell whether the first token's state depends on the second, as in BERT-like encoders with a language-model head."""
+    ids = torch.tensor([[policy.eos_id, policy.eos_id], [policy.eos_id, (policy.eos_id + 1) % 2]], device=policy.device)
+    states = policy.lm.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    return not torch.allclose(states[0, 0], states[1, 0], rtol=1e-3, atol=1e-5)
 
 
 @torch.no_grad()

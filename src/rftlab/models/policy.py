@@ -6,7 +6,6 @@ padded on the left). `classifier` answers with one token, the index of a label.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,7 +38,7 @@ class Policy(nn.Module):
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Policy":
         """Stay in evaluation mode: rollout, scoring and update must see one and the same network."""
         return super().train(False)
 

@@ -1,0 +1,82 @@
+# Every command of the project; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+OUTPUTS ?= outputs
+FIGURES ?= figures
+PORT ?= 5000
+# the analysis package lies beside src, as it may use nothing but run folders
+export PYTHONPATH := src:.
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test test-slow test-gpu check fmt lint type imports figures notebooks dashboard assets bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything in it
+
+# torch first and alone: its exact pin is a build without CUDA libraries on machines that offer one
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --no-compile torch==2.13.0 uv
+	$(VENV)/bin/uv pip install --quiet --python $(PY) -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone and after a little SFT; table and figure
+	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa sweep.name=quickstart
+	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa heuristic=partial_sft sweep.name=quickstart
+	$(PY) -m analysis.make_figures --outputs $(OUTPUTS) --figures $(FIGURES) --sweep quickstart
+	$(PY) -m analysis.learned --outputs $(OUTPUTS) --figures $(FIGURES) --sweep quickstart
+
+test: $(READY) ## the whole test suite: the quick part, then the slow one
+	$(PY) -m pytest -q
+	$(PY) -m pytest -q -m 'slow or slurm or network or gpu or peer'
+
+test-quick: $(READY) ## the default suite: CPU, offline, under three minutes
+	$(PY) -m pytest -q
+
+test-gpu: $(READY) ## the tests that need a CUDA device
+	$(PY) -m pytest -q -m gpu
+
+check: fmt-check lint type imports ## format, lint, types and import contracts, as in CI
+
+fmt: $(READY) ## format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix --quiet .
+
+fmt-check: $(READY)
+	$(VENV)/bin/ruff format --check --quiet .
+
+lint: $(READY) ## lint
+	$(VENV)/bin/ruff check .
+
+type: $(READY) ## check the types
+	$(VENV)/bin/ty check src analysis bench
+
+imports: $(READY) ## check who may import whom
+	$(VENV)/bin/lint-imports
+
+figures: $(READY) ## draw every figure from the runs in OUTPUTS (default outputs/)
+	$(PY) -m analysis.make_figures --outputs $(OUTPUTS) --figures $(FIGURES)
+
+notebooks: $(READY) ## run the notebooks on the runs in OUTPUTS and render them to figures/
+	mkdir -p $(FIGURES)
+	RFTLAB_OUTPUTS=$(OUTPUTS) $(VENV)/bin/jupytext --to ipynb --execute --output $(FIGURES)/first_sweep.ipynb analysis/notebooks/first_sweep.py
+
+dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
+	@test -f $(OUTPUTS)/mlflow.db || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
+	@echo "MLflow UI on http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUTS))/mlflow.db
+
+assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
+	$(PY) bench/make_assets.py
+
+bench: $(READY) ## time the sampling engine against its peer
+	$(PY) bench/rollout.py
+
+clean: ## remove caches; keeps outputs, figures and the environment
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src analysis tests bench -name __pycache__ -prune -exec rm -rf {} +

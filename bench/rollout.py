@@ -1,0 +1,140 @@
+"""Samples per second: `rftlab.rollout.sample` against `transformers.generate` on repeated prompts.
+
+    python bench/rollout.py [--threads 1] [--samples 10] [--repeats 5]
+
+Both sides draw from the same model, with the same settings, in the same process, in turns; the ratio is the median over
+the pairs. Without the embedded models (`make assets`) random ones of their size stand in, whose head gets a bias on EOS
+so that responses end after about 12 tokens, as those of a trained model do. Rows go to `bench/rollout.md`.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedModel, T5Config, T5ForConditionalGeneration
+
+from rftlab.models import Policy, load_policy
+from rftlab.models.load import ASSETS
+from rftlab.rollout import sample
+from rftlab.types import Sampling
+
+VOCAB = 1024
+SETTINGS = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_new_tokens=0, max_new_tokens=32)
+HEADER = "| model | parameters | prompts x samples | prompt tokens | mean response | rftlab samples/s | generate samples/s | ratio |"
+
+
+class StubTokenizer:
+    """What a policy needs of a tokenizer when prompts are ids already."""
+
+    pad_token_id, eos_token_id = 0, 1
+
+
+def random_policy(family: str) -> Policy:
+    """Build a random model of about a million parameters, with a bias on EOS."""
+    torch.manual_seed(0)
+    lm: PreTrainedModel
+    if family == "seq2seq":
+        lm = T5ForConditionalGeneration(
+            T5Config(
+                vocab_size=VOCAB, d_model=128, d_kv=32, d_ff=256, num_layers=3, num_heads=4, dropout_rate=0.0,
+                decoder_start_token_id=0,
+            )
+        )  # fmt: skip
+    else:
+        lm = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=VOCAB, n_embd=128, n_layer=4, n_head=4, n_positions=512, bos_token_id=1, eos_token_id=1,
+                pad_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+            )
+        )  # fmt: skip
+    head = nn.Linear(128, VOCAB)
+    head.weight.data = lm.get_output_embeddings().weight.data
+    head.bias.data = torch.zeros(VOCAB).index_fill(0, torch.tensor([1]), 4.5)
+    lm.lm_head = head
+    return Policy(lm, StubTokenizer(), family)
+
+
+def policy_of(name: str, family: str) -> tuple[str, Policy]:
+    if not (ASSETS / name / "config.json").is_file():
+        return f"{family} (random)", random_policy(family)
+    source, words = f"asset:{name}", "asset:tokenizer"
+    return name, load_policy(source=source, family=family, tokenizer=words, init="pretrained", dtype="float32")
+
+
+def prompts_of(family: str, prompts: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make prompts between half and the whole of `length`, padded as the family pads."""
+    lengths = torch.linspace(length // 2, length, prompts).long().unsqueeze(1)
+    mask = torch.arange(length) < lengths
+    ids = torch.randint(2, VOCAB, mask.shape, generator=torch.Generator().manual_seed(0)).masked_fill(~mask, 0)
+    return (ids.flip(1), mask.flip(1)) if family == "causal" else (ids, mask)
+
+
+def ours(policy: Policy, ids: torch.Tensor, mask: torch.Tensor, samples: int, seed: int) -> float:
+    out = sample(policy, ids, mask, SETTINGS, samples, torch.Generator().manual_seed(seed))
+    return out.response_mask.sum(-1).float().mean().item()
+
+
+def peer(policy: Policy, ids: torch.Tensor, mask: torch.Tensor, samples: int, seed: int) -> None:
+    start = {"decoder_start_token_id": 0} if policy.family == "seq2seq" else {}
+    config = GenerationConfig(
+        do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=SETTINGS.max_new_tokens,
+        pad_token_id=policy.pad_id, eos_token_id=policy.eos_id, **start,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    policy.lm.generate(
+        input_ids=ids.repeat_interleave(samples, 0),
+        attention_mask=mask.repeat_interleave(samples, 0),
+        generation_config=config,
+    )
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def measure(name: str, family: str, length: int, arguments: argparse.Namespace) -> str:
+    """Time both sides in turns and format one table row."""
+    label, policy = policy_of(name, family)
+    ids, mask = prompts_of(family, arguments.prompts, length)
+    args = policy, ids, mask, arguments.samples
+    mean_length = ours(*args, seed=0)
+    peer(*args, seed=0)
+    pairs = []
+    for seed in range(1, arguments.repeats + 1):
+        pairs.append((seconds(lambda s=seed: ours(*args, seed=s)), seconds(lambda s=seed: peer(*args, seed=s))))
+    rows = arguments.prompts * arguments.samples
+    own, other = (rows / statistics.median(side) for side in zip(*pairs, strict=True))
+    ratio = statistics.median(b / a for a, b in pairs)
+    size = sum(p.numel() for p in policy.parameters()) / 1e6
+    return (
+        f"| {label} | {size:.1f}M | {arguments.prompts} x {arguments.samples} | {length} | {mean_length:.1f} "
+        f"| {own:.0f} | {other:.0f} | {ratio:.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--samples", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
+    for name, family in (("t5_mini", "seq2seq"), ("gpt2_mini", "causal")):
+        for length in (32, 128):
+            lines.append(measure(name, family, length, arguments))
+            print(lines[-1], flush=True)
+    title = f"Sampling, torch {torch.__version__}, {arguments.threads} thread(s), max {SETTINGS.max_new_tokens} new tokens"
+    arguments.out.write_text("\n".join(["# Rollout speed", "", title, "", *lines, ""]))
+
+
+if __name__ == "__main__":
+    main()
