@@ -265,8 +265,8 @@ def test_classifier_has_a_value_per_prompt(tiny_bert):
 
 def test_frozen_parts_get_no_gradient_and_tied_heads_freeze_with_the_embedding(tiny):
     policy = tiny()
-    model = with_value(policy, "separate", "linear", generator())
     freeze_below(policy, 1)
+    model = with_value(policy, "separate", "linear", generator())
     scored = model(*batch(policy))
     (scored.logprobs.sum() + scored.values.sum()).backward()
     trained = {name for name, p in policy.lm.named_parameters() if p.grad is not None}

@@ -74,7 +74,7 @@ class CausalDecoder:
     def fan_out(self, rows: Int[Tensor, " m"]) -> None:
         """Give every prompt several rows, adjacent to each other; the cache then grows by what each row adds alone."""
         if shared_prompt.enable(self.policy.lm):
-            layers = tuple((layer.keys, layer.values) for layer in self.cache.layers)
+            layers = tuple((keys, values) for keys, values, _ in self.cache)
             self.prompt = shared_prompt.prompt_of(self.mask[:, : self.length], layers[0][0].dtype, layers)
             self.cache = DynamicCache(config=self.policy.lm.config)
         self.select(rows)

@@ -80,7 +80,7 @@ def absolute_uri(uri: str) -> str:
 
 
 def store_name(uri: str) -> str:
-    """Return the address without credentials, as it is noted in files."""
+    """Return the address (or a text that holds one) without credentials, as it is noted in files and messages."""
     return re.sub(r"://[^/@]+@", "://", uri)
 
 

@@ -4,7 +4,7 @@ Each prompt is read once (encoder, or prefill of the causal cache); its key-valu
 Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -225,11 +225,11 @@ def generate_texts(
 ) -> Generated:
     """Answer many prompts in batches of similar length, `batch_size` responses at a time (at least one prompt).
 
-    The noise of every prompt is drawn first, in the order given: neither the batch size nor the sorting has a say in what
-    is sampled (up to the rounding of the network). Beam search answers once, whatever `samples_per_prompt`.
+    The noise of every prompt is drawn first, in the order given: neither the batch size nor the sorting has a say in
+    what is sampled (up to the rounding of the network). Beam search answers once, whatever `samples_per_prompt`.
     """
     g = samples_per_prompt if isinstance(decoding, Sampling) else 1
-    noise = _noise(policy, len(prompts) * g, decoding, generator) if isinstance(decoding, Sampling) else None
+    answer = _answerer(policy, len(prompts) * g, decoding, generator)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     texts = [""] * (len(prompts) * g)
     lengths = torch.zeros(len(texts), dtype=torch.long)
@@ -238,12 +238,8 @@ def generate_texts(
     per_batch = max(1, batch_size // g)
     for start in range(0, len(order), per_batch):
         chosen = order[start : start + per_batch]
-        ids, mask = policy.encode_prompts([prompts[i] for i in chosen], max_prompt_tokens, truncation_side)
         rows = (torch.tensor(chosen).unsqueeze(1) * g + torch.arange(g)).flatten()
-        if noise is None:
-            out = beam_search(policy, ids, mask, decoding)
-        else:
-            out = _sample(policy, ids, mask, decoding, noise[rows.to(noise.device)])
+        out = answer(*policy.encode_prompts([prompts[i] for i in chosen], max_prompt_tokens, truncation_side), rows)
         for row, text in zip(rows.tolist(), policy.decode(out.response_ids, out.response_mask), strict=True):
             texts[row] = text
         n_tokens = out.response_mask.sum(-1)
@@ -251,3 +247,13 @@ def generate_texts(
         truncated[rows] = out.truncated.cpu()
         kept_mass[rows] = ((out.kept_mass * out.response_mask).sum(-1) / n_tokens).cpu()
     return Generated(texts=texts, lengths=lengths, truncated=truncated, kept_mass=kept_mass)
+
+
+def _answerer(
+    policy: Policy, n: int, decoding: Sampling | BeamSearch, generator: torch.Generator
+) -> Callable[[Tensor, Tensor, Tensor], Responses]:
+    """Fix the randomness of n responses; the result answers some prompts, given the numbers of their responses."""
+    if isinstance(decoding, BeamSearch):
+        return lambda ids, mask, rows: beam_search(policy, ids, mask, decoding)
+    noise = _noise(policy, n, decoding, generator)
+    return lambda ids, mask, rows: _sample(policy, ids, mask, decoding, noise[rows.to(noise.device)])

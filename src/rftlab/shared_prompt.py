@@ -1,8 +1,8 @@
 """Attention in which all samples of a prompt read one copy of its keys and values.
 
-A decoding step is bound by reading the cache, and most of the cache is the prompt. Instead of a copy per row, the queries of a
-prompt's rows meet its keys in one matrix product. The function joins transformers' own attention functions under a name
-of its own and changes nothing until a `Prompt` comes along with the forward pass, so the models stay as they are.
+A decoding step is bound by reading the cache, and most of the cache is the prompt. Instead of a copy per row, the
+queries of a prompt's rows meet its keys in one matrix product. The function joins transformers' own attention functions
+under a name of its own and changes nothing until a `Prompt` comes along with the forward pass: models stay as they are.
 """
 
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ def enable(lm: PreTrainedModel) -> bool:
 
 
 def attend(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,

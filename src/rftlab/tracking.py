@@ -267,5 +267,5 @@ def _mirror_lock(folder: Path) -> FileLock:
 
 
 def _short(error: Exception) -> str:
-    text = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {text[:300]}"
+    text = store_name(next(iter(str(error).splitlines()), ""))
+    return f"{type(error).__name__}: {text[:200]}"

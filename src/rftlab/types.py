@@ -6,7 +6,7 @@ Every `*_mask` is True where the element counts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -113,6 +113,7 @@ class LossOutput:
     metrics: dict[str, Float[Tensor, ""]]
 
 
+@runtime_checkable
 class Reward(Protocol):
     """Score whole responses; one float per row, raw units of the task metric."""
 
@@ -121,6 +122,7 @@ class Reward(Protocol):
     ) -> Float[np.ndarray, " n"]: ...
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """An online algorithm: pure functions of a rollout, held by a frozen dataclass that Hydra builds.
 

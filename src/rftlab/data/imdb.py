@@ -1,6 +1,6 @@
 """IMDB reviews (Maas et al. 2011) as continuations: the first half of a review is the prompt, the second half the target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,9 @@ def load(
     """
     check_source(source)
 
-    def rows(split: str) -> Sequence[Mapping]:
+    def rows(split: str) -> Iterable[Mapping]:
         if source == "bundled":
-            return list(reviews.rows(seed, split))
+            return reviews.rows(seed, split)
         return read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
 
     train, validation = split_train(rows("train"))
@@ -65,13 +65,13 @@ def load(
     )
 
 
-def shuffled(rows: Sequence[Mapping]) -> list[Mapping]:
+def shuffled(rows: Iterable[Mapping]) -> list[Mapping]:
     """Order rows as `datasets.Dataset.shuffle(seed=42)` does."""
     everything = list(rows)
     return [everything[int(i)] for i in np.random.default_rng(SHUFFLE_SEED).permutation(len(everything))]
 
 
-def split_train(rows: Sequence[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
+def split_train(rows: Iterable[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
     """Cut the shuffled train rows into training prompts (positive reviews only) and validation (both labels)."""
     order = shuffled(rows)
     cut = int(len(order) * TRAIN_SHARE)

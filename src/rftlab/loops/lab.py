@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -45,6 +45,7 @@ class Evaluation:
     n_logged: int
 
 
+@runtime_checkable
 class BuildOptimizer(Protocol):
     """A `torch.optim` class with everything but the parameters and the learning rate."""
 

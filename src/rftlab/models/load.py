@@ -168,7 +168,8 @@ def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
         return
     if tokenizer.eos_token_id is None:
         raise UserError("a tokenizer without an EOS token", "one that has it", "model.policy.tokenizer")
-    size = lm.get_input_embeddings().num_embeddings
+    embeddings: Any = lm.get_input_embeddings()
+    size = embeddings.num_embeddings
     if len(tokenizer) > size:
         found = f"a tokenizer with {len(tokenizer)} tokens for a model with {size}"
         raise UserError(found, "at most as many tokens as the model has embeddings", "model.policy.tokenizer")
@@ -182,7 +183,7 @@ def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
 
 @torch.no_grad()
 def _looks_ahead(policy: Policy) -> bool:
-    """Tell whether the first token's state depends on the second, as in BERT-like encoders with a language-model head."""
+    """Tell whether the first token's state depends on the second, as in encoders with a language-model head."""
     ids = torch.tensor([[policy.eos_id, policy.eos_id], [policy.eos_id, (policy.eos_id + 1) % 2]], device=policy.device)
     states = policy.lm.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     return not torch.allclose(states[0, 0], states[1, 0], rtol=1e-3, atol=1e-5)

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 from rftlab.errors import UserError
 from rftlab.models import text
@@ -79,7 +78,7 @@ class Policy(nn.Module):
         return ids.to(self.device), mask.to(self.device)
 
     def _label_id(self, label: str) -> int:
-        label2id = self.lm.config.label2id
+        label2id = self.lm.config.label2id or {}
         if label not in label2id:
             raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.source")
         return int(label2id[label])
@@ -88,10 +87,9 @@ class Policy(nn.Module):
         """Turn the real tokens of each row into text; special tokens are left out and nothing is cleaned up."""
         rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
         if self.family == "classifier":
-            return ["".join(self.lm.config.id2label[i] for i in row) for row in rows]
-        return [
-            self.tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in rows
-        ]
+            id2label = self.lm.config.id2label or {}
+            return ["".join(id2label[i] for i in row) for row in rows]
+        return self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     # --- networks -------------------------------------------------------------------------------------------------
 
@@ -164,7 +162,7 @@ class Policy(nn.Module):
         response_mask: Bool[Tensor, "n t"],
     ) -> Float[Tensor, "n t d"]:
         mask = torch.cat([prompt_mask, response_mask[:, :-1]], dim=1)
-        out: BaseModelOutput = self.lm.base_model(
+        out = self.lm.base_model(
             input_ids=torch.cat([prompt_ids, response_ids[:, :-1]], dim=1),
             attention_mask=mask,
             position_ids=position_ids(mask),

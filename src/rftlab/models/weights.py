@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from rftlab.errors import UserError
 from rftlab.models.policy import Policy
 
+READABLE = 0o644  # safetensors creates files that only their owner can read
+
 
 def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
     """Store every parameter and buffer once, tied ones under their first name; `dtype` casts the floating ones."""
@@ -21,6 +23,7 @@ def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(tensors, aside)
+    aside.chmod(READABLE)
     _sync([aside])
     os.replace(aside, path)
     _sync([path.parent])
@@ -55,7 +58,10 @@ def save_pretrained_folder(
     lm.save_pretrained(aside)
     if tokenizer:
         policy.tokenizer.save_pretrained(aside)
-    _sync([*(file for file in aside.rglob("*") if file.is_file()), aside])
+    files = [file for file in aside.rglob("*") if file.is_file()]
+    for file in files:
+        file.chmod(READABLE)
+    _sync([*files, aside])
     if folder.exists():
         os.replace(folder, old)
     os.replace(aside, folder)

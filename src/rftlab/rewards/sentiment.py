@@ -24,7 +24,7 @@ class Sentiment:
     """
 
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase  # truncates on the left
     max_tokens: int
     batch_size: int  # texts per forward pass; the score of a text does not depend on it
 
@@ -34,7 +34,7 @@ class Sentiment:
     ) -> Float[np.ndarray, " n"]:
         """Score every response after its prompt."""
         texts = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
-        rows = [self._encode(text) for text in texts]
+        rows = self._encode(texts)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # neighbours of equal length waste little padding
         scores = np.empty(len(rows), dtype=np.float64)
         for start in range(0, len(order), self.batch_size):
@@ -42,11 +42,10 @@ class Sentiment:
             scores[chosen] = self._positive([rows[i] for i in chosen])
         return scores
 
-    def _encode(self, text: str) -> list[int]:
-        """Tokenise, and drop tokens from the left beyond `max_tokens`; special tokens around the text stay."""
-        room = self.max_tokens - self.tokenizer.num_special_tokens_to_add()
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids[-room:]
-        return self.tokenizer.build_inputs_with_special_tokens(ids) or [self._pad_id()]
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        """Tokenise, dropping tokens from the left beyond `max_tokens`; a text without tokens becomes one pad token."""
+        rows = self.tokenizer(texts, truncation=True, max_length=self.max_tokens).input_ids
+        return [row or [self._pad_id()] for row in rows]
 
     def _positive(self, rows: list[list[int]]) -> Float[np.ndarray, " b"]:
         ids, mask = _pad_right(rows, self._pad_id())
@@ -70,7 +69,7 @@ def load(
     words = where if tokenizer is None else locate(tokenizer, hub_mirror)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(where, dtype=torch.float32)
-        vocabulary = AutoTokenizer.from_pretrained(words)
+        vocabulary = AutoTokenizer.from_pretrained(words, truncation_side="left")
     except (OSError, ValueError) as error:
         raise UserError(
             f"the sentiment classifier {source} cannot be loaded ({str(error).strip().splitlines()[0]})",

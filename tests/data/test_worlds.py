@@ -1,0 +1,100 @@
+"""The bundled worlds: determinism, disjoint splits, the hub's schema, and what the science needs of them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rftlab.data import imdb, narrativeqa
+from rftlab.data.worlds import reviews, stories
+from rftlab.rewards.rouge import RougeLMax
+
+WORLDS = (stories, reviews)
+
+
+def load(module, **changes):
+    limits = {"n_train": 40, "n_validation": 10, "n_test": 10, "seed": 0}
+    return module.load(source="bundled", hub_id="", hub_config=None, hub_mirror=None, **(limits | changes))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_same_seed_gives_the_same_rows_and_another_seed_others(world):
+    assert list(world.rows(3, "test")) == list(world.rows(3, "test"))
+    assert list(world.rows(3, "test"))[:20] != list(world.rows(4, "test"))[:20]
+
+
+@pytest.mark.parametrize("module", [narrativeqa, imdb])
+def test_splits_share_no_prompt_with_each_other_or_with_the_corpus(module):
+    splits = load(module, n_train=None, n_validation=None, n_test=None)
+    prompts = [{example.prompt for example in part} for part in (splits.train, splits.validation, splits.test)]
+    assert not prompts[0] & prompts[1] and not prompts[0] & prompts[2] and not prompts[1] & prompts[2]
+    stories_told = {prompt.split("\\n ")[-1].strip() for part in prompts for prompt in part}
+    corpus = {stories.prose(0, f"corpus-{split}", index).lower() for split in ("train", "test") for index in range(500)}
+    assert not corpus & stories_told
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_prose_does_not_depend_on_what_was_made_before(world):
+    alone = world.prose(0, "train", 7)
+    assert [world.prose(0, "train", index) for index in range(8)][7] == alone
+
+
+def test_prose_holds_no_question_and_no_literal_newline_mark():
+    texts = [stories.prose(0, "corpus-train", index) for index in range(300)]
+    assert not any("?" in text or "\\n" in text or text == text.lower() for text in texts)
+
+
+def test_stories_have_the_length_they_are_meant_to_have():
+    lengths = [len(stories.prose(0, "train", index).split()) for index in range(300)]
+    assert 50 <= np.mean(lengths) <= 90
+
+
+def test_every_answer_stands_in_its_story():
+    for row in list(stories.rows(0, "test")):
+        summary = row["document"]["summary"]["text"].lower()
+        assert any(answer["text"].lower() in summary for answer in row["answers"]), row["question"]
+
+
+def test_other_story_text_scores_near_zero_against_the_answers():
+    """Score eight words from elsewhere against each answer: most score exactly zero."""
+    examples = load(narrativeqa, n_train=200).train
+    others = [" ".join(stories.prose(9, "x", i).split()[10:18]) for i in range(len(examples))]
+    scores = RougeLMax(word_limit=100, stem=True)([""] * len(others), others, [example.targets for example in examples])
+    assert np.mean(scores == 0.0) > 0.8
+    assert scores.mean() < 0.05
+
+
+def test_second_halves_of_reviews_are_hard_to_tell_from_the_first():
+    """Correlate the share of praise in the halves of positive reviews: the prompt says little about the continuation."""
+    examples = load(imdb, n_train=800).train
+    praise, blame = (set(words) for words in (reviews.PRAISE + reviews.PRAISING_VERBS, reviews.BLAME + reviews.BLAMING_VERBS))
+
+    def mood(text: str) -> float:
+        words = [word.strip(".!") for word in text.split()]
+        good, bad = sum(word in praise for word in words), sum(word in blame for word in words)
+        return good / max(1, good + bad)
+
+    halves = np.array([(mood(example.prompt), mood(example.targets[0])) for example in examples])
+    assert abs(np.corrcoef(halves.T)[0, 1]) < 0.2
+    assert 0.5 < halves[:, 1].mean() < 0.8  # leaning to the label, with room to rise
+
+
+def test_review_labels_are_balanced():
+    assert np.mean([row["label"] for row in reviews.rows(0, "test")]) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("world", "hub_id"), [(stories, "deepmind/narrativeqa"), (reviews, "stanfordnlp/imdb")], ids=["narrativeqa", "imdb"]
+)
+def test_rows_have_the_schema_of_the_hub_dataset(world, hub_id: str):
+    mirror = os.environ.get("RFTLAB_HUB_MIRROR")
+    if mirror is None:
+        pytest.skip("set RFTLAB_HUB_MIRROR to a folder with the hub's parquet files to compare schemas")
+    real = pq.read_schema(next(Path(mirror, hub_id).rglob("test-*.parquet"))).remove_metadata()
+    rows = list(world.rows(0, "test"))
+    assert set(rows[0]) == set(real.names)
+    made = pa.Table.from_pylist(rows[:50], schema=real)  # raises where a value does not fit its type
+    assert made.to_pylist() == rows[:50]  # equal only if no nested field is missing or extra

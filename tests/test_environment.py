@@ -1,0 +1,64 @@
+"""The record of what a run was made with."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rftlab.environment import MAX_DIFF_CHARS, code_version, environment
+from rftlab.mlflow_store import store_name
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Make a repository with one committed file."""
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *identity, "-C", str(tmp_path), *arguments], check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init", "-q")
+    (tmp_path / "code.py").write_text("a = 1\n")
+    git("add", "code.py")
+    git("commit", "-q", "-m", "first")
+    return tmp_path.resolve(), git("rev-parse", "HEAD").strip()
+
+
+def test_a_clean_checkout_is_its_commit(checkout):
+    root, commit = checkout
+    version = code_version(root)
+    assert (version["git_sha"], version["git_dirty"], version["git_diff"]) == (commit, False, "")
+
+
+def test_uncommitted_changes_are_stored_with_the_commit(checkout):
+    root, commit = checkout
+    (root / "code.py").write_text("a = 2\n")
+    (root / "new.py").write_text("b = 1\n")
+    version = code_version(root)
+    assert (version["git_sha"], version["git_dirty"], version["git_untracked"]) == (commit, True, ["new.py"])
+    assert "+a = 2" in str(version["git_diff"])
+
+
+def test_a_huge_difference_is_cut_and_says_so(checkout):
+    root, _ = checkout
+    (root / "code.py").write_text("x = 1\n" * MAX_DIFF_CHARS)
+    diff = str(code_version(root)["git_diff"])
+    assert len(diff) < MAX_DIFF_CHARS + 20
+    assert diff.endswith("[cut]\n")
+
+
+def test_an_installed_copy_inside_another_checkout_does_not_borrow_its_commit(checkout):
+    root, _ = checkout
+    (root / "inner").mkdir()
+    assert set(code_version(root / "inner").values()) == {None}
+
+
+def test_the_record_is_plain_json_and_holds_no_credentials(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "tracking.uri=https://me:secret@host:5000"])
+    record = environment()
+    assert record["command"] == ["train.py", "tracking.uri=https://host:5000"]
+    assert json.loads(json.dumps(record)) == record
+    assert store_name("postgresql://me:secret@host/db") == "postgresql://host/db"
