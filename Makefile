@@ -72,8 +72,9 @@ dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUTS))/mlflow.db
 
 assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
+	$(PY) -m rftlab.entry.export tokenizer
 	$(PY) src/train.py -m algo=pretrain data=corpus_spans,corpus_causal,review_labels sweep.name=assets
-	$(PY) -m rftlab.entry.export --outputs $(OUTPUTS)
+	$(PY) -m rftlab.entry.export weights --outputs $(OUTPUTS)
 
 bench: $(READY) ## time the sampling engine against its peer
 	$(PY) bench/rollout.py

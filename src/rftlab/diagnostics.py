@@ -26,7 +26,7 @@ class PromptStatistics:
         )
 
     def summary(self, std_below: float, low_reward: float | None) -> dict[str, float]:
-        """Summarise over prompts: means, the share with a std below `std_below`, and the share that also has a low mean."""
+        """Summarise over prompts: means, the share with a std below `std_below`, and the share with a low mean too."""
         vanishing = self.std < std_below
         summary = {
             "reward_mean": float(self.mean.mean()),

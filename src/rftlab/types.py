@@ -61,7 +61,9 @@ class Responses:
     response_ids: Int[Tensor, "n t"]  # padded on the right
     response_mask: Bool[Tensor, "n t"]  # True on generated tokens, a generated EOS included
     logprobs: Float[Tensor, "n t"]  # under the decoding distribution (temperature, top-k, top-p, minimum length)
-    kept_mass: Float[Tensor, "n t"]  # full-vocabulary probability of the tokens that could be chosen; 1 if nothing is cut
+    kept_mass: Float[
+        Tensor, "n t"
+    ]  # full-vocabulary probability of the tokens that could be chosen; 1 if nothing is cut
     truncated: Bool[Tensor, " n"]  # True where the length limit ended the row, not EOS
     prompt_index: Int[Tensor, " n"]  # row of the prompt batch that each response answers
 

@@ -33,8 +33,9 @@ def write(folder: Path, **splits: list[dict]) -> None:
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Path:
-    """Write tiny datasets in the hub's schema."""
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write tiny datasets in the hub's schema, read through a cache of their own."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     reviews = [{"text": f"w{i} a b c d", "label": i % 2} for i in range(50)]
     write(tmp_path / "org" / "imdb", train=reviews, test=reviews[:10])
     rows = [qa_row("Who?", "A man.", "Bob")]
@@ -42,7 +43,10 @@ def mirror(tmp_path: Path) -> Path:
     write(tmp_path / "org" / "unanswered", train=[qa_row("Who?", "A man.", " ")], validation=rows, test=rows)
     write(tmp_path / "org" / "half", train=[{"text": "a b"}], test=[{"text": "a b"}])
     write(tmp_path / "org" / "empty", train=reviews[:0] or [{"text": "x", "label": 1}], test=reviews[:10])
-    pq.write_table(pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}), tmp_path / "org/empty/train.parquet")
+    pq.write_table(
+        pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}),
+        tmp_path / "org/empty/train.parquet",
+    )
     return tmp_path
 
 
@@ -60,7 +64,11 @@ def test_narrativeqa_prompt_is_question_literal_mark_summary_in_lower_case():
 
 
 def test_rows_with_one_prompt_become_one_example_with_all_answers_once():
-    rows = [qa_row("Who?", "A man.", "Bob", "bob"), qa_row("Where?", "A man.", "Here"), qa_row("WHO?", "A man.", "Robert", "Bob")]
+    rows = [
+        qa_row("Who?", "A man.", "Bob", "bob"),
+        qa_row("Where?", "A man.", "Here"),
+        qa_row("WHO?", "A man.", "Robert", "Bob"),
+    ]
     examples = narrativeqa.group_prompts(rows, "train")
     assert [(example.prompt, example.targets) for example in examples] == [
         ("who? \\n a man. ", ("bob", "robert")),
@@ -71,17 +79,22 @@ def test_rows_with_one_prompt_become_one_example_with_all_answers_once():
 
 def test_imdb_prompt_is_the_first_half_of_the_words_and_the_target_the_rest():
     example = imdb.to_example({"text": "One two  three four five", "label": 1}, "train-0")
-    assert (example.prompt, example.targets) == ("One two ", ("three four five",))  # six pieces: the double space holds one
+    assert (example.prompt, example.targets) == (
+        "One two ",
+        ("three four five",),
+    )  # six pieces
     assert example.meta == {"label": 1}
 
 
 def test_imdb_splits_follow_the_rule_of_the_original(mirror: Path):
-    """Compare with the rule spelled out through the datasets library: shuffle 42, 80 % positives only, 20 % both labels."""
+    """Compare with the rule spelled out through the datasets library."""
     splits = load_imdb(mirror)
     rows = datasets.Dataset.from_list([{"text": f"w{i} a b c d", "label": i % 2} for i in range(50)]).shuffle(seed=42)
     first = [example.prompt.split(" ")[0] for example in splits.train]
     assert first == [row["text"].split(" ")[0] for row in rows.select(range(40)) if row["label"] == 1]
-    assert [e.prompt.split(" ")[0] for e in splits.validation] == [row["text"].split(" ")[0] for row in rows.select(range(40, 50))]
+    assert [e.prompt.split(" ")[0] for e in splits.validation] == [
+        row["text"].split(" ")[0] for row in rows.select(range(40, 50))
+    ]
     assert {example.meta["label"] for example in splits.train} == {1}
     assert {example.meta["label"] for example in splits.validation} == {0, 1}
     assert len(splits.test) == 10
@@ -152,7 +165,7 @@ def test_a_missing_split_is_named(mirror: Path):
 
 
 def test_an_unreadable_file_is_a_user_error(mirror: Path):
-    (mirror / "org" / "imdb" / "test.parquet").write_bytes(b"not parquet")
+    (mirror / "org" / "imdb" / "train.parquet").write_bytes(b"not parquet")
     with pytest.raises(UserError, match="cannot be read"):
         load_imdb(mirror)
 

@@ -48,7 +48,7 @@ def test_prose_holds_no_question_and_no_literal_newline_mark():
 
 
 def test_stories_have_the_length_they_are_meant_to_have():
-    lengths = [len(stories.prose(0, "train", index).split()) for index in range(300)]
+    lengths = [len(stories.story(0, "train", index).text.split()) for index in range(300)]
     assert 50 <= np.mean(lengths) <= 90
 
 
@@ -68,9 +68,11 @@ def test_other_story_text_scores_near_zero_against_the_answers():
 
 
 def test_second_halves_of_reviews_are_hard_to_tell_from_the_first():
-    """Correlate the share of praise in the halves of positive reviews: the prompt says little about the continuation."""
+    """Correlate the share of praise in the halves: the prompt says little about the continuation."""
     examples = load(imdb, n_train=800).train
-    praise, blame = (set(words) for words in (reviews.PRAISE + reviews.PRAISING_VERBS, reviews.BLAME + reviews.BLAMING_VERBS))
+    praise, blame = (
+        set(words) for words in (reviews.PRAISE + reviews.PRAISING_VERBS, reviews.BLAME + reviews.BLAMING_VERBS)
+    )
 
     def mood(text: str) -> float:
         words = [word.strip(".!") for word in text.split()]

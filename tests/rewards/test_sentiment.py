@@ -11,7 +11,14 @@ from rftlab.assets import asset_folder
 from rftlab.errors import UserError
 from rftlab.rewards.sentiment import Sentiment, load
 
-TEXTS = ["Good.", "The plot was dull and the ending was awful.", "I loved it!" * 12, "x", "", "What a film, what a cast."]
+TEXTS = [
+    "Good.",
+    "The plot was dull and the ending was awful.",
+    "I loved it!" * 12,
+    "x",
+    "",
+    "What a film, what a cast.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +29,9 @@ def sentiment() -> Sentiment:
     config = DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_layers=1, n_heads=2, hidden_dim=64, pad_token_id=0, initializer_range=0.5
     )
-    return Sentiment(model=DistilBertForSequenceClassification(config).eval(), tokenizer=tokenizer, max_tokens=40, batch_size=4)
+    return Sentiment(
+        model=DistilBertForSequenceClassification(config).eval(), tokenizer=tokenizer, max_tokens=40, batch_size=4
+    )
 
 
 def scores(sentiment: Sentiment, texts: list[str]) -> np.ndarray:
@@ -51,7 +60,9 @@ def test_prompt_and_response_are_read_as_one_text(sentiment: Sentiment):
 def test_long_texts_lose_their_beginning(sentiment: Sentiment):
     ending = " the ending was awful and dull" * 8
     assert len(sentiment.tokenizer(ending).input_ids) > sentiment.max_tokens
-    np.testing.assert_allclose(scores(sentiment, ["Good film!" + ending]), scores(sentiment, ["Boring." + ending]), atol=1e-7)
+    np.testing.assert_allclose(
+        scores(sentiment, ["Good film!" + ending]), scores(sentiment, ["Boring." + ending]), atol=1e-7
+    )
 
 
 def test_scoring_draws_no_random_numbers(sentiment: Sentiment):
@@ -64,7 +75,9 @@ def test_the_embedded_classifier_loads_with_dropout_off_and_prefers_praise():
     reward = load(source="asset:sentiment", tokenizer="asset:tokenizer", max_tokens=256, batch_size=8, hub_mirror=None)
     assert not reward.model.training
     assert {parameter.dtype for parameter in reward.model.parameters()} == {torch.float32}
-    praise, blame = scores(reward, ["The plot is wonderful. I loved the brilliant cast.", "The plot is awful. I hated the dull cast."])
+    praise, blame = scores(
+        reward, ["The plot is wonderful. I loved the brilliant cast.", "The plot is awful. I hated the dull cast."]
+    )
     assert praise > blame + 0.3
 
 

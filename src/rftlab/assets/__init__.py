@@ -13,7 +13,9 @@ def asset_folder(name: str) -> Path:
     folder = FOLDER / name
     if not (folder / "config.json").is_file() and not (folder / "tokenizer.json").is_file():
         known = ", ".join(sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and path.name[0] not in "_."))
-        raise UserError(f"no embedded asset '{name}'", f"one of {known}", "the name after 'asset:', or run `make assets`")
+        raise UserError(
+            f"no embedded asset '{name}'", f"one of {known}", "the name after 'asset:', or run `make assets`"
+        )
     return folder
 
 

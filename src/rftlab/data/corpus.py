@@ -1,4 +1,4 @@
-"""Pretraining data of the embedded tiny models: plain text of the bundled worlds, generated on demand, never in a task's format."""
+"""Pretraining data of the embedded tiny models: plain text of the bundled worlds, never in a task's format."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,8 +14,9 @@ from rftlab.types import Example, Splits
 
 SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
 CAUSAL_STORIES = 0.1  # share of stories in the causal corpus
-MASKED = 0.2  # share of words that span corruption hides
+MASKED = 0.25  # share of words that infilling hides
 MEAN_SPAN = 1.6  # words per hidden span
+SPAN_WORDS = 60  # longest text with gaps, in words
 CAUSAL_WORDS = 100  # longest causal text, in words
 UNIT = re.compile(r"\s*[\w'-]+|\s*[^\w\s]")  # a word or a mark, with the space before it
 
@@ -43,7 +44,11 @@ class Generated(Sequence[Example]):
 
 
 def load_spans(*, n_train: int, n_validation: int, seed: int) -> Splits:
-    """Make span corruption examples for encoder-decoders (Raffel et al. 2020, section 3.1.4), words hidden behind sentinels."""
+    """Make text infilling examples: spans of words hidden behind sentinels, the whole text as target.
+
+    The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
+    (Raffel et al. 2020, section 3.1.4): tiny models then learn within minutes to copy from the encoder.
+    """
     return _splits(lambda split, index: _spans(seed, split, index), n_train, n_validation)
 
 
@@ -55,14 +60,21 @@ def load_causal(*, n_train: int, n_validation: int, seed: int) -> Splits:
 def load_sentiment(*, n_train: int, n_validation: int, seed: int) -> Splits:
     """Make parts of reviews with the review's label, for classifiers.
 
-    Half of the opinions in a review contradict its label or nearly so, and a part holds a few of them; the best possible P(positive) is
-    therefore graded between 0 and 1, without any label noise added here.
+    About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible
+    P(positive) is therefore graded between 0 and 1, without any label noise added here.
     """
     return _splits(lambda split, index: _labelled(seed, split, index), n_train, n_validation)
 
 
+def tokenizer_texts(seed: int) -> list[str]:
+    """Return the plain texts on which the embedded tokenizer is trained."""
+    return [
+        world.prose(seed, "tokenizer", index) for world, n in ((stories, 6000), (reviews, 1000)) for index in range(n)
+    ]
+
+
 def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:
-    """Hide random spans of words behind sentinels; return the text with gaps and the gaps' contents, each after its sentinel."""
+    """Hide random spans of words; return the text with sentinels and the spans, each after its sentinel."""
     units = UNIT.findall(text)
     n_spans = min(len(SENTINELS), max(1, round(MASKED * len(units) / MEAN_SPAN)))
     starts = np.sort(rng.choice(len(units), size=min(n_spans, len(units)), replace=False))
@@ -88,8 +100,8 @@ def _splits(make: Callable[[str, int], Example], n_train: int, n_validation: int
 
 def _spans(seed: int, split: str, index: int) -> Example:
     rng = generator(seed, "spans", split, index)
-    prompt, target = corrupt_spans(_prose(rng, SPAN_STORIES, seed, split, index), rng)
-    return Example(id=f"spans-{split}-{index}", prompt=prompt, targets=(target,))
+    text = " ".join(_prose(rng, SPAN_STORIES, seed, split, index).split(" ")[:SPAN_WORDS])
+    return Example(id=f"spans-{split}-{index}", prompt=corrupt_spans(text, rng)[0], targets=(text,))
 
 
 def _causal(seed: int, split: str, index: int) -> Example:

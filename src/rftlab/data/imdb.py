@@ -1,4 +1,4 @@
-"""IMDB reviews (Maas et al. 2011) as continuations: the first half of a review is the prompt, the second half the target."""
+"""IMDB reviews (Maas et al. 2011) as continuations: first half of a review the prompt, second half the target."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,10 +29,12 @@ def load(
     n_test: int | None,
     seed: int,
 ) -> Splits:
-    """Load the splits of Razin et al. 2024: positive reviews of 80 % of the train split, the other 20 % with both labels, 5,000 test.
+    """Load the splits of Razin et al. 2024.
 
-    The `n_*` limits keep a random subset of each (drawn from `seed`, in shuffled order; None = all); with `source=bundled` the seed
-    also generates the rows.
+    Train: the positive reviews among 80 % of the train split. Validation: the other 20 %, both labels. Test: 5,000.
+
+    The `n_*` limits keep a random subset of each (drawn from `seed`, in shuffled order; None = all); with
+    `source=bundled` the seed also generates the rows.
 
     Raises:
         UserError: an unknown source, anything missing on the hub or in the mirror, or a split that is empty.
@@ -79,7 +81,7 @@ def split_train(rows: Iterable[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
 
 
 def to_example(row: Mapping, identity: str) -> Example:
-    """Format one row of the hub's schema: the first half of the words (split at single spaces, rounded down) and the rest."""
+    """Format one row of the hub's schema: the first half of its words (split at single spaces) and the rest."""
     words = row["text"].split(" ")
     half = len(words) // 2
     prompt, target = " ".join(words[:half]), " ".join(words[half:])

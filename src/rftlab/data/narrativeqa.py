@@ -1,4 +1,4 @@
-"""NarrativeQA (Kocisky et al. 2018) in the UnifiedQA format that Razin et al. 2024 use: question, a literal `\\n`, summary."""
+"""NarrativeQA (Kocisky et al. 2018) in UnifiedQA's format: question, a literal `\\n`, summary."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,8 +25,8 @@ def load(
 ) -> Splits:
     """Load the three splits as prompts with all their answers.
 
-    The `n_*` limits keep a random subset of the distinct prompts (drawn from `seed`, in the dataset's order; None = all); with
-    `source=bundled` the seed also generates the rows.
+    The `n_*` limits keep a random subset of the distinct prompts (drawn from `seed`, in the dataset's order; None =
+    all); with `source=bundled` the seed also generates the rows.
 
     Raises:
         UserError: an unknown source, anything missing on the hub or in the mirror, or rows without an answer.
@@ -35,7 +35,11 @@ def load(
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
 
     def examples(split: str) -> list[Example]:
-        rows = stories.rows(seed, split) if source == "bundled" else read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
+        rows = (
+            stories.rows(seed, split)
+            if source == "bundled"
+            else read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
+        )
         return take(group_prompts(rows, split), limits[split], generator(seed, "subset", split))
 
     return Splits(train=examples("train"), validation=examples("validation"), test=examples("test"), source=source)
@@ -64,8 +68,8 @@ def group_prompts(rows: Iterable[Mapping], split: str) -> list[Example]:
 def to_texts(row: Mapping) -> tuple[str, tuple[str, ...]]:
     """Format one row of the hub's schema: the prompt and its answers, all in lower case.
 
-    The prompt is question, space, backslash, `n`, space, summary without newlines, space: the two characters `\\n` are part of the
-    text, as in UnifiedQA's files.
+    The prompt is question, space, backslash, `n`, space, summary without newlines, space: the two characters `\\n`
+    are part of the text, as in UnifiedQA's files.
     """
     summary = row["document"]["summary"]["text"].replace("\n", "")
     prompt = f"{row['question']['text']} \\n {summary} ".lower()

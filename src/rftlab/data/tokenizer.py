@@ -1,4 +1,4 @@
-"""The tokenizer of the embedded tiny models: byte-level BPE, so that any text can be encoded and comes back unchanged."""
+"""The tokenizer of the embedded tiny models: byte-level BPE, so that any text comes back unchanged."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ SENTINELS = tuple(f"<extra_id_{i}>" for i in range(32))
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE on texts; the vocabulary holds pad, EOS, 32 sentinels and all 256 bytes before the first merge."""
+    """Train a byte-level BPE on texts; pad, EOS, 32 sentinels and all 256 bytes come before the first merge."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

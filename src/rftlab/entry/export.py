@@ -1,4 +1,4 @@
-"""Turn finished pretraining runs into the embedded assets: `python -m rftlab.entry.export --outputs outputs`."""
+"""Make the embedded assets: the tokenizer from the bundled worlds, the weights from finished pretraining runs."""
 
 import argparse
 import sys
@@ -8,10 +8,13 @@ import torch
 
 from rftlab import runs
 from rftlab.assets import asset_folder
+from rftlab.data.corpus import tokenizer_texts
+from rftlab.data.tokenizer import train_tokenizer
 from rftlab.errors import UserError
 from rftlab.models import load_policy, load_weights, save_pretrained_folder
 from rftlab.streams import stream
 
+VOCABULARY = 1024
 MAX_BYTES = 3_000_000  # an asset travels with the repository
 
 
@@ -36,13 +39,18 @@ def export(record: runs.RunRecord) -> Path:
 
 
 def main() -> None:
-    """Export every finished run of the sweep `assets`; exit code 2 where there is none."""
+    """Make one part of the assets; exit code 2 where its runs are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    parser.add_argument("part", choices=("tokenizer", "weights"))
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the runs of the sweep `assets` lie")
     arguments = parser.parse_args()
+    if arguments.part == "tokenizer":
+        train_tokenizer(tokenizer_texts(0), VOCABULARY).save_pretrained(asset_folder("tokenizer"))
+        return
     records = [r for r in runs.find_runs(arguments.outputs, "assets") if r.done]
     if not records:
-        sys.exit(f"error: no finished run in {arguments.outputs / 'assets'}; expected pretraining runs; run make assets")
+        print(f"error: no finished run in {arguments.outputs / 'assets'}; expected some; run make assets", file=sys.stderr)
+        sys.exit(2)
     for record in records:
         print(f"{record.name}-{record.key} -> {export(record)}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from transformers.utils.logging import disable_progress_bar
 
 from rftlab import runs, tracking
 from rftlab.entry.jobs import Plan
@@ -30,6 +31,7 @@ def train(plan: Plan) -> dict[str, float]:
         UserError: Data, model or parent cannot be had.
     """
     config = plan.config
+    disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
     run = runs.Run.claim(plan.folder, config)

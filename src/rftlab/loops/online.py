@@ -15,7 +15,13 @@ from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import encode, evaluate, probe, score
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
-from rftlab.loops.update import accumulate_gradient, batch_of, mean_of, refuse_divergence, rollout_metrics
+from rftlab.loops.update import (
+    accumulate_gradient,
+    batch_of,
+    mean_of,
+    refuse_divergence,
+    rollout_metrics,
+)
 from rftlab.models import ActorCritic, Policy, reference_of, with_value
 from rftlab.rollout import sample
 from rftlab.streams import stream
@@ -98,9 +104,9 @@ class Online:
             range(state.iteration + 1, self.iterations + 1), "iterations", self.iterations, state.iteration
         ):
             started = time.perf_counter()
-            rollout = self._collect(lab, networks, reference, iteration)
+            rollout, sampled_metrics = self._collect(lab, networks, reference, iteration)
             sampled = time.perf_counter()
-            metrics = self._update(lab, algorithm, state, rollout, iteration)
+            metrics = self._update(lab, algorithm, state, rollout, iteration) | sampled_metrics
             refuse_divergence(metrics)
             state.iteration = iteration
             timing = {"time/rollout_s": sampled - started, "time/iteration_s": time.perf_counter() - started}
@@ -113,7 +119,9 @@ class Online:
         lab.describe(self._line(self.iterations, final | metrics))
         return metrics | final
 
-    def _collect(self, lab: Lab, networks: ActorCritic, reference: Policy, iteration: int) -> Rollout:
+    def _collect(
+        self, lab: Lab, networks: ActorCritic, reference: Policy, iteration: int
+    ) -> tuple[Rollout, dict[str, float]]:
         """Sample and score responses to fresh prompts, with the log-probabilities and values of everyone concerned."""
         assert lab.task.rollout is not None
         drawn = draw(lab.task.splits.train, self.prompts_per_iteration, lab.seed, iteration - 1)

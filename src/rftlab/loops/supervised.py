@@ -11,6 +11,7 @@ from rftlab.loops.draw import draw, prefix
 from rftlab.loops.evaluation import encode, encode_targets, evaluate, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
+from rftlab.loops.update import trim
 from rftlab.types import Example
 
 
@@ -74,10 +75,11 @@ class Supervised:
         prompt_ids, prompt_mask = encode(lab, [example for example, _ in pairs])
         ids, mask = encode_targets(lab, [example.targets[epoch % len(example.targets)] for example, epoch in pairs])
         denominator = int(mask.sum())
+        by_length = (prompt_mask.sum(1) + mask.sum(1)).argsort()  # microbatches of like rows waste little on padding
         loss = 0.0
-        for rows in torch.arange(len(pairs)).split(self.microbatch_size):
-            new = lab.policy(prompt_ids[rows], prompt_mask[rows], ids[rows], mask[rows])
-            output = algorithm.loss(new, mask[rows], denominator)
+        for rows in by_length.split(self.microbatch_size):
+            asked, answered = trim(prompt_ids[rows], prompt_mask[rows]), trim(ids[rows], mask[rows])
+            output = algorithm.loss(lab.policy(*asked, *answered), answered[1], denominator)
             output.loss.backward()
             loss += float(output.loss.detach())
         norm = lab.optimizer.step(optimizer, lab.policy, step, total)

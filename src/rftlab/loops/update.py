@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from rftlab.diagnostics import prompt_statistics
 from rftlab.errors import UserError
 from rftlab.models import ActorCritic
 from rftlab.ops import explained_variance, kl_k1, kl_k3, masked_mean, masked_var, row_sum
-from rftlab.types import Algorithm, Batch, Rollout
+from rftlab.types import Algorithm, Batch, Responses, Rollout
 
 
 def batch_of(
@@ -42,7 +42,8 @@ def accumulate_gradient(
 ) -> dict[str, float]:
     """Add up the gradient of one optimiser step over its microbatches, and the metrics with it.
 
-    One denominator, the tokens of the whole minibatch, serves all microbatches: their number changes nothing. Rows that share a prompt share its encoding.
+    One denominator, the tokens of the whole minibatch, serves all microbatches: their number changes nothing. Rows
+    that share a prompt share its encoding.
     """
     denominator = int(minibatch.response_mask.sum())
     sums: dict[str, float] = {}
@@ -55,6 +56,12 @@ def accumulate_gradient(
         output.loss.backward()
         sums = {name: sums.get(name, 0.0) + float(value) for name, value in output.metrics.items()}
     return sums
+
+
+def trim(ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> tuple[Int[Tensor, "n u"], Bool[Tensor, "n u"]]:
+    """Drop the columns that are padding in every row, on whichever side they are."""
+    columns = mask.any(dim=0)
+    return ids[:, columns], mask[:, columns]
 
 
 def first_rows(prompt_index: Int[Tensor, " n"]) -> tuple[Int[Tensor, " b"], Int[Tensor, " n"]]:
@@ -83,13 +90,24 @@ def rollout_metrics(
         "policy/kl_token": float(masked_mean(k1, mask)),
         "value/explained_var": float(explained_variance(rollout.values, returns, mask)),
         "advantage/std_raw": float(masked_var(returns - rollout.values, mask).sqrt()),
-        "rollout/length": float(mask.sum(1).float().mean()),
     }
     if samples_per_prompt > 1:
         statistics = prompt_statistics(rollout.scores.view(-1, samples_per_prompt).double().cpu().numpy())
         metrics["reward/std_within_prompt"] = float(statistics.std.mean())
         metrics["reward/share_vanishing"] = float((statistics.std < std_below).mean())
     return metrics
+
+
+def sampling_metrics(responses: Responses) -> dict[str, float]:
+    """Describe how responses were sampled: the share cut by the length limit, and the probability that could be chosen.
+
+    A kept mass below 1 says by how much the sampling distribution differs from the policy that is updated.
+    """
+    return {
+        "rollout/length": float(responses.response_mask.sum(1).float().mean()),
+        "rollout/truncated": float(responses.truncated.float().mean()),
+        "rollout/kept_mass": float(masked_mean(responses.kept_mass, responses.response_mask)),
+    }
 
 
 def refuse_divergence(metrics: Mapping[str, float]) -> None:

@@ -19,11 +19,12 @@ SHORTEST_STEMMED = 4  # characters
 class RougeLMax:
     """Score a response by its best ROUGE-L F (alpha = 0.5) over the references, in [0, 1]; an empty response scores 0.
 
-    Texts are treated as py-rouge 1.1 does in its Perl-compatible mode (the metric of Razin et al. 2024): only the first `word_limit`
-    whitespace-separated words count, lower case, everything but ASCII letters and digits becomes a space, and words of at least four
-    characters are cut to their Porter stem (original algorithm). F = 2 * LCS / (words of the response + words of the reference).
-    Differences: irregular forms are not looked up in WordNet's exception lists, so that no data files are needed; English
-    contractions such as `gonna` stay one word; and a newline is a space, while py-rouge cuts there and takes the union of the parts.
+    Texts are treated as in py-rouge 1.1's Perl-compatible mode (the metric of Razin et al. 2024): only the first
+    `word_limit` whitespace-separated words count, lower case, everything but ASCII letters and digits becomes a
+    space, and words of at least four characters are cut to their Porter stem (original algorithm).
+    F = 2 * LCS / (words of the response + words of the reference).
+    Differences: irregular forms are not looked up in WordNet's exception lists, so that no data files are needed;
+    contractions such as `gonna` stay one word; a newline is a space, while py-rouge cuts there and unites the parts.
     """
 
     word_limit: int

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ POSITIVE = 1  # class index, in the embedded classifier and in lvwerra/distilber
 class Sentiment:
     """Score prompt + response by the softmax probability of the positive class, in [0, 1]; references are not used.
 
-    The classifier reads the last `max_tokens` tokens of the joined text (its own special tokens included), padded on the right.
+    The classifier reads the last `max_tokens` tokens of the joined text (special tokens included), padded on the right.
     """
 
     model: PreTrainedModel
@@ -58,7 +59,13 @@ class Sentiment:
 
 
 def load(
-    *, source: str, tokenizer: str | None, max_tokens: int, batch_size: int, hub_mirror: Path | None, device: str = "cpu"
+    *,
+    source: str,
+    tokenizer: str | None,
+    max_tokens: int,
+    batch_size: int,
+    hub_mirror: Path | None,
+    device: str = "cpu",
 ) -> Sentiment:
     """Load a classifier from `asset:NAME`, a folder, the mirror or the hub, in float32 with dropout off.
 
@@ -69,7 +76,7 @@ def load(
     words = where if tokenizer is None else locate(tokenizer, hub_mirror)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(where, dtype=torch.float32)
-        vocabulary = AutoTokenizer.from_pretrained(words, truncation_side="left")
+        vocabulary = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(words, truncation_side="left"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"the sentiment classifier {source} cannot be loaded ({str(error).strip().splitlines()[0]})",
@@ -78,7 +85,9 @@ def load(
         ) from error
     if model.config.num_labels != 2:
         raise UserError(
-            f"the classifier {source} has {model.config.num_labels} classes", "two: negative and positive", "data.reward.source"
+            f"the classifier {source} has {model.config.num_labels} classes",
+            "two: negative and positive",
+            "data.reward.source",
         )
     return Sentiment(model=model.to(device).eval(), tokenizer=vocabulary, max_tokens=max_tokens, batch_size=batch_size)
 

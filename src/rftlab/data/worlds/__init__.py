@@ -1,1 +1,1 @@
-"""Bundled worlds: one small generator file per dataset, with the hub's row schema, and plain prose of the same world."""
+"""Bundled worlds: one small generator file per dataset, with the hub's row schema and plain prose."""

@@ -1,4 +1,4 @@
-"""What every bundled world shares: seeded generators, picking, sentence casing, and the words that occur in more than one world."""
+"""What the bundled worlds share: seeded generators, picking, sentence casing, and words of more than one world."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,50 @@ import numpy as np
 
 T = TypeVar("T")
 
-NAMES = (
-    "Mara Orin Tessa Bruno Ilka Anton Greta Felix Nora Viktor Selma Hugo Petra Oskar Wanda Rufus Edda Milo Clara Jonas "
-    "Freya Kaspar Lotte Simon Agnes Boris Dora Emil Hanna Igor Judit Karl Leda Magnus Pavel Rosa Sven Thora Yuri Zelda"
-).split()
+NAMES = [
+    "Mara",
+    "Orin",
+    "Tessa",
+    "Bruno",
+    "Ilka",
+    "Anton",
+    "Greta",
+    "Felix",
+    "Nora",
+    "Viktor",
+    "Selma",
+    "Hugo",
+    "Petra",
+    "Oskar",
+    "Wanda",
+    "Rufus",
+    "Edda",
+    "Milo",
+    "Clara",
+    "Jonas",
+    "Freya",
+    "Kaspar",
+    "Lotte",
+    "Simon",
+    "Agnes",
+    "Boris",
+    "Dora",
+    "Emil",
+    "Hanna",
+    "Igor",
+    "Judit",
+    "Karl",
+    "Leda",
+    "Magnus",
+    "Pavel",
+    "Rosa",
+    "Sven",
+    "Thora",
+    "Yuri",
+    "Zelda",
+]
 
-COLOURS = "red blue green white black golden silver grey".split()
+COLOURS = ["red", "blue", "green", "white", "black", "golden", "silver", "grey"]
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:

@@ -1,7 +1,7 @@
 """A world of film reviews, in the schema of `stanfordnlp/imdb`: `text`, `label` (0 negative, 1 positive).
 
-Each opinion of a review agrees with its label only somewhat more often than not, and runs of one mood are short. The first half of a
-review therefore tells little about the mood of the second, so that continuations of one prompt differ in sentiment.
+Each opinion of a review agrees with its label only somewhat more often than not. The first half of a review therefore
+tells little about the mood of the second, so that continuations of one prompt differ in sentiment.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,60 @@ SIZES = {"train": 10600, "test": 1000}
 AGREEMENT = 0.64  # probability that an opinion agrees with the label
 OPINIONS = (8, 12)  # opinions per review, both ends included
 
-PRAISE = "wonderful brilliant moving clever charming superb gripping delightful honest fresh perfect warm".split()
-BLAME = "boring awful stupid weak terrible clumsy lifeless painful cheap empty dull annoying".split()
-PRAISING_VERBS = "loved enjoyed admired".split()
-BLAMING_VERBS = "hated regretted endured".split()
-PARTS = (
-    "acting story music script ending camera dialogue plot cast direction beginning humour costume editing lighting "
-    "opening villain hero romance chase"
-).split()
-GENRES = "comedy drama thriller western romance mystery musical horror war crime".split()
-DECADES = "fifties sixties seventies eighties nineties".split()
+PRAISE = [
+    "wonderful",
+    "brilliant",
+    "moving",
+    "clever",
+    "charming",
+    "superb",
+    "gripping",
+    "delightful",
+    "honest",
+    "fresh",
+    "perfect",
+    "warm",
+]
+BLAME = [
+    "boring",
+    "awful",
+    "stupid",
+    "weak",
+    "terrible",
+    "clumsy",
+    "lifeless",
+    "painful",
+    "cheap",
+    "empty",
+    "dull",
+    "annoying",
+]
+PRAISING_VERBS = ["loved", "enjoyed", "admired"]
+BLAMING_VERBS = ["hated", "regretted", "endured"]
+PARTS = [
+    "acting",
+    "story",
+    "music",
+    "script",
+    "ending",
+    "camera",
+    "dialogue",
+    "plot",
+    "cast",
+    "direction",
+    "beginning",
+    "humour",
+    "costume",
+    "editing",
+    "lighting",
+    "opening",
+    "villain",
+    "hero",
+    "romance",
+    "chase",
+]
+GENRES = ["comedy", "drama", "thriller", "western", "romance", "mystery", "musical", "horror", "war", "crime"]
+DECADES = ["fifties", "sixties", "seventies", "eighties", "nineties"]
 
 OPENINGS = (
     "This {genre} by {name} came out in the {decade}.",
@@ -77,11 +121,24 @@ def rows(seed: int, split: str) -> Iterator[dict]:
 
 def _neutral(rng: np.random.Generator) -> dict[str, str]:
     genre = pick(rng, GENRES)
-    return {"name": pick(rng, NAMES), "genre": genre, "a_genre": article(genre), "decade": pick(rng, DECADES), "part": pick(rng, PARTS)}
+    return {
+        "name": pick(rng, NAMES),
+        "genre": genre,
+        "a_genre": article(genre),
+        "decade": pick(rng, DECADES),
+        "part": pick(rng, PARTS),
+    }
 
 
 def _opinion(rng: np.random.Generator, positive: bool) -> str:
     words, verbs = (PRAISE, PRAISING_VERBS) if positive else (BLAME, BLAMING_VERBS)
     word = pick(rng, words)
-    slots = {"word": word, "a_word": article(word), "word2": pick(rng, words), "verb": pick(rng, verbs), "part": pick(rng, PARTS), "name": pick(rng, NAMES)}
+    slots = {
+        "word": word,
+        "a_word": article(word),
+        "word2": pick(rng, words),
+        "verb": pick(rng, verbs),
+        "part": pick(rng, PARTS),
+        "name": pick(rng, NAMES),
+    }
     return fill(pick(rng, OPINION_TEMPLATES), slots)

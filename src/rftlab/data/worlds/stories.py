@@ -1,7 +1,8 @@
 """A world of small-town stories with questions, in the schema of `deepmind/narrativeqa`.
 
-A story binds people, things and places to each other, tells a few events and later recalls each of them in other words. Whoever fills a
-gap in it has to look elsewhere in the text. Answers are short and hold no articles, so that story text at random scores near 0 ROUGE-L.
+A story binds people, things and places to each other, tells a few events and later recalls each of them in other words.
+Whoever fills a gap in it has to look elsewhere in the text. Answers are short and hold no articles, so that story text
+at random scores near 0 ROUGE-L.
 """
 
 from collections.abc import Iterator
@@ -13,26 +14,78 @@ from rftlab.data.worlds.grammar import COLOURS, NAMES, article, fill, generator,
 
 SIZES = {"train": 8000, "validation": 1000, "test": 1000}  # rows, i.e. questions
 QUESTIONS_PER_STORY = 4
+EVENTS_PER_STORY = 3
 
-ROLES = (
-    "baker miller potter sailor doctor farmer tailor painter hunter teacher singer guard cook nurse smith fisher judge monk"
-).split()
-TOWNS = "Norwick Tarn Saltby Harrow Ostend Morva Quill Velden".split()
-OBJECTS = (
-    "key ring book lamp coin map bell cup sword mirror box letter drum crown clock knife rope basket hat pearl"
-).split()
-SITES = (
-    "mill harbour forest tower cellar garden chapel market bridge cave stable field barn well castle river"
-).split()
-KINDS = "old dark quiet small ruined northern empty hidden".split()
-VEHICLES = "boat cart train horse sledge wagon ship mule".split()
-FEARS = "thunder wolves ghosts spiders fire snow dogs bees".split()
-KIN = "brother sister cousin uncle aunt friend daughter son".split()
-BUILDINGS = "wall house oven table fence chair shed door".split()
-STUFFS = "stone clay oak brick iron glass straw pine".split()
-NUMBERS = "three four five six seven eight nine ten".split()
-MEALS = "soup bread fish cheese cake eggs beans rice".split()
-SEASONS = "spring summer autumn winter".split()
+ROLES = [
+    "baker",
+    "miller",
+    "potter",
+    "sailor",
+    "doctor",
+    "farmer",
+    "tailor",
+    "painter",
+    "hunter",
+    "teacher",
+    "singer",
+    "guard",
+    "cook",
+    "nurse",
+    "smith",
+    "fisher",
+    "judge",
+    "monk",
+]
+TOWNS = ["Norwick", "Tarn", "Saltby", "Harrow", "Ostend", "Morva", "Quill", "Velden"]
+OBJECTS = [
+    "key",
+    "ring",
+    "book",
+    "lamp",
+    "coin",
+    "map",
+    "bell",
+    "cup",
+    "sword",
+    "mirror",
+    "box",
+    "letter",
+    "drum",
+    "crown",
+    "clock",
+    "knife",
+    "rope",
+    "basket",
+    "hat",
+    "pearl",
+]
+SITES = [
+    "mill",
+    "harbour",
+    "forest",
+    "tower",
+    "cellar",
+    "garden",
+    "chapel",
+    "market",
+    "bridge",
+    "cave",
+    "stable",
+    "field",
+    "barn",
+    "well",
+    "castle",
+    "river",
+]
+KINDS = ["old", "dark", "quiet", "small", "ruined", "northern", "empty", "hidden"]
+VEHICLES = ["boat", "cart", "train", "horse", "sledge", "wagon", "ship", "mule"]
+FEARS = ["thunder", "wolves", "ghosts", "spiders", "fire", "snow", "dogs", "bees"]
+KIN = ["brother", "sister", "cousin", "uncle", "aunt", "friend", "daughter", "son"]
+BUILDINGS = ["wall", "house", "oven", "table", "fence", "chair", "shed", "door"]
+STUFFS = ["stone", "clay", "oak", "brick", "iron", "glass", "straw", "pine"]
+NUMBERS = ["three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+MEALS = ["soup", "bread", "fish", "cheese", "cake", "eggs", "beans", "rice"]
+SEASONS = ["spring", "summer", "autumn", "winter"]
 SCENES = (
     "It rained all night.",
     "The town was quiet that year.",
@@ -57,7 +110,10 @@ class Event:
 EVENTS = (
     Event(
         ("In {season} {A} hid {a_thing} in the {place}.", "{A} took {a_thing} and hid it in the {place}."),
-        ("Later the {thing} was found in the {place}, where {A} had hidden it.", "Nobody knew that {A} hid the {thing} in the {place}."),
+        (
+            "Later the {thing} was found in the {place}, where {A} had hidden it.",
+            "Nobody knew that {A} hid the {thing} in the {place}.",
+        ),
         (
             ("Where did {A} hide the {thing}?", "{place}", "{site}"),
             ("What did {A} hide in the {place}?", "{thing}", "{object}"),
@@ -83,7 +139,10 @@ EVENTS = (
         ),
     ),
     Event(
-        ("{A} lost {a_thing} near the {place}, and {B} found it.", "Near the {place} {A} lost {a_thing}. {B} found it."),
+        (
+            "{A} lost {a_thing} near the {place}, and {B} found it.",
+            "Near the {place} {A} lost {a_thing}. {B} found it.",
+        ),
         ("{A} thanked {B} for the {thing} from the {place}.", "{B} brought the {thing} back from the {place} to {A}."),
         (
             ("What did {A} lose near the {place}?", "{thing}", "{object}"),
@@ -136,6 +195,11 @@ EVENTS = (
         ),
     ),
 )
+OPENINGS = (  # of the three people in turn
+    ("{A} was a {role_a} in {town}.", "In {town} lived {A}, a {role_a}."),
+    ("{B}, the {kin} of {A}, was a {role_b}.", "The {kin} of {A} was {B}, a {role_b}."),
+    ("{C} was the {role_c} of {town}.", "{C} worked there as a {role_c}."),
+)
 ABOUT_PEOPLE = (
     ("What was the work of {A}?", "{role_a}", "town {role_a}"),
     ("Who was the {kin} of {A}?", "{B}", "{role_b}"),
@@ -152,41 +216,41 @@ class Story:
     asks: tuple[tuple[str, str, str], ...]
 
 
-def make_story(rng: np.random.Generator) -> Story:
-    """Draw people, three events about them, and their order; every event is recalled after it was told."""
+def make_story(rng: np.random.Generator, n_events: int) -> Story:
+    """Draw people, events about them, and their order; every event is recalled after it was told."""
     people = pick_many(rng, NAMES, 3)
     roles = pick_many(rng, ROLES, 3)
-    things = pick_many(rng, OBJECTS, 3)
-    sites = pick_many(rng, SITES, 3)
+    things = pick_many(rng, OBJECTS, n_events)
+    sites = pick_many(rng, SITES, n_events)
     town, kin = pick(rng, TOWNS), pick(rng, KIN)
-    cast = {"A": people[0], "B": people[1], "role_a": roles[0], "role_b": roles[1], "town": town, "kin": kin}
-    opening = [
-        fill(pick(rng, ("{A} was a {role_a} in {town}.", "In {town} lived {A}, a {role_a}.")), cast),
-        fill(pick(rng, ("{B}, the {kin} of {A}, was a {role_b}.", "The {kin} of {A} was {B}, a {role_b}.")), cast),
-    ]
-    third = {"C": people[2], "role_c": roles[2], "town": town}
-    opening.append(fill(pick(rng, ("{C} was the {role_c} of {town}.", "{C} worked there as a {role_c}.")), third))
+    cast = {"A": people[0], "B": people[1], "C": people[2], "town": town, "kin": kin}
+    cast |= {"role_a": roles[0], "role_b": roles[1], "role_c": roles[2]}
+    opening = [fill(pick(rng, variants), cast) for variants in OPENINGS[:n_events]]
     told, recalled, asks = [], [], []
-    for i, event in enumerate(pick_many(rng, EVENTS, 3)):
-        words = _bind(rng, people, roles, things[i], sites[i])
+    for event, thing, site in zip(pick_many(rng, EVENTS, n_events), things, sites, strict=True):
+        words = _bind(rng, people, roles, thing, site)
         told.append(fill(pick(rng, event.tell), words))
         recalled.append(fill(pick(rng, event.recall), words))
         asks.extend(_ask(ask, words) for ask in event.asks)
     asks.extend(_ask(ask, cast) for ask in ABOUT_PEOPLE)
-    scene = pick(rng, SCENES)
-    body = [told[0], told[1], scene, recalled[0], told[2], recalled[1], recalled[2]]
+    body = (
+        [*told[:-1], pick(rng, SCENES), *recalled[:1], *told[-1:], *recalled[1:]]
+        if n_events > 1
+        else [*told, *recalled]
+    )
     chosen = tuple(pick_many(rng, asks, QUESTIONS_PER_STORY))
     return Story(text=" ".join(opening + body), title=f"{people[0]} of {town}", asks=chosen)
 
 
 def story(seed: int, split: str, index: int) -> Story:
     """Make the story number `index` of a split; the same arguments give the same story."""
-    return make_story(generator(seed, "story", split, index))
+    return make_story(generator(seed, "story", split, index), EVENTS_PER_STORY)
 
 
 def prose(seed: int, split: str, index: int) -> str:
-    """Return the plain text of a story, without its questions."""
-    return story(seed, split, index).text
+    """Return the plain text of a short story, of one or two events, for pretraining."""
+    rng = generator(seed, "prose", split, index)
+    return make_story(rng, int(rng.integers(1, EVENTS_PER_STORY))).text
 
 
 def rows(seed: int, split: str) -> Iterator[dict]:

@@ -1,0 +1,65 @@
+"""Bad input: one line with what was found, what was expected and what to change; exit code 2; nothing started."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from rftlab.entry import cli
+
+CASES = {
+    "unknown key": (["foo=1"], "foo"),
+    "unknown key with plus": (["+foo=1"], "foo"),
+    "forced unknown key": (["++algo.foo=1"], "algo.foo"),
+    "misspelt key names the nearest": (["algo.loss.clip_rage=1"], "algo.loss.clip_range"),
+    "misspelt key with plus names the nearest": (["+algo.loss.clip_rage=1"], "algo.loss.clip_range"),
+    "key of another option": (["heuristic=entropy", "algo=sft"], "algo.loss.entropy_coef"),
+    "wrong type": (["algo.loop.iterations=abc"], "algo.loop.iterations"),
+    "fraction for a count": (["seed=0.5"], "seed"),
+    "empty value": (["seed="], "seed"),
+    "unknown option": (["algo=foo"], "apa, ppo"),
+    "unknown group": (["algos=ppo"], "algos"),
+    "no override at all": (["ppo"], "KEY=VALUE"),
+    "unbalanced bracket": (["data.loader.n_train=[1"], "KEY=VALUE"),
+    "clashing flags": (["-m", "--cfg", "job"], "--multirun"),
+    "negative learning rate": (["optimizer.lr=-1"], "optimizer.lr"),
+    "no learning rate": (["optimizer.lr=0"], "optimizer.lr"),
+    "share above one": (["algo=sft", "algo.loop.step_fraction=1.5"], "algo.loop.step_fraction"),
+    "one sample has no std": (["eval.probe_samples=1"], "eval.probe_samples"),
+    "bad choice": (["data.prompt.truncation_side=middle"], "left or right"),
+    "bad source": (["data.source=web"], "bundled or hub"),
+    "minibatch does not divide": (["algo.loop.minibatch_size=7"], "algo.loop.minibatch_size"),
+    "microbatch does not divide": (["algo=sft", "algo.loop.microbatch_size=5"], "algo.loop.microbatch_size"),
+    "encoder-only model for generation": (["data=imdb", "model=distilbert_mini"], "model"),
+    "policy as classifier": (["algo=pretrain", "data=review_labels", "model=gpt2_mini"], "model or data"),
+    "no reward": (["algo=ppo", "data=corpus_spans"], "data"),
+    "pretraining on a task": (["algo=pretrain", "algo.loop.steps=1", "algo.loop.batch_size=1",
+                               "algo.loop.microbatch_size=1", "optimizer.lr=0.1"], "corpus_spans"),
+    "more prompts than data": (["data.loader.n_train=8"], "data.loader.n_train"),
+    "minimum length above maximum": (["data.rollout.min_new_tokens=99"], "data.rollout.min_new_tokens"),
+    "no mirror": (["data.source=hub", "paths.hub_mirror=/nowhere"], "paths.hub_mirror"),
+    "no device": (["runtime.device=cuda"], "runtime.device"),
+    "unknown parent": (["init_from=0123456789ab"], "init_from"),
+    "one wrong job of a grid": (["-m", "algo=ppo,apa", "optimizer.lr=1e-3,-1"], "optimizer.lr"),
+    "one wrong option of a grid": (["-m", "algo=ppo,apax"], "algo"),
+    "value that no preset sets": (["algo=pretrain", "data=narrativeqa"], "algo.loop"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_and_nothing_starts(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments, named = CASES[case]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"paths.outputs={tmp_path / 'out'}", "tracking=none"])
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2
+    assert len(lines) == 1, lines
+    assert named in lines[0]
+    assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+    assert not list(tmp_path.rglob("DONE"))
