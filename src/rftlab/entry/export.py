@@ -42,14 +42,18 @@ def main() -> None:
     """Make one part of the assets; exit code 2 where its runs are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=("tokenizer", "weights"))
-    parser.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the runs of the sweep `assets` lie")
+    parser.add_argument(
+        "--outputs", type=Path, default=Path("outputs"), help="where the runs of the sweep `assets` lie"
+    )
     arguments = parser.parse_args()
     if arguments.part == "tokenizer":
         train_tokenizer(tokenizer_texts(0), VOCABULARY).save_pretrained(asset_folder("tokenizer"))
         return
     records = [r for r in runs.find_runs(arguments.outputs, "assets") if r.done]
     if not records:
-        print(f"error: no finished run in {arguments.outputs / 'assets'}; expected some; run make assets", file=sys.stderr)
+        print(
+            f"error: no finished run in {arguments.outputs / 'assets'}; expected some; run make assets", file=sys.stderr
+        )
         sys.exit(2)
     for record in records:
         print(f"{record.name}-{record.key} -> {export(record)}")

@@ -56,13 +56,16 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Plan:
 def _compose_parent(config: Mapping[str, Any], choices: Mapping[str, str]) -> DictConfig:
     """Compose the parent from its own groups, then give it the child's data, model and seed.
 
-    The sampling settings are the child's alone, so that runs which differ in them share one parent.
+    The sampling settings are the child's alone, so that runs which differ in them share one parent; what counts
+    iterations of the child's loop means nothing in another loop.
     """
     groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
     loader = GlobalHydra.instance().config_loader()
     cfg = loader.load_configuration("train", [*groups, *config["parent"]["overrides"]], run_mode=RunMode.RUN)
-    shared = {name: config[name] for name in ("seed", "model", "eval", "sweep", "paths", "tracking", "runtime")}
+    shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking")}
     shared["data"] = {k: v for k, v in config["data"].items() if k != "rollout"}
+    shared["eval"] = {k: v for k, v in config["eval"].items() if k != "every"}  # which counts other steps there
+    shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
     cfg.merge_with(shared)
     return cfg
 

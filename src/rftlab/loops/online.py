@@ -21,6 +21,7 @@ from rftlab.loops.update import (
     mean_of,
     refuse_divergence,
     rollout_metrics,
+    sampling_metrics,
 )
 from rftlab.models import ActorCritic, Policy, reference_of, with_value
 from rftlab.rollout import sample
@@ -127,12 +128,11 @@ class Online:
         drawn = draw(lab.task.splits.train, self.prompts_per_iteration, lab.seed, iteration - 1)
         examples = [example for example, _ in drawn]
         prompt_ids, prompt_mask = encode(lab, examples)
-        generator = stream(lab.seed, "sampling", iteration)
-        responses = sample(
-            networks.policy, prompt_ids, prompt_mask, lab.task.rollout, self.samples_per_prompt, generator
-        )
+        sampling, generator = lab.task.rollout, stream(lab.seed, "sampling", iteration)
+        responses = sample(networks.policy, prompt_ids, prompt_mask, sampling, self.samples_per_prompt, generator)
         _, scores = score(lab, examples, responses)
-        return self._read(prompt_ids, prompt_mask, responses, scores, networks, reference, lab.task.rollout.temperature)
+        rollout = self._read(prompt_ids, prompt_mask, responses, scores, networks, reference, sampling.temperature)
+        return rollout, sampling_metrics(responses)
 
     @torch.no_grad()
     def _read(

@@ -1,0 +1,58 @@
+"""kill -9 at any moment, then the same command: the outcome of the uninterrupted run, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "algo.loop.iterations=6", "algo.loop.prompts_per_iteration=8", "algo.loop.samples_per_prompt=2",
+    "algo.loop.minibatch_size=8", "algo.loop.microbatch_size=8", "runtime.checkpoint_every=1", "runtime.threads=1",
+    "eval.n_train=4", "eval.n_validation=4", "eval.n_test=4", "eval.probe_prompts=8", "eval.every=2",
+    "data.loader.n_train=32", "data.loader.n_validation=4", "data.loader.n_test=4", "tracking=none",
+]  # fmt: skip
+
+
+def start(outputs: Path, *overrides: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "src/train.py", *TINY, *overrides, f"paths.outputs={outputs}"]
+    environment = os.environ | {"PYTHONPATH": "src"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def outcome(outputs: Path) -> tuple[dict, dict]:
+    (done,) = outputs.glob("*/*/DONE")
+    return json.loads(done.read_text())["final"], load_file(done.parent / "final" / "model.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [("algo=ppo", "data=narrativeqa"), ("algo=apa", "data=imdb")], ids=["ppo", "apa"])
+def test_a_killed_run_ends_like_an_uninterrupted_one(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    whole = start(tmp_path / "whole", *overrides)
+    started = time.monotonic()
+    assert whole.wait() == 0, whole.stderr and whole.stderr.read()
+    seconds = time.monotonic() - started
+    moments = random.Random(0)
+    kills = 0
+    for _ in range(3):
+        broken = start(tmp_path / "broken", *overrides)
+        try:
+            broken.wait(timeout=seconds * moments.uniform(0.4, 0.9))
+            break
+        except subprocess.TimeoutExpired:
+            broken.send_signal(signal.SIGKILL)
+            broken.wait()
+            kills += 1
+    assert kills
+    assert start(tmp_path / "broken", *overrides).wait() == 0
+    (final, weights), (resumed_final, resumed_weights) = outcome(tmp_path / "whole"), outcome(tmp_path / "broken")
+    assert resumed_final == final
+    assert weights.keys() == resumed_weights.keys()
+    assert all(bool((weights[name] == resumed_weights[name]).all()) for name in weights)
