@@ -15,10 +15,12 @@ from rich.table import Table
 from analysis import load, stats, style, words
 from rftlab.errors import UserError
 
-TRAIN, TEST, KL = "eval/train/reward", "eval/test/reward", "policy/kl"
+TRAIN, TEST, KL = "probe/reward_mean", "eval/test/reward", "policy/kl"
 LEGEND = (
-    f"n: seeds. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; and low: of all "
-    "prompts, those whose mean reward is also below the data's low_reward. KL: to the run's start, at the end."
+    "train reward: mean over samples of train prompts, drawn as in training; test reward: test prompts, decoded as the "
+    f"dataset is evaluated. n: seeds. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; "
+    "and low: of all prompts, those whose mean reward is also below the data's low_reward. KL: to the run's start, at "
+    "the end."
 )
 
 

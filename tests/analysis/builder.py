@@ -82,7 +82,8 @@ def trajectory(resolved: dict, generator: np.random.Generator) -> list[tuple[int
             metrics["policy/kl"] += abs(generator.normal(0, 0.05))
         if step % EVERY == 0:
             metrics |= {
-                f"eval/{split}/reward": start + gain * share + generator.normal(0, 0.003) for split in ("train", "test")
+                name: start + gain * share + generator.normal(0, 0.003)
+                for name in ("probe/reward_mean", "eval/test/reward")
             }
         rows.append((step, metrics))
     return rows

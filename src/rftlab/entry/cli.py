@@ -46,7 +46,7 @@ def main() -> None:
 def _job(cfg: DictConfig) -> dict[str, float]:
     try:
         return jobs.execute(jobs.prepare(cfg))
-    except UserError as error:
+    except (UserError, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end
         _refuse(error)  # as an exception, Hydra would print a line of its own before ours

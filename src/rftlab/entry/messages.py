@@ -72,7 +72,8 @@ def _wrong_type(text: str) -> UserError | None:
 def _missing_value(text: str) -> UserError | None:
     if not (match := re.search(r"Missing mandatory value: (\S+)", text)):
         return None
-    key = match.group(1)
+    full = re.search(r"full_key: (\S+)", text)
+    key = (full or match).group(1)
     return UserError(f"{key} has no value", "a value, as this combination of groups has no preset in conf/scale", key)
 
 

@@ -34,10 +34,12 @@ def train(plan: Plan) -> dict[str, float]:
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
+    device = _device(config["runtime"]["device"])
+    start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
     run = runs.Run.claim(plan.folder, config)
     log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder)
     with _mirrored(run.folder, config), run:
-        lab = build(config, run)
+        lab = build(config, run, device, start)
         loop = instantiate(config["algo"]["loop"])
         final = loop.run(lab, instantiate(config["algo"]["loss"]))
         run.finish(final)
@@ -60,13 +62,12 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
         mirror.close(settings["close_timeout_s"])
 
 
-def build(config: Mapping[str, Any], run: runs.Run) -> Lab:
+def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of one run: data first, as its errors are the cheapest to find."""
     data, evaluation, optimizer, runtime = (config[name] for name in ("data", "eval", "optimizer", "runtime"))
     mirror = config["paths"]["hub_mirror"]
-    device = _device(runtime["device"])
     task = _task(data, mirror, device)
-    policy = _policy(config, device)
+    policy = _policy(config, device, start)
     return Lab(
         task=task,
         policy=policy,
@@ -121,17 +122,19 @@ def _task(data: Mapping[str, Any], mirror: str | None, device: torch.device) -> 
     return task
 
 
-def _policy(config: Mapping[str, Any], device: torch.device) -> Policy:
+def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
     policy = instantiate(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
-    if (parent := config["init_from"]) is not None:
-        load_weights(policy, _final_weights(Path(config["paths"]["outputs"]), parent))
+    if start is not None:
+        load_weights(policy, start)
     freeze_below(policy, model["unfrozen_blocks"])
     return policy.to(device)
 
 
-def _final_weights(outputs: Path, key: str) -> Path:
+def _final_weights(outputs: Path, key: str | None) -> Path | None:
+    if key is None:
+        return None
     for record in runs.find_key(outputs, key):
         if record.done:
             return record.folder / "final" / "model.safetensors"
