@@ -11,7 +11,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-slow test-gpu check fmt lint type imports figures notebooks dashboard assets bench clean
+.PHONY: help setup quickstart test test-quick test-gpu fmt-check check fmt lint type imports figures notebooks dashboard assets bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,11 +32,11 @@ quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone a
 	$(PY) -m analysis.learned --outputs $(OUTPUTS) --figures $(FIGURES) --sweep quickstart
 
 test: $(READY) ## the whole test suite: the quick part, then the slow one
-	$(PY) -m pytest -q
-	$(PY) -m pytest -q -m 'slow or slurm or network or gpu or peer'
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m 'slow or slurm or network or gpu or peer'
 
 test-quick: $(READY) ## the default suite: CPU, offline, under three minutes
-	$(PY) -m pytest -q
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(PY) -m pytest -q -m gpu

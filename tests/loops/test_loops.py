@@ -124,7 +124,7 @@ def test_reward_rises_on_a_toy_task(make_lab: Callable[..., Lab], loss: Algorith
     big = online(iterations=25, prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=16, microbatch_size=16)
     final = big.run(lab, loss)
     before = logged(lab, "probe/reward_mean")[0]
-    assert final["probe/reward_mean"] > before + 0.15
+    assert final["probe/reward_mean"] > before + 0.1
 
 
 def test_partial_sft_takes_its_share_of_steps_and_of_prompts(make_lab: Callable[..., Lab]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from transformers.utils.logging import disable_progress_bar
 
@@ -40,8 +41,8 @@ def train(plan: Plan) -> dict[str, float]:
     log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder)
     with _mirrored(run.folder, config), run:
         lab = build(config, run, device, start)
-        loop = instantiate(config["algo"]["loop"])
-        final = loop.run(lab, instantiate(config["algo"]["loss"]))
+        loop = _make(config["algo"]["loop"])
+        final = loop.run(lab, _make(config["algo"]["loss"]))
         run.finish(final)
     return final
 
@@ -65,7 +66,7 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
 def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of one run: data first, as its errors are the cheapest to find."""
     data, evaluation, optimizer, runtime = (config[name] for name in ("data", "eval", "optimizer", "runtime"))
-    mirror = config["paths"]["hub_mirror"]
+    mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
     task = _task(data, mirror, device)
     policy = _policy(config, device, start)
     return Lab(
@@ -74,7 +75,7 @@ def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start:
         value_kind=config["model"]["value"]["kind"],
         value_head=config["model"]["value"]["head"],
         optimizer=OptimizerSpec(
-            build=instantiate(optimizer["build"], _convert_="all"),
+            build=_make(optimizer["build"], _convert_="all"),
             lr=optimizer["lr"] * optimizer["lr_factor"],
             schedule=optimizer["schedule"],
             warmup_steps=optimizer["warmup_steps"],
@@ -95,11 +96,11 @@ def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start:
     )
 
 
-def _task(data: Mapping[str, Any], mirror: str | None, device: torch.device) -> Task:
+def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) -> Task:
     if data["name"] in CORPORA:
-        splits = instantiate(data["loader"])
+        splits = _make(data["loader"])
     else:
-        splits = instantiate(data["loader"], source=data["source"], hub_mirror=mirror)
+        splits = _make(data["loader"], source=data["source"], hub_mirror=mirror)
     places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
     task = Task(
         name=data["name"],
@@ -108,9 +109,9 @@ def _task(data: Mapping[str, Any], mirror: str | None, device: torch.device) -> 
         truncation_side=data["prompt"]["truncation_side"],
         max_target_tokens=data["target"]["max_tokens"],
         append_eos=data["target"]["append_eos"],
-        rollout=instantiate(data["rollout"]),
-        evaluation=instantiate(data["evaluation"]),
-        reward=instantiate(data["reward"], **places),
+        rollout=_make(data["rollout"]),
+        evaluation=_make(data["evaluation"]),
+        reward=_make(data["reward"], **places),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
@@ -125,7 +126,7 @@ def _task(data: Mapping[str, Any], mirror: str | None, device: torch.device) -> 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
-    policy = instantiate(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    policy = _make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
         load_weights(policy, start)
     freeze_below(policy, model["unfrozen_blocks"])
@@ -140,6 +141,14 @@ def _final_weights(outputs: Path, key: str | None) -> Path | None:
             return record.folder / "final" / "model.safetensors"
     found = f"init_from={key}, which is no finished run in {outputs}"
     raise UserError(found, "the run key of a finished run", "init_from")
+
+
+def _make(node: Any, **late: Any) -> Any:
+    """Build what a config node names, with the arguments that no config holds; errors come as they were raised."""
+    try:
+        return instantiate(node, **late)
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from None
 
 
 def _device(name: str) -> torch.device:
