@@ -15,7 +15,7 @@ from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
-from rftlab.loops.update import refuse_divergence
+from rftlab.loops.update import negative_kl, refuse_divergence
 from rftlab.runs import read_run
 from rftlab.types import Algorithm
 
@@ -147,3 +147,9 @@ def test_statistics_before_and_after_concern_the_same_prompts(make_lab: Callable
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
     with pytest.raises(UserError, match=r"policy/loss is nan.*optimizer\.lr"):
         refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0})
+
+
+def test_only_a_lasting_negative_kl_is_an_alarm() -> None:
+    assert negative_kl([-5.0]) is None
+    assert negative_kl([1.0] * 9 + [-5.0]) is None
+    assert "sampler" in (negative_kl([-0.5] * 10) or "")

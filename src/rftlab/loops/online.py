@@ -1,6 +1,7 @@
 """Online reinforcement finetuning: sample responses, score them, update on them; no algorithm is known by name here."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,6 +20,7 @@ from rftlab.loops.update import (
     accumulate_gradient,
     batch_of,
     mean_of,
+    negative_kl,
     refuse_divergence,
     rollout_metrics,
     sampling_metrics,
@@ -101,6 +103,7 @@ class Online:
             before = probe(lab, "before", 0)
             lab.describe(self._line(0, evaluate(lab, 0) | before))
         metrics: dict[str, float] = {}
+        recent_kl: deque[float] = deque(maxlen=KL_WINDOW)
         for iteration in lab.bar(
             range(state.iteration + 1, self.iterations + 1), "iterations", self.iterations, state.iteration
         ):
@@ -109,6 +112,9 @@ class Online:
             sampled = time.perf_counter()
             metrics = self._update(lab, algorithm, state, rollout, iteration) | sampled_metrics
             refuse_divergence(metrics)
+            recent_kl.append(metrics["policy/kl"])
+            if (warning := negative_kl(recent_kl)) is not None:
+                lab.describe(warning)
             state.iteration = iteration
             timing = {"time/rollout_s": sampled - started, "time/iteration_s": time.perf_counter() - started}
             lab.run.log(iteration, metrics | timing)

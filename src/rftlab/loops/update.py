@@ -14,6 +14,9 @@ from rftlab.models import ActorCritic
 from rftlab.ops import explained_variance, kl_k1, kl_k3, masked_mean, masked_var, row_sum
 from rftlab.types import Algorithm, Batch, Responses, Rollout
 
+KL_WINDOW = 10  # rollouts
+KL_NOISE = 0.1  # nats per response
+
 
 def batch_of(
     rollout: Rollout, advantages: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], rows: Int[Tensor, " m"]
@@ -108,6 +111,17 @@ def sampling_metrics(responses: Responses) -> dict[str, float]:
         "rollout/truncated": float(responses.truncated.float().mean()),
         "rollout/kept_mass": float(masked_mean(responses.kept_mass, responses.response_mask)),
     }
+
+
+def negative_kl(recent: Sequence[float]) -> str | None:
+    """Say so when the mean KL of the last `KL_WINDOW` rollouts is clearly negative.
+
+    One negative estimate is noise; a lasting one means that responses are not sampled from the policy that is scored.
+    """
+    mean = math.fsum(recent) / len(recent)
+    if len(recent) < KL_WINDOW or mean > -KL_NOISE:
+        return None
+    return f"policy/kl is {mean:.2f} over {KL_WINDOW} rollouts: the sampler differs from the policy that is scored"
 
 
 def refuse_divergence(metrics: Mapping[str, float]) -> None:
