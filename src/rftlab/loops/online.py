@@ -17,6 +17,7 @@ from rftlab.loops.evaluation import encode, evaluate, probe, score
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
 from rftlab.loops.update import (
+    KL_WINDOW,
     accumulate_gradient,
     batch_of,
     mean_of,
