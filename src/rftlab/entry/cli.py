@@ -21,7 +21,6 @@ from rftlab.errors import UserError
 log = logging.getLogger("rftlab")
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
 
