@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from rftlab.errors import UserError
 from rftlab.files import disk_errors, replacing
 
 KEPT = 2  # the newest, and one to fall back to
@@ -62,33 +60,6 @@ def latest(folder: Path) -> tuple[int, dict[str, Any]] | None:
 def remove_all(folder: Path) -> None:
     """Remove every checkpoint of a run that no longer needs them."""
     shutil.rmtree(_folder(folder), ignore_errors=True)
-
-
-def rng_state(generators: Mapping[str, torch.Generator | np.random.Generator]) -> dict[str, Any]:
-    """Return the states of named generators; name torch's own (`torch.default_generator`) too where dropout draws."""
-    return {
-        name: generator.get_state() if isinstance(generator, torch.Generator) else generator.bit_generator.state
-        for name, generator in generators.items()
-    }
-
-
-def restore_rng(generators: Mapping[str, torch.Generator | np.random.Generator], states: Mapping[str, Any]) -> None:
-    """Put generators back where `rng_state` saw them.
-
-    Raises:
-        UserError: the checkpoint holds other generators than the run has.
-    """
-    if generators.keys() != states.keys():
-        raise UserError(
-            f"the checkpoint holds the random streams {sorted(states)}",
-            f"the streams {sorted(generators)}",
-            "the code back to the version that wrote it, or remove the folder checkpoints",
-        )
-    for name, generator in generators.items():
-        if isinstance(generator, torch.Generator):
-            generator.set_state(states[name])
-        else:
-            generator.bit_generator.state = states[name]
 
 
 def _folder(folder: Path) -> Path:
