@@ -11,7 +11,7 @@ from transformers import GenerationConfig
 from rftlab import rollout, shared_prompt
 from rftlab.errors import UserError
 from rftlab.models import Policy
-from rftlab.rollout import beam_search, choose, generate, generate_texts, restrict, sample
+from rftlab.rollout import beam_search, choose, generate, restrict, sample
 from rftlab.types import BeamSearch, Responses, Sampling
 
 PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
@@ -267,27 +267,7 @@ def test_search_scores_are_the_policys(tiny):
         assert torch.equal(found.truncated, ~(found.response_ids == 1).any(-1))
 
 
-# --- texts --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("decoding", [sampling(), beam(num_beams=2)], ids=["sampling", "beam"])
-def test_batch_size_does_not_change_texts_or_their_order(tiny, decoding):
-    policy = tiny()
-    prompts = [*PROMPTS, "", "another one", "b"]
-
-    def texts(batch_size: int) -> rollout.Generated:
-        return generate_texts(
-            policy, prompts, max_prompt_tokens=32, truncation_side="left", decoding=decoding, samples_per_prompt=2,
-            generator=generator(), batch_size=batch_size,
-        )  # fmt: skip
-
-    whole, split = texts(100), texts(4)
-    assert whole.texts == split.texts and torch.equal(whole.lengths, split.lengths)
-    assert len(whole.texts) == (12 if isinstance(decoding, Sampling) else 6)
-    if isinstance(decoding, Sampling):
-        ids, mask = policy.encode_prompts(prompts, 32, "left")
-        direct = sample(policy, ids, mask, decoding, 2, generator())
-        assert policy.decode(direct.response_ids, direct.response_mask) == whole.texts
+# --- generate -----------------------------------------------------------------------------------------------------
 
 
 def test_generate_follows_the_record(tiny):

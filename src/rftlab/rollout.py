@@ -4,7 +4,6 @@ Each prompt is read once (encoder, or prefill of the causal cache); its key-valu
 Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from rftlab.decoding import start_decoder
 from rftlab.models import Policy
 from rftlab.types import BeamSearch, Responses, Sampling
 
-__all__ = ["beam_search", "generate", "generate_texts", "sample"]
+__all__ = ["beam_search", "generate", "sample"]
 
 COMPACT_SHARE = 0.125  # rows leave the batch once this share of it has ended: dropping copies the cache
 
@@ -197,63 +196,3 @@ def generate(
     if isinstance(decoding, BeamSearch):
         return beam_search(policy, prompt_ids, prompt_mask, decoding)
     return sample(policy, prompt_ids, prompt_mask, decoding, 1, generator)
-
-
-# --- texts --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generated:
-    """Texts in the order of the prompts, those of one prompt adjacent, with what is worth logging about each."""
-
-    texts: list[str]
-    lengths: Int[Tensor, " n"]  # tokens, EOS included
-    truncated: Bool[Tensor, " n"]
-    kept_mass: Float[Tensor, " n"]  # mean over the tokens of the response
-
-
-def generate_texts(
-    policy: Policy,
-    prompts: Sequence[str],
-    *,
-    max_prompt_tokens: int,
-    truncation_side: str,
-    decoding: Sampling | BeamSearch,
-    samples_per_prompt: int,
-    generator: torch.Generator,
-    batch_size: int,
-) -> Generated:
-    """Answer many prompts in batches of similar length, `batch_size` responses at a time (at least one prompt).
-
-    The noise of every prompt is drawn first, in the order given: neither the batch size nor the sorting has a say in
-    what is sampled (up to the rounding of the network). Beam search answers once, whatever `samples_per_prompt`.
-    """
-    g = samples_per_prompt if isinstance(decoding, Sampling) else 1
-    answer = _answerer(policy, len(prompts) * g, decoding, generator)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    texts = [""] * (len(prompts) * g)
-    lengths = torch.zeros(len(texts), dtype=torch.long)
-    truncated = torch.zeros(len(texts), dtype=torch.bool)
-    kept_mass = torch.ones(len(texts))
-    per_batch = max(1, batch_size // g)
-    for start in range(0, len(order), per_batch):
-        chosen = order[start : start + per_batch]
-        rows = (torch.tensor(chosen).unsqueeze(1) * g + torch.arange(g)).flatten()
-        out = answer(*policy.encode_prompts([prompts[i] for i in chosen], max_prompt_tokens, truncation_side), rows)
-        for row, text in zip(rows.tolist(), policy.decode(out.response_ids, out.response_mask), strict=True):
-            texts[row] = text
-        n_tokens = out.response_mask.sum(-1)
-        lengths[rows] = n_tokens.cpu()
-        truncated[rows] = out.truncated.cpu()
-        kept_mass[rows] = ((out.kept_mass * out.response_mask).sum(-1) / n_tokens).cpu()
-    return Generated(texts=texts, lengths=lengths, truncated=truncated, kept_mass=kept_mass)
-
-
-def _answerer(
-    policy: Policy, n: int, decoding: Sampling | BeamSearch, generator: torch.Generator
-) -> Callable[[Tensor, Tensor, Tensor], Responses]:
-    """Fix the randomness of n responses; the result answers some prompts, given the numbers of their responses."""
-    if isinstance(decoding, BeamSearch):
-        return lambda ids, mask, rows: beam_search(policy, ids, mask, decoding)
-    noise = _noise(policy, n, decoding, generator)
-    return lambda ids, mask, rows: _sample(policy, ids, mask, decoding, noise[rows.to(noise.device)])
