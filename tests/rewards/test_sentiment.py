@@ -86,9 +86,9 @@ def test_a_missing_classifier_names_the_keys_to_change(tmp_path: Path):
         load(source=str(tmp_path), tokenizer=None, max_tokens=8, batch_size=1, hub_mirror=None)
 
 
-def test_an_unknown_asset_lists_the_known_ones():
-    with pytest.raises(UserError, match="tokenizer"):
-        load(source="asset:nothing", tokenizer=None, max_tokens=8, batch_size=1, hub_mirror=None)
+def test_a_missing_tokenizer_names_its_own_key(tmp_path: Path):
+    with pytest.raises(UserError, match=r"data\.reward\.tokenizer"):
+        load(source="asset:sentiment", tokenizer=str(tmp_path), max_tokens=8, batch_size=1, hub_mirror=None)
 
 
 def test_a_classifier_with_other_than_two_classes_is_refused(tmp_path: Path):

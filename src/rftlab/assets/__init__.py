@@ -19,10 +19,21 @@ def asset_folder(name: str) -> Path:
     return folder
 
 
-def locate(source: str, hub_mirror: Path | None) -> Path | str:
-    """Turn `asset:NAME`, a folder, or a hub id into a folder; a hub id that is not in the mirror stays as it is."""
-    if source.startswith(PREFIX):
-        return asset_folder(source.removeprefix(PREFIX))
-    if hub_mirror is not None and (hub_mirror / source).is_dir():
-        return hub_mirror / source
-    return Path(source) if Path(source).is_dir() else source
+def locate(source: str | Path, hub_mirror: str | Path | None, key: str) -> Path | str:
+    """Turn `asset:NAME`, a folder or a hub id into a folder; a hub id that only the hub can have stays as it is.
+
+    A name is looked up in the mirror first, so that a folder of the same name beside the user does not shadow it.
+
+    Raises:
+        UserError: no such asset or folder; `key` is the config key that named it.
+    """
+    name = str(source)
+    if name.startswith(PREFIX):
+        return asset_folder(name.removeprefix(PREFIX))
+    if hub_mirror is not None and (Path(hub_mirror) / name).is_dir():
+        return Path(hub_mirror) / name
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise UserError(f"no folder {name}", "a folder with config.json, a hub id or asset:NAME", key)
+    return name

@@ -22,11 +22,12 @@ from transformers import (
     PreTrainedModel,
 )
 
+from rftlab.assets import locate
 from rftlab.errors import UserError
 from rftlab.models.policy import FAMILIES, Policy
 from rftlab.models.text import Tokenizer
 
-ASSETS = Path(__file__).parents[1] / "assets"
+SOURCE, TOKENIZER = "model.policy.source", "model.policy.tokenizer"  # the keys that name them
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HUB_TIMEOUT_S = 4.0
 _LOADERS = {
@@ -62,16 +63,18 @@ def load_policy(
     _check_option("model.policy.family", family, FAMILIES)
     _check_option("model.policy.init", init, ("pretrained", "random"))
     _check_option("model.policy.dtype", dtype, DTYPES)
-    where = _resolve(source, hub_mirror)
-    config = _without_dropout(_read(AutoConfig, where))
+    where = locate(source, hub_mirror, SOURCE)
+    config = _without_dropout(read_pretrained(AutoConfig, where, SOURCE))
     if type(config) not in _ARCHITECTURES[family]:
         raise _wrong_family(config, family)
     if init == "random":
         lm = _random(config, family, DTYPES[dtype], generator)
     else:
         _check_weights(where)
-        lm = _read(_LOADERS[family], where, config=config, dtype=DTYPES[dtype])
-    words: Tokenizer = _read(AutoTokenizer, where if tokenizer is None else _resolve(tokenizer, hub_mirror))
+        lm = read_pretrained(_LOADERS[family], where, SOURCE, config=config, dtype=DTYPES[dtype])
+    words: Tokenizer = read_pretrained(
+        AutoTokenizer, where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER), TOKENIZER
+    )
     _check(lm, words, family)
     return Policy(lm, words, family)
 
@@ -81,28 +84,12 @@ def _check_option(key: str, value: str, known: Any) -> None:
         raise UserError(f"{key}={value}", f"one of {', '.join(known)}", key)
 
 
-def _resolve(source: str | Path, hub_mirror: str | Path | None) -> Path | str:
-    """Find the folder of a source, or return the hub id if only the hub can have it."""
-    name = str(source)
-    if name.startswith("asset:"):
-        return _existing(ASSETS / name.removeprefix("asset:"), "an embedded asset (`make assets` builds them)")
-    if Path(name).is_dir():
-        return Path(name)
-    if Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        return _existing(Path(name), "a folder with config.json")
-    if hub_mirror is not None and (Path(hub_mirror) / name).is_dir():
-        return Path(hub_mirror) / name
-    return name
+def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:
+    """Call `from_pretrained` on a folder, on the hub's local cache or, if it answers quickly, on the hub.
 
-
-def _existing(folder: Path, expected: str) -> Path:
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}", expected, "model.policy.source")
-    return folder
-
-
-def _read(loader: Any, where: Path | str, **kwargs: Any) -> Any:
-    """Call `from_pretrained` on a folder, on the hub's local cache or, if it answers quickly, on the hub."""
+    Raises:
+        UserError: whatever cannot be loaded; `key` is the config key that named it.
+    """
     try:
         if isinstance(where, Path):
             return loader.from_pretrained(where, local_files_only=True, **kwargs)
@@ -110,9 +97,9 @@ def _read(loader: Any, where: Path | str, **kwargs: Any) -> Any:
     except (OSError, ValueError, KeyError) as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"model {where} cannot be loaded ({what})",
+            f"{where} cannot be loaded ({what})",
             "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
-            "model.policy.source or paths.hub_mirror",
+            f"{key} or paths.hub_mirror",
         ) from error
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +12,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
+from rftlab.models.load import read_pretrained
 
+SOURCE, TOKENIZER = "data.reward.source", "data.reward.tokenizer"  # the keys that name them
 POSITIVE = 1  # class index, in the embedded classifier and in lvwerra/distilbert-imdb
 
 
@@ -72,22 +73,15 @@ def load(
     Raises:
         UserError: the classifier or its tokenizer cannot be found, or it does not have two classes.
     """
-    where = locate(source, hub_mirror)
-    words = where if tokenizer is None else locate(tokenizer, hub_mirror)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(where, dtype=torch.float32)
-        vocabulary = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(words, truncation_side="left"))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"the sentiment classifier {source} cannot be loaded ({str(error).strip().splitlines()[0]})",
-            "a folder, a hub id or asset:NAME with a sequence classifier and a tokenizer",
-            "data.reward.source, data.reward.tokenizer or paths.hub_mirror",
-        ) from error
+    where = locate(source, hub_mirror, SOURCE)
+    words = where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER)
+    model = read_pretrained(AutoModelForSequenceClassification, where, SOURCE, dtype=torch.float32)
+    vocabulary: PreTrainedTokenizerBase = read_pretrained(AutoTokenizer, words, TOKENIZER, truncation_side="left")
     if model.config.num_labels != 2:
         raise UserError(
             f"the classifier {source} has {model.config.num_labels} classes",
             "two: negative and positive",
-            "data.reward.source",
+            SOURCE,
         )
     return Sentiment(model=model.to(device).eval(), tokenizer=vocabulary, max_tokens=max_tokens, batch_size=batch_size)
 
