@@ -4,9 +4,11 @@ import socket
 from pathlib import Path
 
 import datasets
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub.utils import httpx
 
 from rftlab.data import hub, imdb, narrativeqa
 from rftlab.errors import UserError
@@ -180,12 +182,24 @@ def test_an_unknown_source_is_refused():
         imdb.load(source="web", hub_id="", hub_config=None, hub_mirror=None, **LIMITS)
 
 
-def test_a_closed_network_points_to_the_mirror_and_to_bundled_data(monkeypatch: pytest.MonkeyPatch):
-    def closed(*_: object, **__: object) -> None:
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr(hub.huggingface_hub.HfApi, "dataset_info", closed)
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_unreachable_hub_points_to_the_mirror_and_to_bundled_data(monkeypatch: pytest.MonkeyPatch, offline: bool):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # where nothing listens
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
     with pytest.raises(UserError) as error:
         load_imdb(None, "stanfordnlp/imdb")
     assert "cannot be reached" in error.value.found
+    assert ("offline mode" in error.value.found) == offline
     assert "paths.hub_mirror" in error.value.change and "data.source=bundled" in error.value.change
+
+
+@pytest.mark.parametrize("failure", [OSError("Name or service not known"), httpx.ReadTimeout("timed out")])
+def test_a_connection_that_breaks_while_rows_are_read_is_a_user_error(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+):
+    def breaks(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(datasets, "load_dataset", breaks)
+    with pytest.raises(UserError, match="cannot be read"):
+        load_imdb(mirror)

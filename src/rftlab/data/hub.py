@@ -8,18 +8,19 @@ from typing import TypeVar
 import datasets
 import datasets.config
 import datasets.exceptions
-import httpx2
 import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.utils import httpx  # the client that it uses, under the name that it exports
 
 from rftlab.errors import UserError
 
 T = TypeVar("T")
 
-READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError)  # pyarrow's errors are ValueErrors
+# pyarrow's errors are ValueErrors; the client's own come where the connection breaks half-way
+READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError, httpx.HTTPError)
 PROBE_TIMEOUT_S = 5.0  # a closed network is told within seconds, not after the library's retries
 
 
@@ -87,7 +88,7 @@ def _hub_source(hub_id: str) -> str:
         huggingface_hub.HfApi().dataset_info(hub_id, timeout=PROBE_TIMEOUT_S)
     except RepositoryNotFoundError as error:
         raise UserError(f"no dataset {hub_id} on the hub", "an existing dataset", "data.loader.hub_id") from error
-    except (HfHubHTTPError, httpx2.TransportError, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:  # no answer, an unfriendly one, or offline mode
         raise UserError(
             f"the hub cannot be reached for {hub_id} ({_first_line(error)})",
             "a network connection or a local copy",
