@@ -1,5 +1,7 @@
 """What the figures lack: unfinished runs, seeds and cells that were never run, and the commands that make them."""
 
+import shlex
+
 import pandas as pd
 
 from analysis.stats import CELL, PANEL, finished
@@ -20,7 +22,7 @@ def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd
 
 
 def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
-    """Write the command that makes a cell; keys at their defaults are left out."""
+    """Write the command that makes a cell, with the mirror of its runs; keys at their defaults are left out."""
     hub = row["source"] == "hub" and row["scale"] != "paper"
     words = [f"algo={row['algo']}", f"data={row['data']}"]
     words += [f"model={row['model']}"] if row["model"] else []
@@ -28,6 +30,7 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
     words += ["data.source=hub"] if hub else []
     words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
     words += row["variant"].split()
+    words += [shlex.quote(f"paths.hub_mirror={row['hub_mirror']}")] if row["hub_mirror"] else []
     words += [f"seed={seeds}"] if seeds not in ("", "0") else []
     words += [f"sweep.name={sweep}"] if sweep != "default" else []
     many = "-m " if "," in row["algo"] + seeds else ""
@@ -65,19 +68,21 @@ def _absent_cells(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
         for heuristic in sorted({"none", *online["heuristic"]}):
             there = set(online.loc[online["heuristic"] == heuristic, "algo"])
             if algos := ",".join(algo for algo in ALGOS if algo not in there):
-                first = panel.iloc[0].to_dict() | {"algo": algos, "heuristic": heuristic, "variant": ""}
+                mirror = max(panel["hub_mirror"])  # any of them rather than none
+                changes = {"algo": algos, "heuristic": heuristic, "variant": "", "hub_mirror": mirror}
+                first = panel.iloc[0].to_dict() | changes
                 rows.append(_row(first, "", "never run", panel["sweep"].iloc[0]))
     return rows
 
 
 def _absent_data(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
     """List the datasets without any run."""
-    blank = {"scale": "", "source": "", "model": "", "algo": ",".join(ALGOS), "heuristic": "none", "variant": ""}
+    blank = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"algo": ",".join(ALGOS), "heuristic": "none"}
     there = set(runs["data"])
     return [_row(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
 
 
 def _row(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:
     """Describe one gap and the command that closes it."""
-    named = {key: cell[key] for key in [*PANEL, "algo", "heuristic", "variant"]}
+    named = {key: cell[key] for key in [*PANEL, "algo", "heuristic", "variant", "hub_mirror"]}
     return named | {"seeds": seeds, "reason": reason, "command": command(named, seeds, sweep)}

@@ -47,8 +47,8 @@ Setting = dict[str, str]  # flat config: dotted key -> value as JSON
 
 
 def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run: identity, folder and a column per final metric (NaN where none)."""
-    return _tidy(_records(outputs, sweeps), _run_rows, ["folder"])
+    """Read one row per run: identity, folder, hub_mirror ("" where none) and a column per final metric (else NaN)."""
+    return _tidy(_records(outputs, sweeps), _run_rows, ["folder", "hub_mirror"])
 
 
 def load_metrics(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
@@ -157,7 +157,8 @@ def _override(key: str, cell: Setting) -> str:
 
 def _run_rows(run: RunRecord) -> list[dict]:
     """Give the one row of a run."""
-    return [{"folder": str(run.folder), **(run.final or {})}]
+    mirror = run.config["paths"].get("hub_mirror") or ""
+    return [{"folder": str(run.folder), "hub_mirror": mirror, **(run.final or {})}]
 
 
 def _metric_rows(run: RunRecord) -> list[dict]:

@@ -1,12 +1,14 @@
 """Statistics against values worked out by hand."""
 
 import math
+import shlex
 from pathlib import Path
 
 import builder
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from analysis import coverage, load, stats
 
@@ -145,3 +147,14 @@ def test_a_run_of_another_scale_and_source_is_asked_for_at_that_scale_and_source
         "python src/train.py algo=apa data=imdb model=gpt2_mini data.source=hub sweep.name=x",
         "python src/train.py algo=apa data=imdb model=gpt2_mini scale=paper",
     ]
+
+
+def test_runs_made_with_a_mirror_are_asked_for_with_it(tmp_path: Path) -> None:
+    hub = {"data__source": "hub", "paths__hub_mirror": "/data/the hub"}
+    builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0, **hub))
+    builder.write_run(tmp_path, builder.config("imdb", "ppo", "partial_sft", 1, **hub), "failed")
+    missing = coverage.missing_runs(load.load_runs(tmp_path), ("imdb",))
+    assert set(missing["algo"]) == {"ppo", "apa"}
+    for command in missing["command"]:
+        word = next(word for word in shlex.split(command) if word.startswith("paths."))
+        assert OverridesParser.create().parse_override(word).value() == "/data/the hub"
