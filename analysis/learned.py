@@ -111,7 +111,7 @@ def _arrow(row: pd.Series, first: str, last: str, form: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print tables and words and return the exit code: 2 on bad input, 1 without a finished run."""
+    """Print tables and words and return the exit code: 2 on bad input and without a finished run."""
     options = parser().parse_args(arguments)
     console = Console(highlight=False)
     try:
