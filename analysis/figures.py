@@ -64,9 +64,8 @@ def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:
             _draw_cell(axes, drawn[drawn["cell"] == cell], shares[shares["cell"] == cell])
         for axes in grid[len(cells) :]:
             axes.set_visible(False)
-        for axes in grid[max(0, len(cells) - columns) : len(cells)]:
-            axes.set_xlabel("reward std of a prompt")
-            axes.xaxis.label.set_visible(True)
+        for axes in grid[: len(cells)]:
+            axes.set_xlabel("reward std of a prompt", visible=True)  # in every row: the last one may have gaps
             axes.tick_params(labelbottom=True)
         for axes in grid[::columns]:
             axes.set_ylabel("reward mean of a prompt")

@@ -7,6 +7,7 @@ import builder
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import figures, load, make_figures, stats
@@ -64,6 +65,16 @@ def test_title_and_caption_say_scale_source_seeds_and_runs(drawn: dict[str, Draw
 def test_the_scatter_says_the_share_of_vanishing_prompts(drawn: dict[str, Drawn]) -> None:
     words = texts(drawn["reward_scatter-narrativeqa-t5_mini-mini-bundled"].figure)
     assert "75% → 75% (n=2)" in words and "20% → 20% (n=3)" in words
+
+
+def test_every_panel_of_a_ragged_scatter_has_its_scale(tmp_path: Path) -> None:
+    for algo, heuristic in (("ppo", "none"), ("apa", "none"), ("sft", "none"), ("ppo", "partial_sft")):
+        builder.write_run(tmp_path, builder.config("imdb", algo, heuristic, 0))
+    figure = drawn_from(tmp_path)["reward_scatter-imdb-gpt2_mini-mini-bundled"].figure
+    panels = [axes for axes in figure.findobj(Axes) if axes.get_visible()]
+    assert len(panels) == 4
+    assert all(axes.xaxis.label.get_visible() and axes.get_xlabel() for axes in panels)
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in panels)
 
 
 def test_infinity_and_nan_are_never_drawn(tmp_path: Path) -> None:
