@@ -64,12 +64,6 @@ def test_every_heuristic_composes_and_changes_the_identity(heuristic: str, algo:
     assert (changed.parent is not None) == (heuristic == "partial_sft")
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "experiment").rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_experiment_composes_as_its_first_comment_says(path: Path) -> None:
-    command = next(line for line in path.read_text().splitlines() if "src/train.py" in line)
-    assert plan(*command.split("src/train.py")[1].split()).config
-
-
 @pytest.mark.parametrize("model", options("model"))
 def test_every_model_composes(model: str) -> None:
     assert composed(f"model={model}").model.name == model
