@@ -27,8 +27,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from rftlab.assets import FOLDER
 from rftlab.models import Policy, load_policy
-from rftlab.models.load import ASSETS
 from rftlab.rollout import sample
 from rftlab.types import Sampling
 
@@ -140,7 +140,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
     for name, family in (("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")):
-        if name == "random" or (ASSETS / name / "config.json").is_file():
+        if name == "random" or (FOLDER / name / "config.json").is_file():
             for length in (32, 128):
                 lines.append(measure(name, family, length, arguments))
                 print(lines[-1], flush=True)
