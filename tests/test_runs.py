@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import rftlab
-from rftlab import runs
+from rftlab import attempt, runs
 from rftlab.errors import UserError
 from rftlab.runs import (
     Run,
@@ -51,7 +51,7 @@ def output_of(process: subprocess.Popen[str]) -> str:
 @pytest.fixture(autouse=True)
 def quick_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare every claim its calls of git; test_environment.py has the real record."""
-    monkeypatch.setattr(runs, "environment", lambda: {"git_sha": "0" * 40})
+    monkeypatch.setattr(attempt, "environment", lambda: {"git_sha": "0" * 40})
 
 
 # Finding what exists
@@ -177,7 +177,7 @@ def test_a_job_that_the_scheduler_restarted_on_another_host_need_not_wait_for_th
 
 
 def test_a_sign_of_life_is_written_while_the_run_computes(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(attempt, "HEARTBEAT_S", 0.02)
     with Run.claim(tmp_path, CONFIG) as run:
         first = read_run(tmp_path).status["heartbeat"]
         time.sleep(0.3)
@@ -204,7 +204,7 @@ def test_done_is_written_last_and_a_crash_before_it_leaves_the_run_unfinished(tm
         """Stands for the end of the process."""
 
     written: list[str] = []
-    write = runs.write_atomic
+    write = attempt.write_atomic
 
     def record(path: Path, text: str, durable: bool = True) -> None:
         if path.name == "DONE":
@@ -212,7 +212,7 @@ def test_done_is_written_last_and_a_crash_before_it_leaves_the_run_unfinished(tm
         written.append(path.name)
         write(path, text, durable)
 
-    monkeypatch.setattr(runs, "write_atomic", record)
+    monkeypatch.setattr(attempt, "write_atomic", record)
     with pytest.raises(PowerCut), Run.claim(tmp_path, CONFIG) as run:
         run.log(1, {"a": 1.0})
         run.finish({"a": 1.0})
@@ -250,10 +250,10 @@ def test_every_attempt_adds_one_environment_record(tmp_path):
     assert attempts[0]["git_sha"] == "0" * 40
 
 
-def test_the_first_config_is_kept_and_another_computation_under_its_key_is_refused(tmp_path):
+def test_where_a_run_executes_may_change_but_another_computation_under_its_key_is_refused(tmp_path):
     Run.claim(tmp_path, CONFIG).stop()
     Run.claim(tmp_path, {**CONFIG, "runtime": {"device": "cuda"}}).stop()
-    assert read_run(tmp_path).config["runtime"] == {"device": "cpu"}
+    assert read_run(tmp_path).config["runtime"] == {"device": "cuda"}
     with pytest.raises(UserError, match=r"different: seed"):
         Run.claim(tmp_path, {**CONFIG, "seed": 5})
     assert state_of(tmp_path) == "stopped"

@@ -1,30 +1,97 @@
-"""Sweeper of rftlab: Hydra's grid, with every job checked before the first one starts."""
+"""Sweeper of rftlab: a grid, or a union of grids, of which only what is missing is run."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass
-class CheckedSweeperConf:
-    _target_: str = "hydra_plugins.rftlab_sweeper.CheckedSweeper"
-    max_batch_size: int | None = None
-    params: dict[str, str] | None = None
+class SweeperConf:
+    _target_: str = "hydra_plugins.rftlab_sweeper.ResumingSweeper"
+    params: dict[str, Any] | None = None  # axes of the grid: KEY: "value,value"
+    grids: list[dict[str, Any]] | None = None  # several grids, of which the sweep is the union
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="rftlab", node=CheckedSweeperConf, provider="rftlab")
+ConfigStore.instance().store(group="hydra/sweeper", name="rftlab", node=SweeperConf, provider="rftlab")
 
 
-class CheckedSweeper(BasicSweeper):
-    """Compose and check all jobs of the grid, so that one wrong job stops the sweep before anything runs."""
+class ResumingSweeper(Sweeper):
+    """Compose and check all jobs, then launch those that are neither done nor running, parents first."""
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Raise the first job's error, if any."""
-        from rftlab.entry import jobs
+    def __init__(self, params: Mapping[str, Any] | None, grids: Sequence[Mapping[str, Any]] | None) -> None:
+        """Take the axes that a sweep file sets; those of the command line replace them key by key."""
+        self._params = dict(params or {})
+        self._grids = [dict(grid) for grid in grids or [{}]]
 
-        assert self.hydra_context is not None and self.config is not None
-        for overrides in batch:
-            cfg = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-            jobs.prepare(cfg, cfg.hydra.runtime.choices)
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives and make its launcher."""
+        self._config = config
+        self._loader = hydra_context.config_loader
+        self._launcher: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the sweep; ends the process with an exit code other than 0 when a job failed."""
+        from rftlab.entry.sweep import run_sweep
+
+        grid = self.overrides(arguments)
+        sweep = self._settings()
+        if not hasattr(self._launcher, "run"):  # a launcher of Hydra's own, which knows overrides only
+            self._jobs(grid)
+            return [self._launcher.launch(grid, initial_job_idx=0)]
+        from rftlab.sweeps.table import make_console
+
+        code = run_sweep(sweep, self._jobs(grid), self._launcher, make_console())
+        if not sweep.dry_run:
+            OmegaConf.save(self._config, _made(sweep.outputs / sweep.name) / "multirun.yaml")
+        if code:
+            sys.exit(code)
+        return []
+
+    def overrides(self, arguments: Sequence[str]) -> list[list[str]]:
+        """Expand the grids into the overrides of each job."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        parser = OverridesParser.create(config_loader=self._loader)
+        jobs = []
+        for grid in self._grids:
+            axes = [f"{key}={value}" for key, value in {**self._params, **grid}.items()]
+            (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*axes, *arguments]), None)
+            jobs += batch
+        return jobs
+
+    def _jobs(self, grid: Sequence[Sequence[str]]) -> list[Any]:
+        from tqdm import tqdm
+
+        from rftlab.entry.compose import Composer
+
+        hydra_overrides = OmegaConf.to_container(self._config.hydra.overrides.hydra)
+        assert isinstance(hydra_overrides, list)
+        composer = Composer(self._loader, self._config.hydra.job.config_name, list(map(str, hydra_overrides)))
+        hidden = None if len(grid) > 100 else True  # None: hidden unless on a terminal
+        return [composer.job(overrides) for overrides in tqdm(grid, "composing", disable=hidden, leave=False)]
+
+    def _settings(self) -> Any:
+        from rftlab.entry.sweep import Sweep
+
+        return Sweep(
+            name=self._config.sweep.name,
+            outputs=Path(self._config.paths.outputs),
+            dry_run=self._config.sweep.dry_run,
+            tracking={"uri": self._config.tracking.uri},
+        )
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

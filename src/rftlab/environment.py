@@ -9,6 +9,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from rftlab.files import read_json
+
+SNAPSHOT_NOTE = "snapshot.json"
 MAX_DIFF_CHARS = 200_000  # a larger difference is cut, and marked as cut
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "datasets", "hydra-core", "omegaconf",
@@ -31,6 +34,8 @@ def environment() -> dict[str, object]:
 
 def code_version(root: Path) -> dict[str, object]:
     """Return the commit of a checkout and what differs from it; all None where `root` is not a checkout itself."""
+    if (noted := read_json(root / SNAPSHOT_NOTE)) is not None:  # a copy of the code, which says what it was made from
+        return noted
     top = _git(root, "rev-parse", "--show-toplevel")
     # An installed copy may lie inside another project's checkout, whose commit says nothing about this code.
     if top is None or Path(top.strip()) != root:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rftlab import runs
 from rftlab.entry import jobs, schema
+from rftlab.sweeps.job import Job
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
@@ -33,7 +34,7 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", list(overrides), return_hydra_config=True)
 
 
-def plan(*overrides: str) -> jobs.Plan:
+def plan(*overrides: str) -> Job:
     schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -10,6 +10,7 @@ from toy import ShareOfVowels
 
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.runs import Run
+from rftlab.stop import StopFlag
 from rftlab.types import Example, Sampling, Splits
 
 
@@ -58,6 +59,7 @@ def make_lab(tmp_path: Path, tiny_gpt2: Callable, tiny_t5: Callable) -> Callable
             checkpoint_every=1,
             progress=False,
             describe=lambda line: None,
+            stop=StopFlag(),
         )
 
     return make

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rftlab.entry import jobs, schema
 from rftlab.entry.messages import explain
 from rftlab.errors import UserError
+from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 
 log = logging.getLogger("rftlab")
 
@@ -44,7 +46,12 @@ def main() -> None:
 
 def _job(cfg: DictConfig) -> dict[str, float]:
     try:
-        return jobs.execute(jobs.prepare(cfg))
+        job = jobs.prepare(cfg)
+        with StopOnSignals(StopFlag(), (signal.SIGINT, signal.SIGTERM)) as stop:
+            return jobs.execute(job, stop)
+    except StopRequested as request:
+        log.info("stopped, %s; the same command goes on from here", request)
+        sys.exit(INTERRUPTED)
     except (UserError, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end

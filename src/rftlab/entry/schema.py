@@ -266,6 +266,8 @@ class PartialSFTHeuristic:
 @dataclass
 class SweepConfig:
     name: str = MISSING
+    dry_run: bool = MISSING
+    snapshot: bool | None = None
 
 
 @dataclass

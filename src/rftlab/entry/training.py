@@ -13,10 +13,10 @@ from hydra.utils import instantiate
 from transformers.utils.logging import disable_progress_bar
 
 from rftlab import runs, tracking
-from rftlab.entry.jobs import Plan
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.models import Policy, freeze_below, load_weights
+from rftlab.stop import StopFlag
 from rftlab.streams import stream
 
 log = logging.getLogger("rftlab")
@@ -24,23 +24,27 @@ log = logging.getLogger("rftlab")
 CORPORA = ("corpus_spans", "corpus_causal", "review_labels")  # generated here, so they have no source to choose
 
 
-def train(plan: Plan) -> dict[str, float]:
-    """Run a plan in its run folder, mirrored to the tracking server; returns the final metrics.
+def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, float]:
+    """Train in a run folder, mirrored to the tracking server; returns the final metrics.
+
+    `stop` ends the run at a step boundary, with everything saved.
 
     Raises:
+        RunIsDone: Nothing is left to do.
         RunIsLive: Another process works on this run.
+        StopRequested: The run was asked to stop and has saved itself.
         UserError: Data, model or parent cannot be had.
     """
-    config = plan.config
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
     device = _device(config["runtime"]["device"])
     start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
-    run = runs.Run.claim(plan.folder, config)
-    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], plan.folder)
+    run = runs.Run.claim(folder, config)
+    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
     with _mirrored(run.folder, config), run:
-        lab = build(config, run, device, start)
+        lab = build(config, run, device, start, stop)
+        stop.check()
         loop = _make(config["algo"]["loop"])
         final = loop.run(lab, _make(config["algo"]["loss"]))
         run.finish(final)
@@ -63,7 +67,7 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
         mirror.close(settings["close_timeout_s"])
 
 
-def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start: Path | None) -> Lab:
+def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start: Path | None, stop: StopFlag) -> Lab:
     """Make the objects of one run: data first, as its errors are the cheapest to find."""
     data, evaluation, optimizer, runtime = (config[name] for name in ("data", "eval", "optimizer", "runtime"))
     mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
@@ -93,6 +97,7 @@ def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start:
         checkpoint_every=runtime["checkpoint_every"],
         progress={"auto": None, "always": True, "never": False}[runtime["progress"]],
         describe=log.info,
+        stop=stop,
     )
 
 

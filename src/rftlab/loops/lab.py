@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from rftlab.models import Policy
 from rftlab.runs import Run
+from rftlab.stop import StopFlag
 from rftlab.types import BeamSearch, Reward, Sampling, Splits
 
 T = TypeVar("T")
@@ -99,6 +100,7 @@ class Lab:
     checkpoint_every: int
     progress: bool | None  # None shows bars on a terminal only
     describe: Callable[[str], None]  # one line per evaluation
+    stop: StopFlag
 
     def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
         """Wrap a long loop in a progress bar on stderr."""

@@ -121,8 +121,9 @@ class Online:
             lab.run.log(iteration, metrics | timing)
             if iteration % lab.evaluation.every == 0 and iteration < self.iterations:
                 lab.describe(self._line(iteration, evaluate(lab, iteration) | metrics))
-            if iteration % lab.checkpoint_every == 0 and iteration < self.iterations:
+            if iteration < self.iterations and (lab.stop.requested or iteration % lab.checkpoint_every == 0):
                 state.save(lab)
+                lab.stop.check()
         final = finish(lab, self.iterations)
         lab.describe(self._line(self.iterations, final | metrics))
         return metrics | final

@@ -48,10 +48,11 @@ class Supervised:
             lab.run.log(step, metrics | {"time/step_s": time.perf_counter() - started})
             if step % lab.evaluation.every == 0 and step < total:
                 lab.describe(describe(step, total, evaluate(lab, step)))
-            if step % lab.checkpoint_every == 0 and step < total:
+            if step < total and (lab.stop.requested or step % lab.checkpoint_every == 0):
                 lab.run.flush()
                 state = {"policy": lab.policy.state_dict(), "optimizer": optimizer.state_dict()}
                 checkpoint.save(lab.run.folder, step, state)
+                lab.stop.check()
         return finish(lab, total)
 
     def _resume(self, lab: Lab, optimizer: torch.optim.Optimizer) -> int:

@@ -1,0 +1,70 @@
+"""Local launcher of rftlab: jobs of a sweep in bounded slots of this machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from rftlab.errors import UserError
+
+
+@dataclass
+class LocalLauncherConf:
+    _target_: str = "hydra_plugins.rftlab_local.LocalLauncher"
+    slots: int | None = None
+
+
+ConfigStore.instance().store(group="schema/launcher", name="local", node=LocalLauncherConf, provider="rftlab")
+
+
+class LocalLauncher(Launcher):
+    """Run jobs in fresh processes, at most `slots` at a time."""
+
+    def __init__(self, slots: int | None) -> None:
+        """Take the number of slots; None is one per GPU, or one per core where there is no GPU."""
+        self._slots = slots
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Divide the machine, before anything is composed.
+
+        Raises:
+            UserError: The slots do not fit the machine.
+        """
+        from rftlab.entry.launchers import machine_slots
+
+        self._outputs = Path(config.paths.outputs)
+        self._snapshot = bool(config.sweep.snapshot)
+        self._made = machine_slots(self._slots, config.runtime.threads, config.runtime.device)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
+        """Refuse: another sweeper asks for jobs one batch at a time, without their identities."""
+        raise UserError(
+            "hydra/sweeper of another kind with hydra/launcher=local", "hydra/sweeper=rftlab", "hydra/sweeper"
+        )
+
+    def begin(self) -> None:
+        """Start the process that imports the libraries."""
+        from rftlab.entry.launchers import WARM, start_server, take_snapshot
+
+        start_server(WARM, take_snapshot(self._outputs) if self._snapshot else None)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what makes this launcher again."""
+        return {"kind": "local", "slots": self._slots}
+
+    def queued(self, outputs: Path) -> Mapping[str, str]:
+        """Return what a cluster has of these outputs, so that no job runs here and there."""
+        from rftlab.entry.clusters import queued
+
+        return queued(outputs)
+
+    def run(self, jobs: Sequence[Any], console: Any) -> Mapping[str, str]:
+        """Run the jobs to their ends."""
+        from rftlab.entry.launchers import run_locally
+
+        return run_locally(jobs, self._made, console)

@@ -1,0 +1,116 @@
+"""SLURM launcher of rftlab: jobs of a sweep as arrays on a cluster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from rftlab.errors import UserError
+
+
+@dataclass
+class SlurmLauncherConf:
+    _target_: str = "hydra_plugins.rftlab_slurm.SlurmLauncher"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gpus_per_node: int | None = None
+    gpu_type: str | None = None
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    timeout_min: int | None = None
+    array_parallelism: int = MISSING
+    setup: list[str] = field(default_factory=list)
+    signal_delay_s: int = MISSING
+    max_time_limits: int = MISSING
+    max_array_size: int | None = None
+    submit_limit: int | None = None
+    wait: bool = MISSING
+    poll_s: float = MISSING
+    use_srun: bool = MISSING
+    sbatch: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="schema/launcher", name="slurm", node=SlurmLauncherConf, provider="rftlab")
+
+POSITIVE = (
+    "cpus_per_task", "mem_gb", "timeout_min", "array_parallelism", "signal_delay_s", "max_array_size", "submit_limit",
+    "poll_s",
+)  # fmt: skip
+
+
+class SlurmLauncher(Launcher):
+    """Submit jobs as arrays of equal resources, and follow them."""
+
+    def __init__(self, **values: Any) -> None:
+        """Take the keys of `conf/hydra/launcher/slurm.yaml`."""
+        plain = {name: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for name, v in values.items()}
+        self._values: dict[str, Any] = plain
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the settings, before anything is composed.
+
+        Raises:
+            UserError: A value out of range, or no SLURM on this machine.
+        """
+        _check(self._values)
+        self._sweep_folder = Path(config.paths.outputs) / config.sweep.name
+        self._snapshot = config.sweep.snapshot is not False
+        self._uri = config.tracking.uri
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
+        """Refuse: another sweeper asks for jobs one batch at a time, without their identities."""
+        raise UserError(
+            "hydra/sweeper of another kind with hydra/launcher=slurm", "hydra/sweeper=rftlab", "hydra/sweeper"
+        )
+
+    def begin(self) -> None:
+        """Refuse a machine from which nothing can be submitted, and warn about a database that clusters damage."""
+        from rftlab.entry.clusters import require_slurm, warn_about_database
+
+        require_slurm()
+        warn_about_database(self._uri)
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return what makes this launcher again."""
+        return {"kind": "slurm", "snapshot": self._snapshot, **self._values}
+
+    def queued(self, outputs: Path) -> Mapping[str, str]:
+        """Return what earlier submissions still have in the queue."""
+        from rftlab.entry.clusters import queued
+
+        return queued(outputs)
+
+    def run(self, jobs: Sequence[Any], console: Any) -> Mapping[str, str]:
+        """Submit the jobs and follow them."""
+        from rftlab.entry.launchers import run_remotely
+
+        return run_remotely(jobs, self._sweep_folder, self._values, self._snapshot, console)
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    for name in POSITIVE:
+        if values[name] is not None and values[name] <= 0:
+            key = f"hydra.launcher.{name}"
+            raise UserError(f"{key}={values[name]}", "a number above 0", key)
+    for name in ("gpus_per_node", "max_time_limits"):
+        if values[name] is not None and values[name] < 0:
+            key = f"hydra.launcher.{name}"
+            raise UserError(f"{key}={values[name]}", "0 or more", key)
+    limit, delay = values["timeout_min"], values["signal_delay_s"]
+    if limit is not None and 60 * limit <= delay + 60:
+        raise UserError(
+            f"hydra.launcher.timeout_min={limit}, which ends {60 * limit - delay} s after the signal of its end",
+            f"more than signal_delay_s={delay} plus a minute",
+            "hydra.launcher.timeout_min or hydra.launcher.signal_delay_s",
+        )
+    if values["gpu_type"] is not None and not values["gpus_per_node"]:
+        raise UserError(
+            f"hydra.launcher.gpu_type={values['gpu_type']} without GPUs", "a number", "hydra.launcher.gpus_per_node"
+        )

@@ -1,0 +1,62 @@
+"""What the command line asks of a cluster: is there one, what does it have of ours, will its database survive."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from rftlab.errors import UserError
+from rftlab.files import shared_file_system
+from rftlab.sweeps import scheduler
+from rftlab.sweeps.ledger import PREFIX, ledgers
+
+log = logging.getLogger("rftlab")
+
+
+def require_slurm() -> None:
+    """Refuse a machine without SLURM's client.
+
+    Raises:
+        UserError: There is no `sbatch`.
+    """
+    if not scheduler.available():
+        raise UserError("no sbatch on this machine", "a login node of a SLURM cluster", "hydra/launcher=local")
+
+
+def warn_about_database(uri: str | None) -> None:
+    """Warn where runs of several nodes would write one SQLite file over a network."""
+    if uri is None or not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///")).absolute()
+    if (kind := shared_file_system(path)) is not None:
+        log.warning(
+            "tracking.uri is an SQLite file on a shared file system (%s), which several nodes can damage; "
+            "expected a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later; "
+            "change tracking.uri",
+            kind,
+        )
+
+
+def ask_queue() -> Mapping[str, scheduler.Queued] | None:
+    """Return our jobs in the queue, or None where SLURM does not answer."""
+    return scheduler.queue(PREFIX)
+
+
+def queued(outputs: Path) -> dict[str, str]:
+    """Return key -> task id of what earlier submissions still have in the queue.
+
+    Raises:
+        UserError: SLURM does not answer, so that nobody can say what would be submitted twice.
+    """
+    open_ledgers = [ledger for ledger in ledgers(outputs) if any(not s.closed for s in ledger.submissions())]
+    if not open_ledgers:
+        return {}
+    for ledger in open_ledgers:
+        ledger.settle()
+    queue = ask_queue()
+    if queue is None:
+        found = "jobs that were submitted before, and a squeue that does not answer"
+        raise UserError(found, "an answer, so that no job is submitted twice", "nothing; try again later")
+    found_tasks: dict[str, str] = {}
+    for ledger in open_ledgers:
+        found_tasks |= ledger.reconcile(queue)
+    return found_tasks

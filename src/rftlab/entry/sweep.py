@@ -1,0 +1,98 @@
+"""A sweep from its jobs to its summary: plan, launch what is missing, say what became of it."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from rftlab.errors import UserError
+from rftlab.files import write_atomic
+from rftlab.sweeps.job import Job
+from rftlab.sweeps.outcome import outcomes
+from rftlab.sweeps.plan import estimate, make_plan
+from rftlab.sweeps.table import show_outcomes, show_plan
+
+log = logging.getLogger("rftlab")
+
+DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+class JobLauncher(Protocol):
+    """What a sweep asks of a launcher."""
+
+    def begin(self) -> None:
+        """Start what takes time, while the sweep is still being planned."""
+        ...
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return plain data from which `sweep.py retry` makes this launcher again."""
+        ...
+
+    def queued(self, outputs: Path) -> Mapping[str, str]:
+        """Return the keys that were submitted before and have not ended, with the id of their jobs."""
+        ...
+
+    def run(self, jobs: Sequence[Job], console: Console) -> Mapping[str, str]:
+        """Run jobs, parents first; returns the state of each by key."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The settings of a sweep that no job has of its own."""
+
+    name: str
+    outputs: Path
+    dry_run: bool
+    tracking: Mapping[str, Any]
+
+
+def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console: Console) -> int:
+    """Do what is missing of a sweep; returns the exit code: 0, 1 when a job failed, 130 when it was interrupted."""
+    if not sweep.dry_run:
+        launcher.begin()
+    plan = make_plan(jobs, sweep.outputs, launcher.queued(sweep.outputs))
+    costs = estimate(plan, sweep.outputs)
+    show_plan(console, plan, costs, short=not sweep.dry_run)
+    to_do = [row.job for row in plan.to_do]
+    if sweep.dry_run or not to_do:
+        return DONE
+    prepare_tracking(sweep)
+    note_launch(sweep.outputs / sweep.name, launcher.settings(), to_do)
+    states = launcher.run(to_do, console)
+    ends = outcomes(to_do, states)
+    show_outcomes(console, ends)
+    if any(end.state == "failed" for end in ends):
+        return SOME_FAILED
+    return INTERRUPTED if any(end.state == "stopped" for end in ends) else DONE
+
+
+def prepare_tracking(sweep: Sweep) -> None:
+    """Make the database, the experiment and the parent run before any job asks for them; an outage is told, once.
+
+    Raises:
+        UserError: There is no such kind of address.
+    """
+    uri = sweep.tracking["uri"]
+    if uri is None:
+        return
+    from rftlab import tracking
+
+    try:
+        tracking.prepare(uri, sweep.name, sweep.outputs)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the server does, the jobs run, and `sync` sends later
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        log.warning("tracking: %s does not answer (%s); runs are sent when it does, or by sweep.py sync", uri, reason)
+
+
+def note_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job]) -> None:
+    """Keep how a sweep was launched last, for `sweep.py status` and `retry`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note = {"launcher": dict(launcher), "jobs": {job.key: job.folder.name for job in jobs}}
+    write_atomic(folder / "launch.json", json.dumps(note, indent=1) + "\n")

@@ -1,0 +1,305 @@
+"""`python src/sweep.py`: what became of the runs, and what to do about it."""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rftlab import runs
+from rftlab.entry import launchers
+from rftlab.errors import UserError
+from rftlab.files import read_json
+from rftlab.records import log_path
+from rftlab.sweeps import scheduler
+from rftlab.sweeps.job import Job
+from rftlab.sweeps.ledger import PREFIX, ledgers
+from rftlab.sweeps.outcome import outcomes
+from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
+from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, statuses, submission_logs, to_cancel
+from rftlab.sweeps.table import make_console, painted, show_outcomes
+
+BAD_INPUT = 2
+FOLLOW_S = 0.5
+LEFTOVERS = ("failed", "lost", "stopped", "new")
+
+
+def main() -> None:
+    """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    arguments = _parser().parse_args()
+    try:
+        sys.exit(arguments.command(arguments, make_console()))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--outputs", type=Path, default=Path("outputs"), help="paths.outputs of the runs (outputs)")
+    common.add_argument("--sweep", help="one sweep (sweep.name); default: all")
+
+    def add(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common])
+        command.set_defaults(command=function)
+        return command
+
+    status = add("status", show_status, "show every run with its state, from run folders and the queue")
+    status.add_argument("--json", action="store_true", help="one JSON list, for scripts")
+    logs = add("logs", show_log, "print the log of a run")
+    logs.add_argument("key", metavar="KEY", help="run key, or the beginning of one")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+    cancel = add("cancel", cancel_runs, "take runs out of the queue; those that run save and stop")
+    cancel.add_argument("keys", metavar="KEY", nargs="*", help="run keys, or beginnings of them; default: all")
+    cancel.add_argument("--yes", action="store_true", help="do not ask")
+    add("retry", retry_runs, "run again what failed or was lost, with the settings of its sweep")
+    sync = add("sync", sync_runs, "send to the tracking server what it lacks; a second time adds nothing")
+    sync.add_argument("--uri", help="tracking.uri; default: that of each run")
+    clean = add("clean", clean_up, "remove runs that never finished, with their checkpoints, and old submissions")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def show_status(arguments: argparse.Namespace, console: Console) -> int:
+    """Print the table, or JSON."""
+    queue = read_queue(arguments.outputs, PREFIX)
+    found = _found(arguments, queue)
+    if arguments.json:
+        print(json.dumps([run.to_dict() for run in found], indent=1))
+        return 0
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("sweep", "run", "key", "state", "step", "time", "job", "detail"):
+        table.add_column(column, justify="right" if column in ("step", "time") else "left", no_wrap=column != "detail")
+    for run in found:
+        step = f"{run.step}/{run.steps}" if run.steps else ""
+        row = (
+            run.sweep,
+            run.name,
+            run.key,
+            painted(run.state),
+            step,
+            _duration(run.seconds),
+            run.job_id or "",
+            run.detail,
+        )
+        table.add_row(*row)
+    console.print(table)
+    counts = Counter(run.state for run in found)
+    console.print(f"{len(found)} runs: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    if not queue.known:
+        console.print("SLURM does not answer: queued jobs may be shown as new, stopped or lost", style="yellow")
+    return 0
+
+
+def _found(arguments: argparse.Namespace, queue: object) -> list[RunStatus]:
+    outputs, sweep = arguments.outputs, arguments.sweep
+    if not (outputs / (sweep or "")).is_dir():
+        found = f"no folder {outputs / (sweep or '')}"
+        raise UserError(found, "the outputs of a sweep", "--sweep" if outputs.is_dir() else "--outputs")
+    return statuses(outputs, sweep, queue)  # ty: ignore[invalid-argument-type]
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _one(found: Sequence[RunStatus], key: str) -> RunStatus:
+    matches = [run for run in found if run.key.startswith(key)]
+    if len({run.key for run in matches}) == 1:
+        return max(matches, key=lambda run: log_path(Path(run.folder)).exists())
+    known = ", ".join(run.key for run in (matches or found)[:6]) or "none"
+    raise UserError(f"key {key}, which fits {len(matches)} runs", f"one of the runs ({known}, ...)", "KEY")
+
+
+def show_log(arguments: argparse.Namespace, console: Console) -> int:
+    """Print a log, and follow it."""
+    queue = read_queue(arguments.outputs, PREFIX)
+    run = _one(_found(arguments, queue), arguments.key)
+    folder = Path(run.folder)
+    files = [log_path(folder)] if log_path(folder).exists() else submission_logs(folder.parent, run.job_id or "none")
+    if not files and not arguments.follow:
+        raise UserError(f"no log of {folder.name}", "a run that was started in a sweep", "KEY, or wait for its start")
+    for path in files:
+        sys.stdout.write(path.read_text(errors="replace"))
+    if arguments.follow:
+        _follow(folder, log_path(folder).stat().st_size if log_path(folder) in files else 0)
+    return 0
+
+
+def _follow(folder: Path, position: int) -> None:
+    ended = False
+    while not ended:
+        ended = runs.state_of(folder) in ("done", "failed")
+        if log_path(folder).exists():
+            with log_path(folder).open("rb") as file:
+                file.seek(position)
+                text = file.read()
+            position += len(text)
+            sys.stdout.write(text.decode(errors="replace"))
+            sys.stdout.flush()
+        if not ended:
+            time.sleep(FOLLOW_S)
+
+
+def cancel_runs(arguments: argparse.Namespace, console: Console) -> int:
+    """Cancel SLURM's jobs and signal processes of this machine."""
+    queue = read_queue(arguments.outputs, PREFIX)
+    if not queue.known:
+        raise UserError(
+            "a squeue that does not answer", "the jobs that are to be cancelled", "nothing; try again later"
+        )
+    found = _found(arguments, queue)
+    if arguments.keys:
+        found = [_one(found, key) for key in arguments.keys]
+    tasks = to_cancel(found)
+    local = [run for run in found if run.state == "running" and run.job_id is None]
+    if not tasks and not local:
+        console.print("nothing waits or runs")
+        return 0
+    what = f"cancel {len(tasks)} SLURM jobs and {len(local)} local ones? [y/N] "
+    if not arguments.keys and not _agreed(what, arguments.yes):
+        return 0
+    scheduler.cancel(tasks)
+    for run in local:
+        _ask_to_stop(run, console)
+    console.print(f"cancelled {len(tasks)} SLURM jobs; asked {len(local)} local ones to save and stop")
+    return 0
+
+
+def _ask_to_stop(run: RunStatus, console: Console) -> None:
+    status = read_json(Path(run.folder) / "status.json") or {}
+    if status.get("host") != socket.gethostname():
+        console.print(f"{run.name}-{run.key} runs on {status.get('host')}: cancel it there", style="yellow")
+        return
+    try:
+        os.kill(int(status["pid"]), signal.SIGTERM)
+    except (ProcessLookupError, KeyError):
+        console.print(f"{run.name}-{run.key} has ended by itself")
+
+
+def _agreed(question: str, yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UserError("a question, and no terminal to ask it on", "--yes", "--yes")
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
+    """Start exactly the failed and the lost runs again, with the launcher that their sweep used last."""
+    queue = read_queue(arguments.outputs, PREFIX)
+    if not queue.known:
+        raise UserError("a squeue that does not answer", "an answer, so that no job is submitted twice", "nothing")
+    found = [run for run in _found(arguments, queue) if run.state in UNFINISHED]
+    if not found:
+        console.print("nothing failed or was lost")
+        return 0
+    failed = False
+    for sweep in sorted({run.sweep for run in found}):
+        jobs = _jobs([Path(run.folder) for run in found if run.sweep == sweep])
+        folder = arguments.outputs / sweep
+        console.print(f"{sweep}: {len(jobs)} runs to retry")
+        states = launchers.run(jobs, folder, launcher_of(folder), console)
+        ends = outcomes(jobs, states)
+        show_outcomes(console, ends)
+        failed = failed or any(end.state == "failed" for end in ends)
+    return int(failed)
+
+
+def _jobs(folders: Sequence[Path]) -> list[Job]:
+    """Make jobs of run folders, parents first."""
+    records = {record.key: record for record in map(runs.read_run, folders)}
+    jobs: dict[str, Job] = {}
+
+    def make(key: str) -> Job:
+        if key not in jobs:
+            record = records[key]
+            parent = record.config.get("init_from")
+            known = make(parent) if parent in records else None
+            jobs[key] = Job(config=record.config, key=key, folder=record.folder, parent=known)
+        return jobs[key]
+
+    for key in records:
+        make(key)
+    return list(jobs.values())
+
+
+def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
+    """Send what is missing, sweep by sweep."""
+    from rftlab import tracking
+
+    records = [runs.read_run(Path(run.folder)) for run in _found(arguments, read_queue(arguments.outputs, PREFIX))
+               if Path(run.folder, "config.yaml").exists()]  # fmt: skip
+    by_uri: dict[str, list[Path]] = {}
+    for record in records:
+        uri = arguments.uri or record.config["tracking"]["uri"]
+        if uri is None:
+            raise UserError(f"{record.folder.name}, which has no tracking.uri", "where to send it", "--uri")
+        by_uri.setdefault(uri, []).append(record.folder)
+    failed = 0
+    for uri, folders in by_uri.items():
+        report = tracking.sync(folders, lambda sweep, uri=uri: tracking.prepare(uri, sweep, arguments.outputs))
+        console.print(
+            f"{tracking.store_name(uri)}: {report.runs} runs looked at, {report.created} created, "
+            f"{report.metrics} metrics and {report.files} files sent",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        for folder in report.busy:
+            console.print(f"  busy: {folder.name} sends by itself")
+        for folder, reason in report.failed.items():
+            console.print(f"  failed: {folder.name}: {reason}", style="red", highlight=False)
+        failed += len(report.failed)
+    return int(failed > 0)
+
+
+def clean_up(arguments: argparse.Namespace, console: Console) -> int:
+    """Show what would go, ask, remove it."""
+    queue = read_queue(arguments.outputs, PREFIX)
+    if not queue.known:
+        raise UserError(
+            "a squeue that does not answer", "an answer, so that no waiting job loses its folder", "nothing"
+        )
+    found = _found(arguments, queue)
+    folders = [Path(run.folder) for run in found if run.state in LEFTOVERS and Path(run.folder).exists()]
+    if not any(run.state in ("queued", "running") for run in found):
+        folders += [
+            ledger.folder
+            for ledger in ledgers(arguments.outputs)
+            if arguments.sweep in (None, ledger.folder.parent.name)
+        ]
+        folders += [] if arguments.sweep else [path for path in (arguments.outputs / SNAPSHOTS,) if path.exists()]
+    if not folders:
+        console.print("nothing to remove")
+        return 0
+    for folder in folders:
+        console.print(f"{_mebibytes(folder):8.1f} MiB  {folder}", highlight=False, soft_wrap=True)
+    if not _agreed(f"remove these {len(folders)} folders? [y/N] ", arguments.yes):
+        return 0
+    for folder in folders:
+        shutil.rmtree(folder)
+    console.print(f"removed {len(folders)} folders")
+    return 0
+
+
+def _mebibytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20

@@ -1,0 +1,71 @@
+"""Asking a run to stop: a signal sets a flag, and the loop saves and ends at its next step boundary."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+
+log = logging.getLogger("rftlab")
+
+
+class StopRequested(Exception):
+    """The run has saved what it needs to resume and ends here; the text says who asked."""
+
+
+class StopFlag:
+    """Whether a run was asked to stop, and by what; loops read it at step boundaries."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.signals: set[int] = set()  # those that came
+
+    @property
+    def requested(self) -> bool:
+        return self.reason is not None
+
+    def request(self, reason: str) -> None:
+        """Ask; the first reason is kept."""
+        self.reason = self.reason or reason
+
+    def check(self) -> None:
+        """End the run where it was asked to stop; for places that have nothing to save.
+
+        Raises:
+            StopRequested: `request` was called.
+        """
+        if self.reason is not None:
+            raise StopRequested(self.reason)
+
+
+class StopOnSignals:
+    """While the block runs, the first signal asks the run to stop; a second Ctrl-C ends it at once.
+
+    Outside of the main thread signals cannot be caught, and nothing is changed.
+    """
+
+    def __init__(self, flag: StopFlag, signals: Iterable[signal.Signals]) -> None:
+        self._flag = flag
+        self._signals = tuple(signals)
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> StopFlag:
+        if threading.current_thread() is threading.main_thread():
+            for number in self._signals:
+                self._before[number] = signal.signal(number, self._ask)
+        return self._flag
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # ty: ignore[invalid-argument-type]
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if number == signal.SIGINT and self._flag.requested:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            log.info("stopping at the next step; everything is saved (Ctrl-C again ends at once)")
+        self._flag.signals.add(number)
+        self._flag.request(name)

@@ -1,0 +1,19 @@
+"""One job of a sweep: a resolved config, the key it gives, and the run that must be finished before it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run that is composed and checked."""
+
+    config: dict[str, Any]
+    key: str
+    folder: Path
+    parent: "Job | None"
+
+    @property
+    def name(self) -> str:
+        return self.config["name"]

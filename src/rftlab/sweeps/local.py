@@ -1,0 +1,190 @@
+"""Jobs on this machine: a bounded number at a time, each in a fresh process that a warm parent forks.
+
+A fork server imports the libraries once, while the sweep is still being planned; a job then starts in well under a
+second, with no state of the job before it. When the process that launched the sweep dies, its jobs save and stop.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from rftlab import runs
+from rftlab.errors import UserError
+from rftlab.sweeps.board import Board, View
+from rftlab.sweeps.job import Job
+
+POLL_S = 0.2  # between two looks at the progress of the jobs
+DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX_TEMPFAIL of sysexits.h: try again
+STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running"}  # every other code is a failure
+
+Work = Callable[[Path, str, Connection], None]  # run folder, its GPU, what breaks when the launcher dies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """How many jobs run at a time, and what each may use."""
+
+    threads: int  # of one job
+    gpus: tuple[str, ...]  # of each slot: a value of CUDA_VISIBLE_DEVICES; empty strings where there is no GPU
+
+    @property
+    def count(self) -> int:
+        return len(self.gpus)
+
+
+def make_slots(count: int | None, threads: int | None, cores: int, gpus: Sequence[str]) -> Slots:
+    """Divide a machine: one slot per GPU, or without GPUs one per core; threads so that all slots fit the cores.
+
+    Raises:
+        UserError: More slots than cores, or slots times threads above the cores.
+    """
+    if count is not None and count < 1:
+        raise UserError(f"hydra.launcher.slots={count}", "1 or more, or null", "hydra.launcher.slots")
+    slots = count or (len(gpus) or max(1, cores // (threads or 1)))
+    if gpus and slots > len(gpus):
+        found = f"hydra.launcher.slots={slots} on {len(gpus)} GPUs"
+        raise UserError(found, f"at most {len(gpus)}, one job per GPU", "hydra.launcher.slots")
+    if slots * (threads or 1) > cores:
+        found = f"{slots} slots x {threads or 1} threads on {cores} cores"
+        change = "hydra.launcher.slots" if threads is None else "hydra.launcher.slots or runtime.threads"
+        raise UserError(found, f"at most {cores} together", change)
+    return Slots(threads=threads or cores // slots, gpus=tuple(gpus[:slots]) or ("",) * slots)
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that jobs may use, as values of CUDA_VISIBLE_DEVICES, without a GPU library."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [gpu for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
+    return [str(index) for index, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+
+
+@dataclass(kw_only=True)
+class Running:
+    """A job that has a process."""
+
+    job: Job
+    process: BaseProcess
+    slot: int
+
+
+def start_server(warm: str, source: Path | None = None) -> None:
+    """Start the fork server, which imports the module `warm` in the background; `source` is a snapshot of the code."""
+    if source is not None:
+        sys.path.insert(0, str(source))  # the server takes over the search path
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", warm])
+    forkserver.ensure_running()
+
+
+class LocalPool:
+    """Run jobs in slots, parents before their children; a failed parent skips its children, nothing else."""
+
+    def __init__(self, jobs: Iterable[Job], work: Work, slots: Slots) -> None:
+        """Take jobs in the order in which they shall start."""
+        self.states: dict[str, str] = {}  # key -> how the job ended
+        self.running: list[Running] = []
+        self.stopping = False
+        self._pending = list(jobs)
+        self._keys = {job.key for job in self._pending}
+        self._work = work
+        self._slots = slots
+        self._free = list(range(slots.count))[::-1]
+        self._context = multiprocessing.get_context("forkserver")
+        self._sign_of_life, self._held = self._context.Pipe(duplex=False)
+
+    @property
+    def finished(self) -> bool:
+        return not self._pending and not self.running
+
+    def step(self) -> None:
+        """Start what can start, wait a moment, collect what has ended."""
+        self._start_ready()
+        if self.running:
+            wait([running.process.sentinel for running in self.running], timeout=POLL_S)
+        for running in [running for running in self.running if not running.process.is_alive()]:
+            running.process.join()
+            self.running.remove(running)
+            self._free.append(running.slot)
+            self.states[running.job.key] = STATES.get(running.process.exitcode or 0, "failed")
+            running.process.close()
+
+    def stop(self) -> None:
+        """Start nothing more and ask the running jobs to save and stop."""
+        self.stopping = True
+        for job in self._pending:
+            self.states[job.key] = "skipped"
+        self._pending.clear()
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the running jobs at once; they resume from their newest checkpoints."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for running in self.running:
+            if running.process.pid is not None and running.process.is_alive():
+                os.kill(running.process.pid, number)
+
+    def _start_ready(self) -> None:
+        for job in list(self._pending):
+            parent = job.parent.key if job.parent is not None and job.parent.key in self._keys else None
+            if parent is not None and parent not in self.states:
+                continue  # its turn comes
+            if parent is not None and self.states[parent] != "done":
+                self._pending.remove(job)
+                self.states[job.key] = "skipped"
+            elif self._free:
+                self._pending.remove(job)
+                self._start(job, self._free.pop())
+
+    def _start(self, job: Job, slot: int) -> None:
+        config: dict[str, Any] = {**job.config, "runtime": {**job.config["runtime"], "threads": self._slots.threads}}
+        runs.freeze(job.folder, config)
+        arguments = (job.folder, self._slots.gpus[slot], self._sign_of_life)
+        process = self._context.Process(target=self._work, args=arguments, name=job.key)
+        process.start()
+        self.running.append(Running(job=job, process=process, slot=slot))
+
+
+def run_jobs(jobs: Sequence[Job], work: Work, slots: Slots, console: Console) -> dict[str, str]:
+    """Run jobs to their ends under a live table; returns the state of each by key.
+
+    The first Ctrl-C asks the running jobs to save and stop, the second one kills them.
+    """
+    pool = LocalPool(jobs, work, slots)
+    with Board(console, jobs, "waiting") as board, _on_interrupt(pool, console):
+        while not pool.finished:
+            pool.step()
+            waiting = len(jobs) - len(pool.running) - len(pool.states)
+            board.update(View(running=[r.job for r in pool.running], waiting=waiting, ended=pool.states))
+    return pool.states
+
+
+@contextmanager
+def _on_interrupt(pool: LocalPool, console: Console) -> Generator[None]:
+    def ask(number: int, frame: FrameType | None) -> None:
+        if pool.stopping:
+            pool.kill()
+        else:
+            console.print("stopping: the running jobs save and end at their next step (Ctrl-C again kills them)")
+            pool.stop()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,37 @@
+"""How the jobs of a sweep ended, read from their run folders."""
+
+from collections.abc import Iterable, Mapping
+
+from rftlab import runs
+from rftlab.files import read_json
+from rftlab.records import log_path
+from rftlab.sweeps.job import Job
+from rftlab.sweeps.table import Outcome
+
+SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "policy/kl")
+
+
+def outcomes(jobs: Iterable[Job], states: Mapping[str, str]) -> list[Outcome]:
+    """Describe jobs by their states; a job that says it is done must have a finished run to show."""
+    return [_outcome(job, states.get(job.key, "skipped")) for job in jobs]
+
+
+def _outcome(job: Job, state: str) -> Outcome:
+    final = runs.finished(job.folder)
+    if state == "done" and final is None:
+        state = "failed"
+    status = read_json(job.folder / "status.json") or {}
+    details = {
+        "done": summary(final or {}),
+        "failed": status.get("error") or "ended without a word; its log says more",
+        "stopped": f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})",
+        "skipped": "not started: its parent is not finished, or the sweep was stopped",
+        "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
+    }
+    detail = next(iter(details.get(state, "").splitlines()), "")
+    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log_path(job.folder))
+
+
+def summary(final: Mapping[str, float]) -> str:
+    """Say the final evaluation in a few words."""
+    return ", ".join(f"{name} {final[name]:.3f}" for name in SUMMARY if name in final) or "no evaluation"

@@ -1,0 +1,104 @@
+"""What a sweep would do: every job with its state, parents first, and what the rest costs by runs that are finished."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rftlab import runs
+from rftlab.cost import shape, total_steps
+from rftlab.files import read_json
+from rftlab.sweeps.job import Job
+
+TO_DO = ("new", "resume", "failed")  # what a sweep starts; the other states are done, running and queued
+UNFINISHED = {"stopped": "resume", "lost": "resume"}  # state of the folder -> state of the job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A job and where it stands."""
+
+    job: Job
+    state: str  # new | resume | failed | done | running | queued
+    folder: Path  # where the run is, perhaps under another sweep
+    is_parent: bool
+
+    @property
+    def to_do(self) -> bool:
+        return self.state in TO_DO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a sweep in the order in which they may start."""
+
+    rows: list[Row]
+
+    def count(self, state: str) -> int:
+        """Return the number of jobs in a state."""
+        return sum(row.state == state for row in self.rows)
+
+    @property
+    def to_do(self) -> list[Row]:
+        return [row for row in self.rows if row.to_do]
+
+
+def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) -> Plan:
+    """Look up the state of every job; `queued` holds the keys that a scheduler has.
+
+    A key counts once however often the grid names it. A parent is listed where a job still needs it.
+    """
+    folders = runs.folders_by_key(outputs)
+    rows: dict[str, Row] = {}
+    for job in jobs:
+        if job.key in rows:
+            continue
+        row = _row(job, folders, queued, is_parent=False)
+        if job.parent is not None and row.state != "done" and job.parent.key not in rows:
+            rows[job.parent.key] = _row(job.parent, folders, queued, is_parent=True)
+        rows[job.key] = row
+    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent))
+
+
+def _row(job: Job, folders: Mapping[str, Sequence[Path]], queued: Collection[str], *, is_parent: bool) -> Row:
+    states = {folder: runs.state_of(folder) for folder in folders.get(job.key, ())}
+    for wanted in ("done", "running"):
+        for folder, state in states.items():
+            if state == wanted:
+                return Row(job=job, state=state, folder=folder, is_parent=is_parent)
+    state = states.get(job.folder, "new")
+    state = "queued" if job.key in queued else UNFINISHED.get(state, state)
+    return Row(job=job, state=state, folder=job.folder, is_parent=is_parent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Estimated hours of one job on the device that the figure was measured on."""
+
+    hours: float
+    device: str
+
+
+def estimate(plan: Plan, outputs: Path) -> dict[str, Cost | None]:
+    """Estimate what each job to do costs, by key: seconds per step of finished runs of the same shape, else None."""
+    to_do = plan.to_do
+    if not to_do:
+        return {}
+    measured: dict[str, list[tuple[float, str]]] = {}
+    for path in outputs.glob("*/*/DONE"):
+        cost = (read_json(path) or {}).get("cost")
+        if cost:
+            measured.setdefault(cost["shape"], []).append((cost["seconds_per_step"], cost["device"]))
+    costs: dict[str, Cost | None] = {}
+    for row in to_do:
+        known = measured.get(shape(row.job.config))
+        costs[row.job.key] = None
+        if known:
+            seconds = median(seconds for seconds, _ in known) * _steps_left(row)
+            costs[row.job.key] = Cost(hours=seconds / 3600, device=known[-1][1])
+    return costs
+
+
+def _steps_left(row: Row) -> int:
+    done = (read_json(row.folder / "status.json") or {}).get("step") or 0
+    return max(0, total_steps(row.job.config) - done)

@@ -1,0 +1,137 @@
+"""What became of the runs: run folders joined with the queue, and with the scheduler's records where it keeps any."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rftlab import runs
+from rftlab.cost import total_steps
+from rftlab.files import read_json
+from rftlab.records import RunRecord
+from rftlab.sweeps import scheduler
+from rftlab.sweeps.ledger import Ledger, ledgers
+from rftlab.sweeps.outcome import summary
+from rftlab.sweeps.progress import read_progress
+
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
+UNFINISHED = ("failed", "lost")  # what `retry` starts again
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """One run of a sweep, for a table or a script."""
+
+    sweep: str
+    name: str
+    key: str
+    state: str  # new | queued | running | done | failed | stopped | lost
+    step: int
+    steps: int
+    attempt: int
+    job_id: str | None  # of SLURM
+    host: str | None
+    seconds: float | None  # since the start of the last attempt, or until its end
+    detail: str
+    folder: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """What SLURM says of our jobs."""
+
+    jobs: Mapping[str, scheduler.Queued]
+    known: bool  # False: SLURM does not answer, and `jobs` is empty
+    tasks: Mapping[str, str]  # key -> task id of its last submission
+    final: Mapping[str, str]  # task id -> state at its end, where the cluster keeps records
+
+
+def read_queue(outputs: Path, prefix: str) -> Queue:
+    """Ask SLURM about everything that was submitted from these outputs; asks nothing where nothing was."""
+    tasks: dict[str, str] = {}
+    found = ledgers(outputs)
+    for ledger in found:
+        for submission in ledger.submissions():
+            tasks |= submission.tasks()
+    if not found:
+        return Queue(jobs={}, known=True, tasks={}, final={})
+    jobs = scheduler.queue(prefix)
+    ended = sorted(set(tasks.values()) - set(jobs or {}))
+    final = scheduler.accounting(ended) if jobs is not None and ended else {}
+    return Queue(jobs=jobs or {}, known=jobs is not None, tasks=tasks, final=final)
+
+
+def statuses(outputs: Path, sweep: str | None, queue: Queue) -> list[RunStatus]:
+    """Return every run under `outputs`, or of one sweep, and the jobs of its last launch that have no folder yet."""
+    found = [_status(record, queue) for record in runs.find_runs(outputs, sweep)]
+    keys = {status.key for status in found}
+    for note in sorted(outputs.glob(f"{sweep or '*'}/launch.json")):
+        for key, folder in (read_json(note) or {}).get("jobs", {}).items():
+            if key not in keys:
+                found.append(_waiting(note.parent / folder, key))
+    return found
+
+
+def _waiting(folder: Path, key: str) -> RunStatus:
+    return RunStatus(
+        sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
+        attempt=0, job_id=None, host=None, seconds=None, detail="not started", folder=str(folder),
+    )  # fmt: skip
+
+
+def _status(record: RunRecord, queue: Queue) -> RunStatus:
+    status, task = record.status, queue.tasks.get(record.key)
+    queued = queue.jobs.get(task or "")
+    state = record.state
+    if queued is not None and state != "done":
+        state = "queued" if queued.state in WAITING or state != "running" else "running"
+    progress = read_progress(record.folder)
+    end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
+    return RunStatus(
+        sweep=record.sweep,
+        name=record.name,
+        key=record.key,
+        state=state,
+        step=progress.step if progress is not None else 0,
+        steps=total_steps(record.config),
+        attempt=int(status.get("attempt", 0)),
+        job_id=task,
+        host=status.get("host"),
+        seconds=end - status["started"] if end and "started" in status else None,
+        detail=_detail(record, state, progress.in_words() if progress else "", queued, queue.final.get(task or "")),
+        folder=str(record.folder),
+    )
+
+
+def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, final: str | None) -> str:
+    if state == "done":
+        return summary(record.final or {})
+    if state == "queued" and queued is not None:
+        return f"SLURM: {queued.state.lower()}" + (f", {queued.reason}" if queued.reason not in ("", "None") else "")
+    if state == "failed":
+        return next(iter((record.status.get("error") or "").splitlines()), "")
+    if state == "stopped":
+        return record.status.get("reason") or ""
+    if state == "lost":
+        return f"its process vanished{f'; SLURM: {final}' if final else ''}"
+    return progress
+
+
+def to_cancel(found: Sequence[RunStatus]) -> list[str]:
+    """Return the task ids of what SLURM still has."""
+    return [run.job_id for run in found if run.job_id is not None and run.state in ("queued", "running")]
+
+
+def launcher_of(sweep_folder: Path) -> dict[str, Any]:
+    """Return the settings of the launcher that a sweep used last; empty where there was none."""
+    return (read_json(sweep_folder / "launch.json") or {}).get("launcher", {})
+
+
+def submission_logs(sweep_folder: Path, task: str) -> list[Path]:
+    """Return what SLURM itself kept of a task: output before the run's own log begins."""
+    return sorted((Ledger(sweep_folder).folder / "logs").glob(f"{task}_*_log.*"))
