@@ -10,7 +10,7 @@ from pathlib import Path
 from rftlab.errors import UserError
 
 SCHEMA_VERSION = 1  # raise it when the same config starts to mean another computation
-NOT_IDENTITY = frozenset({"paths", "tracking", "runtime", "hydra", "sweep", "name", "schema_version"})
+NOT_IDENTITY = frozenset({"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version"})
 KEY_LENGTH = 12
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 

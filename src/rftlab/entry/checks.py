@@ -36,6 +36,7 @@ POSITIVE = (
     *(f"eval.{name}" for name in EVAL_SIZES),
     *(f"tracking.{name}" for name in ("send_every_s", "close_timeout_s")),
     *("runtime.threads", "runtime.checkpoint_every", "model.unfrozen_blocks"),
+    *(f"resources.{name}" for name in ("cpus_per_task", "mem_gb", "timeout_min")),
 )
 NON_NEGATIVE = (
     *(f"data.{name}" for name in ("loader.seed", "rollout.top_k", "rollout.min_new_tokens")),

@@ -118,7 +118,7 @@ class Composer:
         iterations of the child's loop means nothing in another loop.
         """
         groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
-        shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking")}
+        shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking", "resources")}
         shared["data"] = {k: v for k, v in config["data"].items() if k != "rollout"}
         shared["eval"] = {k: v for k, v in config["eval"].items() if k != "every"}  # which counts other steps there
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}

@@ -311,6 +311,16 @@ class RuntimeConfig:
 
 
 @dataclass
+class ResourcesConfig:
+    partition: str | None = None
+    gpus_per_node: int | None = None
+    gpu_type: str | None = None
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    timeout_min: int | None = None
+
+
+@dataclass
 class RunConfig:
     name: str = MISSING
     seed: int = MISSING
@@ -327,6 +337,7 @@ class RunConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
 
 def register() -> None:

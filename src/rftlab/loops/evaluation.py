@@ -49,6 +49,7 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
     texts: list[str] = []
     lengths: list[int] = []
     for start in range(0, len(examples), lab.evaluation.batch_size):
+        lab.stop.check()
         batch = examples[start : start + lab.evaluation.batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
         generator = stream(
@@ -66,6 +67,7 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
 def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
     loss, right, tokens = 0.0, 0, 0
     for start in range(0, len(examples), lab.evaluation.batch_size):
+        lab.stop.check()
         batch = examples[start : start + lab.evaluation.batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
         ids, mask = encode_targets(lab, [e.targets[0] for e in batch])
@@ -109,6 +111,7 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     batch_size = max(1, lab.evaluation.batch_size // 4)  # rows are batch_size / 4 * samples
     starts = range(0, len(examples), batch_size)
     for start in lab.bar(starts, f"reward statistics {phase}"):
+        lab.stop.check()
         batch = examples[start : start + batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
         generator = stream(lab.seed, "probe", start)

@@ -136,6 +136,8 @@ class SlurmQueue:
         made = []
         room = len(self._pending) if self._settings.submit_limit is None else self._settings.submit_limit - in_queue
         for group, jobs in self._groups().items():
+            if group.parent is not None and group.parent not in self._tasks:
+                continue  # the limits keep the parent waiting; its children wait with it
             while jobs and room > 0:
                 chunk = jobs[: min(room, self._array_size)]
                 jobs = jobs[len(chunk) :]
@@ -150,7 +152,8 @@ class SlurmQueue:
         groups: dict[_Group, list[Job]] = {}
         for job in list(self._pending):
             parent = job.parent.key if job.parent is not None and not _is_done(job.parent) else None
-            if parent is not None and self.states.get(parent, "done") != "done":
+            coming = parent is None or parent in self._tasks or any(parent == other.key for other in self._pending)
+            if not coming or self.states.get(parent or "", "done") != "done":
                 self._pending.remove(job)
                 self.states[job.key] = "skipped"
                 continue
@@ -172,7 +175,9 @@ class SlurmQueue:
             executor.folder.mkdir(parents=True, exist_ok=True)
             with disk_errors(executor.folder):
                 note = shlex.quote(str(self._ledger.path(submission)))
-                made = executor._submit_command(f"{executor.python} -u -m rftlab.entry.slurm_worker {note}")
+                # without srun the batch shell would get the signals; exec puts the worker in its place
+                start = "" if self._settings.use_srun else "exec "
+                made = executor._submit_command(f"{start}{executor.python} -u -m rftlab.entry.slurm_worker {note}")
         except (FailedJobError, FailedSubmissionError) as error:
             self._ledger.forget(submission)
             reason = str(error).strip().splitlines()[-1]
@@ -192,6 +197,8 @@ class SlurmQueue:
         settings = self._settings
         gpus = resources.gpus_per_node
         more: dict[str, Any] = {"requeue": True}
+        if not settings.use_srun:
+            more["signal"] = f"B:USR2@{settings.signal_delay_s}"
         if dependency is not None:
             more |= {"dependency": f"afterok:{dependency}", "kill-on-invalid-dep": "yes"}
         setup = [*settings.setup, f"export RFTLAB_SIGNAL_DELAY_S={settings.signal_delay_s}"]
@@ -235,8 +242,15 @@ class SlurmQueue:
             state = runs.state_of(job.folder)
             self._unseen[key] = self._unseen.get(key, 0) + 1
             if state == "done" or self._unseen[key] >= UNSEEN_POLLS:
-                self.states[key] = state if state in ENDED else "failed"
+                self.states[key] = self._end(job, state)
         return running
+
+    def _end(self, job: Job, state: str) -> str:
+        """Name the end of a job that left the queue; SLURM removes one whose parent failed before it starts."""
+        orphaned = job.parent is not None and not _is_done(job.parent)
+        if state == "new" and orphaned:
+            return "skipped"
+        return state if state in ENDED else "failed"
 
 
 def _is_done(job: Job) -> bool:

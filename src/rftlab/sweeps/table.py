@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rftlab.identity import flatten, identity
 from rftlab.sweeps.plan import Cost, Plan, Row
 
 COLOURS = {
@@ -46,12 +47,13 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
     for column in ("job", "key", "state", "parent", "hours"):
         table.add_column(column, justify="right" if column == "hours" else "left", no_wrap=column != "job")
     shown = _abridged(plan.rows) if short else plan.rows
+    labels = _labels(plan.rows)
     for row in shown:
         if row is None:
             table.add_row(f"... {len(plan.rows) - SHORT} more", "", "", "", "")
             continue
         parent = row.job.parent.key if row.job.parent is not None else ""
-        table.add_row(_label(row), row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
+        table.add_row(labels[row.job.key], row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
 
@@ -62,9 +64,33 @@ def _abridged(rows: Sequence[Row]) -> list[Row | None]:
     return [*rows[: SHORT // 2], None, *rows[-SHORT // 2 :]]
 
 
-def _label(row: Row) -> str:
-    seed = row.job.config["seed"]
-    return f"{row.job.name} seed {seed}" + (" (parent)" if row.is_parent else "")
+def _labels(rows: Sequence[Row]) -> dict[str, str]:
+    """Name every job by what tells it from the others of its name."""
+    flat = {row.job.key: flatten(identity(row.job.config)) for row in rows}
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.job.name, []).append(row.job.key)
+    varying = {name: _varying([flat[key] for key in keys]) for name, keys in names.items()}
+    labels = {}
+    for row in rows:
+        known = flat[row.job.key]
+        parts = [f"{key}={known.get(key)}" for key in varying[row.job.name]]
+        labels[row.job.key] = " ".join([row.job.name, *parts]) + (" (parent)" if row.is_parent else "")
+    return labels
+
+
+def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the keys whose values differ; of keys that always differ together the first one, a heuristic's before all.
+
+    What a parent makes different (`parent`, `init_from`) follows from the rest.
+    """
+    columns: dict[str, str] = {}
+    keys = sorted({key for config in configs for key in config}, key=lambda key: (not key.startswith("heuristic"), key))
+    for key in keys:
+        values = [str(config.get(key)) for config in configs]
+        if len(set(values)) > 1 and key.split(".")[0] not in ("parent", "init_from"):
+            columns.setdefault("\0".join(values), key)
+    return list(columns.values())
 
 
 def _hours(cost: Cost | None, row: Row) -> str:
