@@ -13,6 +13,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab.errors import UserError
+
 
 @dataclass
 class SweeperConf:
@@ -66,7 +68,12 @@ class ResumingSweeper(Sweeper):
         jobs = []
         for grid in self._grids:
             axes = [f"{key}={value}" for key, value in {**self._params, **grid}.items()]
-            (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*axes, *arguments]), None)
+            parsed = parser.parse_overrides([*axes, *arguments])
+            for override in parsed:
+                if override.is_sweep_override() and not override.is_discrete_sweep():
+                    key = override.get_key_element()
+                    raise UserError(f"{override.input_line}, which is no list of values", f"{key}=1,2 or range", key)
+            (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs += batch
         return jobs
 

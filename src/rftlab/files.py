@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import threading
 import time
 import weakref
@@ -13,6 +14,29 @@ from pathlib import Path
 from typing import Any, BinaryIO, SupportsFloat
 
 from rftlab.errors import UserError
+
+NETWORK_FILE_SYSTEMS = {
+    *(
+        "afs",
+        "beegfs",
+        "ceph",
+        "cephfs",
+        "cifs",
+        "fhgfs",
+        "gfs2",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+    ),
+    *("orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs"),
+}
+NETWORK_FUSE = {
+    *("beegfs", "ceph", "cephfs", "davfs", "gcsfuse", "glusterfs", "juicefs", "mfs", "moosefs", "mount-s3", "quobyte"),
+    *("rclone", "s3fs", "seaweedfs", "sshfs", "wekafs"),
+}
 
 
 @contextmanager
@@ -205,3 +229,33 @@ def _release(reference: "weakref.ref[FileLock]") -> None:
     lock = reference()
     if lock is not None:
         lock.release()
+
+
+def shared_file_system(path: Path) -> str | None:
+    """Return the type (nfs4, lustre, fuse.sshfs, ...) of the file system that a path lies on if other hosts share it.
+
+    None stands for a local disk, and for a system that does not tell (Linux alone does).
+    """
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    except OSError:
+        return None
+    kind = file_system(mounts, path.resolve())
+    name, _, program = (kind or "").lower().partition(".")
+    return kind if name in NETWORK_FILE_SYSTEMS or (name == "fuse" and program in NETWORK_FUSE) else None
+
+
+def file_system(mountinfo: str, path: Path) -> str | None:
+    """Return the type of the file system that an absolute path lies on; `mountinfo` is the text of that proc file."""
+    found: tuple[int, str] | None = None
+    for line in mountinfo.splitlines():
+        mount, _, source = line.partition(" - ")
+        fields = mount.split(" ")
+        if len(fields) < 5 or not source:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal.group(1), 8)), fields[4]))
+        depth = len(point.parts)
+        # of two mounts on one point the later one hides the earlier
+        if path.is_relative_to(point) and (found is None or depth >= found[0]):
+            found = depth, source.split(" ")[0]
+    return None if found is None else found[1]

@@ -89,7 +89,7 @@ class Composer:
         structural, values = [], []
         for text in overrides:
             if text not in self._parsed:
-                self._parsed[text] = self._parser.parse_override(text)
+                (self._parsed[text],) = self._parser.parse_overrides([text])
             override = self._parsed[text]
             key = override.key_or_group
             if self._loader.repository.group_exists(key) or key.split(".")[0] == "hydra":

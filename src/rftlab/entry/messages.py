@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+
 from rftlab.entry import schema
 from rftlab.errors import UserError
 
@@ -19,7 +21,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
-    for recognise in (_unknown_option, _unknown_key, _wrong_type, _missing_value, _bad_syntax):
+    for recognise in (_unknown_option, _unknown_key, _wrong_type, _missing_value, _swept_launcher, _bad_syntax):
         if (found := recognise(text)) is not None:
             return str(found)
     return " ".join(text.split())
@@ -77,6 +79,12 @@ def _missing_value(text: str) -> UserError | None:
     return UserError(f"{key} has no value", "a value, as this combination of groups has no preset in conf/scale", key)
 
 
+def _swept_launcher(text: str) -> UserError | None:
+    if not (match := re.search(r"Sweeping over Hydra's configuration is not supported : '([^=']+)=", text)):
+        return None
+    return UserError(f"several values for {match.group(1)}", "one, as a sweep has one launcher", match.group(1))
+
+
 def _bad_syntax(text: str) -> UserError | None:
     if not (match := re.search(rf"(?:{'|'.join(SYNTAX_ERRORS)})[^\n]*", text)):
         return None
@@ -101,6 +109,9 @@ def _schema_keys() -> set[str]:
         ("heuristic.", schema.PartialSFTHeuristic), ("heuristic.", schema.LearningRateHeuristic),
     ):  # fmt: skip
         keys |= set(_field_paths(node, prefix))
+    store = ConfigStore.instance()
+    for name in store.list("schema/launcher"):
+        keys |= {f"hydra.launcher.{key}" for key in store.load(f"schema/launcher/{name}").node}
     return keys
 
 

@@ -1,6 +1,6 @@
 """Everything that jobs import, for the fork server of the local launcher: a job that finds it loaded starts at once."""
 
-import mlflow
+import mlflow.store.tracking.sqlalchemy_store
 import pandas
 import transformers.models.bert.modeling_bert
 import transformers.models.gpt2.modeling_gpt2

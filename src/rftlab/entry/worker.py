@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rftlab import runs
 from rftlab.errors import UserError
+from rftlab.files import read_json
 from rftlab.records import load_config, log_path
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.local import DONE, ELSEWHERE, FAILED, STOPPED
@@ -51,10 +53,12 @@ def redirect_output(folder: Path) -> None:
 
 def work(folder: Path, stop: StopFlag) -> int:
     """Train the run in `folder`; returns the exit code of the process. Errors are in the log and in `status.json`."""
+    config = load_config(folder / "config.yaml")
+    before = read_json(folder / "status.json")
     try:
         from rftlab.entry.training import train
 
-        train(load_config(folder / "config.yaml"), folder, stop)
+        train(config, folder, stop)
     except runs.RunIsDone:
         log.info("done before")
     except runs.RunIsLive as live:
@@ -63,10 +67,13 @@ def work(folder: Path, stop: StopFlag) -> int:
     except StopRequested as request:
         log.info("stopped: %s", request)
         return STOPPED
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        if isinstance(error, UserError):
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        if read_json(folder / "status.json") == before:  # it failed before it was claimed, so nothing says so yet
+            with suppress(runs.RunIsDone, runs.RunIsLive, UserError):
+                runs.Run.claim(folder, config).fail(error)
         return FAILED
     return DONE

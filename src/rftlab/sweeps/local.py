@@ -82,8 +82,10 @@ class Running:
 
 def start_server(warm: str, source: Path | None = None) -> None:
     """Start the fork server, which imports the module `warm` in the background; `source` is a snapshot of the code."""
-    if source is not None:
-        sys.path.insert(0, str(source))  # the server takes over the search path
+    source = source or Path(__file__).resolve().parents[2]
+    sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", warm])
     forkserver.ensure_running()

@@ -1,0 +1,38 @@
+"""Jobs of sweeps without training behind them."""
+
+import json
+import time
+from pathlib import Path
+
+from rftlab import runs
+from rftlab.sweeps.job import Job
+
+
+def make_job(outputs: Path, name: str = "run", parent: Job | None = None, iterations: int = 4, **extra: object) -> Job:
+    """Make a job whose config holds what planning and launching read."""
+    config = {
+        "name": name,
+        "seed": 0,
+        "algo": {"name": "ppo", "loop": {"iterations": iterations, "prompts_per_iteration": 8}},
+        "runtime": {"threads": None, "device": "cpu"},
+        "tracking": {"uri": None},
+        "init_from": parent.key if parent is not None else None,
+        **extra,
+    }
+    key = runs.run_key({**config, "unique": name})
+    return Job(config=config, key=key, folder=outputs / "sweep" / f"{name}-{key}", parent=parent)
+
+
+def finish(job: Job, seconds_per_step: float | None = None, shape: str = "") -> None:
+    """Give a job a run that is done."""
+    runs.freeze(job.folder, job.config)
+    cost = seconds_per_step and {"shape": shape, "seconds_per_step": seconds_per_step, "device": "a CPU"}
+    done = {"final": {"policy/kl": 1.0}, "attempt": 1, "time": time.time(), "cost": cost}
+    (job.folder / "DONE").write_text(json.dumps(done))
+
+
+def end(job: Job, state: str, step: int = 0, **details: object) -> None:
+    """Give a job an attempt that ended without finishing."""
+    runs.freeze(job.folder, job.config)
+    status = {"state": state, "attempt": 1, "step": step, "host": "elsewhere", "heartbeat": 0, **details}
+    (job.folder / "status.json").write_text(json.dumps(status))

@@ -1,0 +1,119 @@
+"""Local slots: how a machine is divided, and the order in which jobs run; the jobs here only sleep or fail."""
+
+import itertools
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from rftlab.errors import UserError
+from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots
+from sweeps.jobs import make_job
+
+
+def note(folder: Path, gpu: str, sign_of_life: Connection) -> None:
+    """Write down when it ran and on what; its name says how it ends."""
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    began = time.time()
+    until = began + (30 if "long" in folder.name else 0.2)
+    while time.time() < until and not stopped:
+        time.sleep(0.01)
+        if sign_of_life.poll(0):
+            stopped.append(1)
+    (folder / "ran").write_text(f"{began} {time.time()} {gpu or '-'} {os.getpid()} {len(stopped)}")
+    sys.exit(STOPPED if stopped else FAILED if "bad" in folder.name else DONE)
+
+
+def run(pool: LocalPool) -> dict[str, str]:
+    while not pool.finished:
+        pool.step()
+    return pool.states
+
+
+def spans(jobs) -> list[tuple[float, float]]:
+    return [tuple(map(float, (job.folder / "ran").read_text().split()[:2])) for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "cores", "gpus", "slots", "per_slot"),
+    [
+        (None, None, 8, [], 8, 1),
+        (None, 4, 8, [], 2, 4),
+        (2, None, 8, [], 2, 4),
+        (3, None, 8, [], 3, 2),
+        (None, None, 8, ["0", "1"], 2, 4),
+        (1, None, 8, ["0", "1"], 1, 8),
+        (None, 16, 8, [], None, None),
+        (9, None, 8, [], None, None),
+        (0, None, 8, [], None, None),
+        (4, 4, 8, [], None, None),
+        (3, None, 8, ["0", "1"], None, None),
+    ],
+)
+def test_slots_times_threads_fit_the_cores(count, threads, cores, gpus, slots, per_slot) -> None:
+    if slots is None:
+        with pytest.raises(UserError):
+            make_slots(count, threads, cores, gpus)
+        return
+    made = make_slots(count, threads, cores, gpus)
+    assert (made.count, made.threads) == (slots, per_slot)
+    assert made.count * made.threads <= cores
+
+
+def test_jobs_share_the_slots_and_each_gpu_belongs_to_one_job_at_a_time(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, f"job{i}") for i in range(6)]
+    states = run(LocalPool(jobs, note, make_slots(2, None, 2, ["4", "5"])))
+    assert set(states.values()) == {"done"}
+    rows = [(job.folder / "ran").read_text().split() for job in jobs]
+    assert {row[2] for row in rows} == {"4", "5"}
+    assert len({row[3] for row in rows}) == 6  # a fresh process each
+    times = spans(jobs)
+    assert max(sum(a <= t < b for a, b in times) for t, _ in times) == 2
+    for gpu in ("4", "5"):
+        own = sorted(span for span, row in zip(times, rows, strict=True) if row[2] == gpu)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(own))
+
+
+def test_children_wait_for_their_parent_and_a_failure_skips_its_children_only(tmp_path: Path) -> None:
+    good, bad = make_job(tmp_path, "sft"), make_job(tmp_path, "bad-sft")
+    child, orphan, other = make_job(tmp_path, "ppo", good), make_job(tmp_path, "apa", bad), make_job(tmp_path, "free")
+    states = run(LocalPool([good, bad, child, orphan, other], note, make_slots(2, 1, 2, [])))
+    by_name = {job.name: states[job.key] for job in (good, bad, child, orphan, other)}
+    assert by_name == {"sft": "done", "bad-sft": "failed", "ppo": "done", "apa": "skipped", "free": "done"}
+    (parent, first_child) = spans([good, child])
+    assert first_child[0] >= parent[1]
+    assert not orphan.folder.exists()
+
+
+def test_a_stop_asks_the_running_jobs_and_starts_no_other(tmp_path: Path) -> None:
+    running, waiting = make_job(tmp_path, "long"), make_job(tmp_path, "later")
+    pool = LocalPool([running, waiting], note, make_slots(1, 1, 1, []))
+    while not pool.running:
+        pool.step()
+    time.sleep(0.5)
+    pool.stop()
+    assert run(pool) == {running.key: "stopped", waiting.key: "skipped"}
+
+
+def test_a_kill_ends_a_job_at_once(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "long")
+    pool = LocalPool([job], note, make_slots(1, 1, 1, []))
+    while not pool.running:
+        pool.step()
+    pool.kill()
+    began = time.monotonic()
+    assert run(pool) == {job.key: "failed"}
+    assert time.monotonic() - began < 5
+
+
+def test_threads_of_a_slot_reach_the_frozen_config_and_an_own_choice_stays(tmp_path: Path) -> None:
+    from rftlab.runs import read_run
+
+    job = make_job(tmp_path)
+    run(LocalPool([job], note, make_slots(1, None, 3, [])))
+    assert read_run(job.folder).config["runtime"]["threads"] == 3

@@ -1,0 +1,133 @@
+"""The plan of a sweep: which jobs are started, in what order, and what they are estimated to cost."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rftlab import runs
+from rftlab.cost import shape, total_steps
+from rftlab.sweeps.outcome import outcomes
+from rftlab.sweeps.plan import estimate, make_plan
+from rftlab.sweeps.table import show_outcomes, show_plan, totals
+from sweeps.jobs import end, finish, make_job
+
+
+def states(plan) -> dict[str, str]:
+    return {row.job.name: row.state for row in plan.rows}
+
+
+def test_only_what_is_neither_done_nor_under_way_is_started(tmp_path: Path) -> None:
+    made = {name: make_job(tmp_path, name) for name in ("new", "done", "failed", "stopped", "lost", "queued")}
+    finish(made["done"])
+    for state in ("failed", "stopped"):
+        end(made[state], state)
+    end(made["lost"], "running")
+    plan = make_plan(made.values(), tmp_path, queued={made["queued"].key})
+    assert states(plan) == {
+        "new": "new", "done": "done", "failed": "failed", "stopped": "resume", "lost": "resume", "queued": "queued",
+    }  # fmt: skip
+    assert {row.job.name for row in plan.to_do} == {"new", "failed", "stopped", "lost"}
+
+
+def test_a_live_run_is_left_alone(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    with runs.Run.claim(job.folder, job.config):
+        assert states(make_plan([job], tmp_path)) == {"run": "running"}
+    assert states(make_plan([job], tmp_path)) == {"run": "resume"}
+
+
+def test_a_run_that_another_sweep_has_finished_is_done(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    finish(job)
+    job.folder.parent.rename(tmp_path / "other")
+    (row,) = make_plan([job], tmp_path).rows
+    assert (row.state, row.folder.parent.name) == ("done", "other")
+
+
+def test_parents_come_first_once_and_only_where_a_child_still_needs_them(tmp_path: Path) -> None:
+    parent, spared = make_job(tmp_path, "sft"), make_job(tmp_path, "sft-of-a-done-child")
+    children = [make_job(tmp_path, f"ppo{i}", parent) for i in range(3)]
+    done = make_job(tmp_path, "done", spared)
+    finish(done)
+    plan = make_plan([*children, done], tmp_path)
+    assert [row.job.name for row in plan.rows] == ["sft", "ppo0", "ppo1", "ppo2", "done"]
+    assert [row.is_parent for row in plan.rows] == [True, False, False, False, False]
+
+
+def test_a_job_that_the_grid_names_twice_counts_once(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    assert len(make_plan([job, make_job(tmp_path)], tmp_path).rows) == 1
+
+
+def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    for number, seconds in enumerate((10.0, 20.0, 60.0)):
+        finish(make_job(tmp_path, f"done{number}"), seconds, like)
+    whole, half = make_job(tmp_path, "whole", iterations=36), make_job(tmp_path, "half", iterations=36)
+    end(half, "stopped", step=18)
+    plan = make_plan([whole, half], tmp_path)
+    costs = estimate(plan, tmp_path)
+    assert (costs[whole.key].hours, costs[half.key].hours) == pytest.approx((0.2, 0.1))
+    assert "0.3 h on a CPU" in totals(plan, costs)
+
+
+def test_the_estimate_is_unknown_without_a_run_of_the_same_shape(tmp_path: Path) -> None:
+    finish(make_job(tmp_path, "done"), 10.0, "another shape")
+    plan = make_plan([make_job(tmp_path)], tmp_path)
+    assert list(estimate(plan, tmp_path).values()) == [None]
+    assert "unknown for 1" in totals(plan, estimate(plan, tmp_path))
+
+
+def test_what_does_not_change_the_time_of_a_step_does_not_change_the_shape(tmp_path: Path) -> None:
+    base = make_job(tmp_path).config
+    assert shape({**base, "seed": 9, "optimizer": {"lr": 1.0}}) == shape(base)
+    more = {**base["algo"], "loop": {**base["algo"]["loop"], "iterations": 99}}
+    assert shape({**base, "algo": more}) == shape(base)
+    larger = {**base["algo"], "loop": {**base["algo"]["loop"], "prompts_per_iteration": 99}}
+    assert shape({**base, "algo": larger}) != shape(base)
+
+
+def test_supervised_steps_are_a_share_of_the_whole(tmp_path: Path) -> None:
+    loop = {"steps": 100, "step_fraction": 0.25}
+    assert total_steps({"algo": {"loop": loop}}) == 25
+    assert total_steps({"algo": {"loop": {"steps": 10, "step_fraction": 0.001}}}) == 1
+
+
+def test_the_table_names_every_job_by_what_tells_it_from_the_others(tmp_path: Path) -> None:
+    made = [make_job(tmp_path, "a"), make_job(tmp_path, "b")]
+    made += [make_job(tmp_path, f"c{lr}", optimizer={"lr": lr}) for lr in (0.1, 0.2)]
+    for job in made[2:]:
+        job.config["name"] = "c"
+    console = Console(record=True, width=160, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        show_plan(console, make_plan(made, tmp_path), {}, short=False)
+        text = console.export_text()
+    assert "c optimizer.lr=0.1" in text and "c optimizer.lr=0.2" in text
+    assert "a optimizer" not in text
+    assert all(job.key in text for job in made)
+
+
+def test_the_short_table_says_how_many_jobs_it_leaves_out(tmp_path: Path) -> None:
+    made = [make_job(tmp_path, f"job{i:02}") for i in range(40)]
+    console = Console(record=True, width=160, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        show_plan(console, make_plan(made, tmp_path), {}, short=True)
+        text = console.export_text()
+    assert "28 more" in text and "40 jobs: 40 new" in text
+    assert "job00" in text and "job39" in text and "job20" not in text
+
+
+def test_the_summary_names_every_failure_with_its_log(tmp_path: Path) -> None:
+    good, bad, silent = (make_job(tmp_path, name) for name in ("good", "bad", "silent"))
+    finish(good)
+    end(bad, "failed", error="UserError: no such thing\nsecond line")
+    ends = outcomes([good, bad, silent], {good.key: "done", bad.key: "failed", silent.key: "done"})
+    assert [e.state for e in ends] == ["done", "failed", "failed"]  # who says done must have a finished run to show
+    console = Console(record=True, width=300, file=open("/dev/null", "w"))  # noqa: SIM115
+    with console.file:
+        show_outcomes(console, ends)
+        text = console.export_text()
+    assert "UserError: no such thing" in text and "second line" not in text
+    assert str(bad.folder / "log.txt") in text
+    assert "1 done, 2 failed" in text
