@@ -1,0 +1,170 @@
+"""`python src/sweep.py` on run folders of this machine: what it says, what it touches, what it refuses."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sweeps.jobs import end, finish, make_job
+
+from rftlab import runs
+from rftlab.entry import sweep_cli
+from rftlab.sweeps.job import Job
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command on `tmp_path/out`; returns (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sweep.py", *arguments, "--outputs", str(tmp_path / "out")])
+        with pytest.raises(SystemExit) as stop:
+            sweep_cli.main()
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> dict[str, Job]:
+    jobs = {name: make_job(tmp_path / "out", name) for name in ("done", "failed", "lost", "stopped")}
+    finish(jobs["done"])
+    end(jobs["failed"], "failed", step=2, error="UserError: no such column")
+    end(jobs["lost"], "running", step=1)
+    end(jobs["stopped"], "stopped", step=3, reason="SIGTERM")
+    (jobs["failed"].folder / "log.txt").write_text("first line\nerror: no such column\n")
+    return jobs
+
+
+def test_status_says_what_became_of_every_run(call, made) -> None:
+    code, text, _ = call("status")
+    assert code == 0
+    for name, job in made.items():
+        (line,) = (line for line in text.splitlines() if job.key in line)
+        assert f" {name} " in line
+    assert "no such column" in text
+    assert "4 runs: 1 done, 1 failed, 1 lost, 1 stopped" in text
+
+
+def test_status_for_scripts_is_json(call, made) -> None:
+    _, text, _ = call("status", "--json")
+    states = {run["key"]: run["state"] for run in json.loads(text)}
+    assert states == {job.key: name for name, job in made.items()}
+
+
+def test_status_lists_jobs_of_the_last_launch_that_have_not_started(call, made, tmp_path: Path) -> None:
+    note = {"launcher": {"kind": "local"}, "jobs": {"0123456789ab": "waiting-0123456789ab"}}
+    (tmp_path / "out" / "sweep" / "launch.json").write_text(json.dumps(note))
+    _, text, _ = call("status")
+    assert "5 runs: " in text and "1 new" in text
+
+
+def test_logs_are_found_by_the_beginning_of_a_key(call, made) -> None:
+    code, text, _ = call("logs", made["failed"].key[:6])
+    assert code == 0 and "no such column" in text
+
+
+def test_logs_are_followed_until_the_run_ends(made, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "live")
+    command = [sys.executable, "src/sweep.py", "logs", job.key, "-f", "--outputs", str(tmp_path / "out")]
+    with runs.Run.claim(job.folder, job.config) as run:
+        (job.folder / "log.txt").write_text("one\n")
+        follower = subprocess.Popen(
+            command, cwd=Path(__file__).parents[2], env={"PYTHONPATH": "src", "PATH": "/usr/bin:/bin"},
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "one\n"
+        with (job.folder / "log.txt").open("a") as file:
+            file.write("two\n")
+        assert follower.stdout.readline() == "two\n"
+        run.finish({})
+    assert follower.wait(20) == 0
+    follower.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["logs", "zzz"], "KEY"),
+        (["status", "--sweep", "nothing"], "--sweep"),
+        (["cancel", "zzz"], "KEY"),
+        (["clean"], "--yes"),
+        (["sync"], "--uri"),
+        (["retry"], "launch.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_happens(call, made, arguments, named) -> None:
+    before = {job.key: runs.state_of(job.folder) for job in made.values()}
+    code, _, errors = call(*arguments)
+    assert code == 2
+    (line,) = errors.strip().splitlines()
+    assert named in line and "; expected " in line and "; change " in line
+    assert {job.key: runs.state_of(job.folder) for job in made.values()} == before
+
+
+def test_outputs_that_do_not_exist_are_named(call) -> None:
+    code, _, errors = call("status")
+    assert code == 2 and "--outputs" in errors
+
+
+def test_clean_removes_what_never_finished_and_nothing_else(call, made) -> None:
+    code, text, _ = call("clean", "--yes")
+    assert code == 0
+    assert [name for name, job in made.items() if job.folder.exists()] == ["done"]
+    assert "removed 3 folders" in text
+    assert "nothing to remove" in call("clean", "--yes")[1]
+
+
+def test_clean_leaves_a_live_run_alone(call, made, tmp_path: Path) -> None:
+    live = make_job(tmp_path / "out", "live")
+    with runs.Run.claim(live.folder, live.config):
+        call("clean", "--yes")
+        assert live.folder.exists()
+
+
+def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "live")
+    code = (
+        "import signal, sys, time\nfrom pathlib import Path\n"
+        "from rftlab import runs\nfrom rftlab.records import load_config\n"
+        "folder = Path(sys.argv[1])\nstopped = []\nsignal.signal(signal.SIGTERM, lambda *_: stopped.append(1))\n"
+        "with runs.Run.claim(folder, load_config(folder / 'config.yaml')) as run:\n"
+        "    while not stopped:\n        time.sleep(0.02)\n    run.stop('asked')\n"
+    )
+    runs.freeze(job.folder, job.config)
+    process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], env={"PYTHONPATH": "src"})
+    while runs.state_of(job.folder) != "running":
+        time.sleep(0.02)
+    assert call("cancel", job.key)[0] == 0
+    assert process.wait(20) == 0
+    assert runs.state_of(job.folder) == "stopped"
+
+
+def test_retry_runs_exactly_the_failed_and_the_lost(call, made, tmp_path: Path, monkeypatch) -> None:
+    launched: list[list[str]] = []
+
+    def run(jobs, folder, settings, console):
+        launched.append([job.name for job in jobs])
+        assert settings == {"kind": "local", "slots": 1}
+        return {job.key: "failed" for job in jobs}
+
+    note = {"launcher": {"kind": "local", "slots": 1}, "jobs": {}}
+    (tmp_path / "out" / "sweep" / "launch.json").write_text(json.dumps(note))
+    monkeypatch.setattr(sweep_cli.launchers, "run", run)
+    code, _, _ = call("retry")
+    assert launched == [["failed", "lost"]]
+    assert code == 1
+
+
+def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:
+    parent = make_job(tmp_path / "out", "sft")
+    child = make_job(tmp_path / "out", "a-child", parent)
+    for job in (child, parent):
+        end(job, "failed")
+    jobs = sweep_cli._jobs([child.folder, parent.folder])
+    assert [job.key for job in jobs] == [parent.key, child.key]
+    assert jobs[1].parent is jobs[0]
