@@ -131,6 +131,7 @@ def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
     code = (
         "import signal, sys, time\nfrom pathlib import Path\n"
         "from rftlab import runs\nfrom rftlab.records import load_config\n"
+        "from rftlab import runs\nfrom rftlab.records import load_config\n"
         "folder = Path(sys.argv[1])\nstopped = []\nsignal.signal(signal.SIGTERM, lambda *_: stopped.append(1))\n"
         "with runs.Run.claim(folder, load_config(folder / 'config.yaml')) as run:\n"
         "    while not stopped:\n        time.sleep(0.02)\n    run.stop('asked')\n"
