@@ -6,15 +6,19 @@ READY := $(VENV)/.ready
 OUTPUTS ?= outputs
 FIGURES ?= figures
 PORT ?= 5000
+# of the tracking server; `=`, as some shells export a HOST
+DIR = tracking-server
+HOST = 127.0.0.1
+ALLOWED_HOSTS =
 # the analysis package lies beside src, as it may use nothing but run folders
 export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-quick test-gpu fmt-check check fmt lint type imports figures notebooks dashboard assets bench clean
+.PHONY: help setup quickstart test test-quick test-gpu fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it
 
@@ -22,7 +26,7 @@ setup: $(READY) ## make .venv with everything in it
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --no-compile torch==2.13.0 uv
-	$(VENV)/bin/uv pip install --quiet --python $(PY) -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
 quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone and after a little SFT; table and figure
@@ -70,6 +74,9 @@ dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 	@test -f $(OUTPUTS)/mlflow.db || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
 	@echo "MLflow UI on http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUTS))/mlflow.db
+
+tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
+	$(PY) -m rftlab.entry.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
 
 assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
 	$(PY) -m rftlab.entry.export tokenizer

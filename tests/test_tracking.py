@@ -19,7 +19,7 @@ import mlflow
 import pytest
 
 import rftlab
-from rftlab import runs
+from rftlab import attempt
 from rftlab.errors import UserError
 from rftlab.mlflow_store import Store, open_store
 from rftlab.runs import Run, run_folder, run_key
@@ -49,7 +49,7 @@ def empty_database(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(autouse=True)
 def quick_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare every claim its calls of git; test_environment.py has the real record."""
-    monkeypatch.setattr(runs, "environment", lambda: {"git_sha": "0" * 40})
+    monkeypatch.setattr(attempt, "environment", lambda: {"git_sha": "0" * 40})
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ MAX_PARAMS = 100  # of one request, a limit of the server; the same holds for ta
 PREPARE_WAIT_S = 300.0  # creating the tables of a fresh database takes seconds; others wait for it
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default of 7 blocks for four minutes when the server is down
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a `create_run` whose answer was lost would make a second run
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -51,12 +50,11 @@ def prepare(uri: str, experiment: str, outputs: Path) -> Destination:
     uri = absolute_uri(uri)
     note = outputs.resolve() / experiment / STATE_FILE
     note.parent.mkdir(parents=True, exist_ok=True)
+    if (destination := _noted(note, uri)) is not None:  # without the lock: a slow server is asked by all at once
+        return destination
     with _prepare_lock(uri, outputs):
-        known = (read_json(note) or {}).get(store_name(uri))
-        if isinstance(known, dict):
-            destination = Destination(uri=uri, **known)
-            if _exists(destination):
-                return destination
+        if (destination := _noted(note, uri)) is not None:
+            return destination
         _create_sqlite(uri)
         store = open_store(uri)
         is_server = uri.startswith("http")
@@ -64,8 +62,7 @@ def prepare(uri: str, experiment: str, outputs: Path) -> Destination:
         parent_run_id = store.parent_run(experiment_id, experiment)
         ids = {"experiment_id": experiment_id, "parent_run_id": parent_run_id}
         write_atomic(note, json.dumps({**(read_json(note) or {}), store_name(uri): ids}, indent=1) + "\n")
-        destination = Destination(uri=uri, **ids)
-    return destination
+    return Destination(uri=uri, **ids)
 
 
 def absolute_uri(uri: str) -> str:
@@ -101,6 +98,15 @@ def _prepare_lock(uri: str, outputs: Path) -> Generator[None, None, None]:
 
 def _sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _noted(note: Path, uri: str) -> Destination | None:
+    """Return the destination that a note names, where the store still has it."""
+    known = (read_json(note) or {}).get(store_name(uri))
+    if not isinstance(known, dict):
+        return None
+    destination = Destination(uri=uri, **known)
+    return destination if _exists(destination) else None
 
 
 def _exists(destination: Destination) -> bool:
@@ -207,6 +213,13 @@ def open_store(uri: str) -> Store:
         retries.addFilter(_not_a_tracking_retry)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return Store(MlflowClient(tracking_uri=uri))
+
+
+def may_pass(error: Exception) -> bool:
+    """Say whether the same request may succeed a little later: no answer, an error of the server, a busy database."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 
 def _not_a_tracking_retry(record: logging.LogRecord) -> bool:

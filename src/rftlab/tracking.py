@@ -7,12 +7,13 @@ a resumed run are sent; readers take the last value per step. Infinite values ar
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rftlab.files import FileLock
-from rftlab.mlflow_store import Destination, absolute_uri, open_store, prepare, store_name
+from rftlab.mlflow_store import Destination, absolute_uri, may_pass, open_store, prepare, store_name
 from rftlab.runs import RunRecord, read_run
 from rftlab.spool import (
     MAX_SAMPLES_BYTES,
@@ -32,6 +33,7 @@ STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "
 EARLY_FILES = ("config.yaml", "env.json")
 FILES = (*EARLY_FILES, "prompts.parquet", "samples.jsonl", "DONE")
 MAX_WAIT_S = 60.0  # between two tries while the server does not answer
+SYNC_PAUSES_S = (1.0, 3.0)  # before `sync` tries a folder again
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class Mirror:
             last = self._stop.is_set()
             try:
                 if lock.held or lock.take(0.0):
-                    sender = sender or _Sender(self._folder, self._resolve())
+                    sender = sender or _Sender(self._folder, self._resolve(), SyncReport())
                     sender.send()
                     self._failures = 0
                     if last:
@@ -138,21 +140,26 @@ def _sync_one(folder: Path, destination: Destination, report: SyncReport) -> Non
         report.busy.append(folder)
         return
     try:
-        sender = _Sender(folder, destination)
-        sender.send()
-        sender.send_end()
+        for pause_s in (*SYNC_PAUSES_S, None):
+            try:
+                sender = _Sender(folder, destination, report)
+                sender.send()
+                sender.send_end()
+                return
+            except Exception as error:
+                if pause_s is None or not may_pass(error):
+                    raise
+                time.sleep(pause_s)
     finally:
         lock.release()
-    report.created += sender.created
-    report.metrics += sender.metrics
-    report.files += sender.files
 
 
 class _Sender:
     """One run folder on its way to one run on the server."""
 
-    def __init__(self, folder: Path, destination: Destination) -> None:
-        self.created = self.metrics = self.files = 0
+    def __init__(self, folder: Path, destination: Destination, report: SyncReport) -> None:
+        """Find the run on the server, or create it; what is sent from now on is counted in `report`."""
+        self._report = report
         self._folder = folder
         self._destination = destination
         self._name = store_name(destination.uri)
@@ -182,7 +189,7 @@ class _Sender:
             tags=tags,
             run_name=self._folder.name,
         )
-        self.created += 1
+        self._report.created += 1
         return run.info.run_id
 
     def send(self) -> None:
@@ -210,7 +217,7 @@ class _Sender:
         finite, infinite = split_infinite(points)
         self._store.send_points(self._run_id, finite)
         self._store.send_tags(self._run_id, infinite)
-        self.metrics += len(points)
+        self._report.metrics += len(points)
 
     def send_end(self) -> None:
         """Send the files, and the status of a run that has ended."""
@@ -235,7 +242,7 @@ class _Sender:
                 self._store.client.log_text(self._run_id, newest_lines(path, MAX_SAMPLES_BYTES), name)
             else:
                 self._store.client.log_artifact(self._run_id, str(path))
-            self.files += 1
+            self._report.files += 1
             self._position.files[name] = stamp
             self._save()
 

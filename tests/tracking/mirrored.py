@@ -1,0 +1,154 @@
+"""Runs that are mirrored from processes of their own, and what a store has of them."""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rftlab import attempt
+from rftlab.files import read_lines
+from rftlab.mlflow_store import open_store
+from rftlab.runs import Run, run_folder, run_key
+from rftlab.tracking import Mirror, prepare
+
+SWEEP = "sweep"
+CLOSE_S = 3.0  # how long the end of a run waits for the rest
+NAMES = ("reward/mean", "policy/kl", "loss/policy", "time/step")
+
+Numbers = list[tuple[str, int, int, float]]  # name, time in ms, step, value
+
+
+def claim(outputs: Path, seed: int = 0) -> Run:
+    """Start a run, without the record of the environment, whose calls of git take longer than the run."""
+    attempt.environment = lambda: {"git_sha": "0" * 40}
+    config = {"name": "a", "seed": seed, "scale": "mini", "data": {"source": "bundled"}, "algo": {"lr": 1e-4}}
+    return Run.claim(run_folder(outputs, SWEEP, "a", run_key(config)), config)
+
+
+def together(start: Barrier, uri: str, outputs: Path, seed: int) -> None:
+    """Be one of many runs that start at the same moment; the exit code is 0 if all of it arrived."""
+    start.wait()
+    with claim(outputs, seed) as run:
+        mirror = Mirror(run.folder, partial(prepare, uri, SWEEP, outputs), 0.2)
+        for step in range(20):
+            run.log(step, dict.fromkeys(NAMES, step + seed / 100))
+            time.sleep(0.02)
+        run.finish({})
+    if not mirror.close(120.0):
+        raise SystemExit(1)
+
+
+@dataclass(kw_only=True)
+class Paired:
+    """Step times of two equal runs, of which one was mirrored."""
+
+    mirrored: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
+    close_s: float = 0.0
+    complete: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """By how much the median step is longer with the mirror."""
+        return statistics.median(self.mirrored) / statistics.median(self.alone)
+
+    @property
+    def total_ratio(self) -> float:
+        """The same for the sum, which has the import of the client in it."""
+        return sum(self.mirrored) / sum(self.alone)
+
+
+def run_pair(outputs: Path, uri: str, steps: int, events: Mapping[int, Callable[[], None]]) -> Paired:
+    """Take turns, step by step, between a mirrored run and the same without; call `events` before their steps.
+
+    The machine is shared, so that times of two separate loops say little. Neighbouring steps meet the same
+    neighbours, and two processes share no interpreter: whatever the mirror's thread takes, it takes from its own run.
+    """
+    context = multiprocessing.get_context("spawn")
+    ends = []
+    for place, store in ((outputs, uri), (outputs / "alone", None)):
+        mine, theirs = context.Pipe()
+        process = context.Process(target=_steps, args=(theirs, place, store), daemon=True)
+        process.start()
+        ends.append((process, mine))
+    paired = Paired()
+    times = (paired.mirrored, paired.alone)
+    for _, pipe in ends:
+        assert pipe.recv() == "ready"
+    for step in range(steps):
+        if step in events:
+            events[step]()
+        for index in (0, 1) if step % 2 else (1, 0):
+            ends[index][1].send(step)
+            times[index].append(ends[index][1].recv())
+    for process, pipe in ends:
+        pipe.send(None)
+        close_s, complete = pipe.recv()
+        if process is ends[0][0]:
+            paired.close_s, paired.complete = close_s, complete
+        process.join(30)
+        assert process.exitcode == 0
+    return paired
+
+
+def _steps(pipe: Connection, outputs: Path, uri: str | None) -> None:
+    with claim(outputs) as run:
+        for _ in range(20):
+            _work()
+        mirror = Mirror(run.folder, partial(prepare, uri, SWEEP, outputs), 0.5) if uri is not None else None
+        pipe.send("ready")
+        while (step := pipe.recv()) is not None:
+            start = time.perf_counter()
+            _work()
+            run.log(step, {name: step + index / 10 for index, name in enumerate(NAMES)})
+            pipe.send(time.perf_counter() - start)
+        run.finish({})
+    start = time.perf_counter()
+    complete = mirror is not None and mirror.close(CLOSE_S)
+    pipe.send((time.perf_counter() - start, complete))
+
+
+MATRIX = np.random.default_rng(0).normal(size=(320, 320))
+OUT = np.empty_like(MATRIX)  # no allocation in the loop: what it costs depends on what else a process has loaded
+
+
+def _work() -> None:
+    """Compute for about 20 ms: mostly in matrix products, as a training step, and partly in Python."""
+    for _ in range(8):
+        np.matmul(MATRIX, MATRIX, out=OUT)
+        np.tanh(OUT, out=OUT)
+        sum(i * i for i in range(8_000))
+
+
+def logged(folder: Path) -> Numbers:
+    """Return every number of the run folder, as a store has to have it."""
+    return sorted(
+        (name, round(row["time"] * 1000), row["step"], float(value))
+        for row in read_lines(folder / "metrics.jsonl")
+        for name, value in row["metrics"].items()
+    )
+
+
+def stored(uri: str, run: Any) -> Numbers:
+    """Return every number that a store has of a run."""
+    client = open_store(uri).client
+    return sorted(
+        (name, point.timestamp, point.step, point.value)
+        for name in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, name)
+    )
+
+
+def runs_of(uri: str, kind: str) -> list[Any]:
+    """Return the runs of a kind in all experiments of a store."""
+    client = open_store(uri).client
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return client.search_runs(experiments, f"tags.kind = '{kind}'")
