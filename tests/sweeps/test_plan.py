@@ -7,6 +7,7 @@ from rich.console import Console
 
 from rftlab import runs
 from rftlab.cost import shape, total_steps
+from rftlab.errors import UserError
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import estimate, make_plan
 from rftlab.sweeps.table import show_outcomes, show_plan, totals
@@ -131,3 +132,10 @@ def test_the_summary_names_every_failure_with_its_log(tmp_path: Path) -> None:
     assert "UserError: no such thing" in text and "second line" not in text
     assert str(bad.folder / "log.txt") in text
     assert "1 done, 2 failed" in text
+
+
+def test_an_axis_that_makes_no_two_runs_is_refused(tmp_path: Path) -> None:
+    one, two = (make_job(tmp_path, resources={"partition": name}) for name in ("a", "b"))
+    assert one.key == two.key
+    with pytest.raises(UserError, match=r"resources\.partition"):
+        make_plan([one, two], tmp_path)

@@ -19,7 +19,7 @@ from rich.table import Table
 from rftlab import runs
 from rftlab.entry import launchers
 from rftlab.errors import UserError
-from rftlab.files import read_json
+from rftlab.files import read_json, write_atomic
 from rftlab.records import log_path
 from rftlab.sweeps import scheduler
 from rftlab.sweeps.job import Job
@@ -66,12 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     logs = add("logs", show_log, "print the log of a run")
     logs.add_argument("key", metavar="KEY", help="run key, or the beginning of one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
-    cancel = add("cancel", cancel_runs, "take runs out of the queue; those that run save and stop")
+    cancel = add(
+        "cancel",
+        cancel_runs,
+        "take runs out of the queue, of all sweeps unless --sweep or keys are given; those that run save and stop",
+    )
     cancel.add_argument("keys", metavar="KEY", nargs="*", help="run keys, or beginnings of them; default: all")
     cancel.add_argument("--yes", action="store_true", help="do not ask")
     add("retry", retry_runs, "run again what failed or was lost, with the settings of its sweep")
     sync = add("sync", sync_runs, "send to the tracking server what it lacks; a second time adds nothing")
-    sync.add_argument("--uri", help="tracking.uri; default: that of each run")
+    sync.add_argument("--uri", help="address to send to; default: tracking.uri of each run, needed where it is null")
     clean = add("clean", clean_up, "remove runs that never finished, with their checkpoints, and old submissions")
     clean.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -201,7 +205,7 @@ def _agreed(question: str, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UserError("a question, and no terminal to ask it on", "--yes", "--yes")
+        raise UserError("no terminal to ask for your consent on", "one, or --yes", "the command: add --yes")
     return input(question).strip().lower() in ("y", "yes")
 
 
@@ -252,10 +256,12 @@ def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
                if Path(run.folder, "config.yaml").exists()]  # fmt: skip
     by_uri: dict[str, list[Path]] = {}
     for record in records:
-        uri = arguments.uri or record.config["tracking"]["uri"]
-        if uri is None:
-            raise UserError(f"{record.folder.name}, which has no tracking.uri", "where to send it", "--uri")
-        by_uri.setdefault(uri, []).append(record.folder)
+        if (uri := arguments.uri or record.config["tracking"]["uri"]) is not None:
+            by_uri.setdefault(uri, []).append(record.folder)
+    if homeless := len(records) - sum(map(len, by_uri.values())):
+        if not by_uri:
+            raise UserError(f"{homeless} runs without tracking.uri", "an address to send them to", "--uri")
+        console.print(f"{homeless} runs without tracking.uri are left out; --uri sends them too")
     failed = 0
     for uri, folders in by_uri.items():
         report = tracking.sync(folders, lambda sweep, uri=uri: tracking.prepare(uri, sweep, arguments.outputs))
@@ -297,8 +303,17 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
         return 0
     for folder in folders:
         shutil.rmtree(folder)
+        _forget(folder)
     console.print(f"removed {len(folders)} folders")
     return 0
+
+
+def _forget(folder: Path) -> None:
+    """Take a removed run off the list of the last launch, which `status` shows."""
+    path = folder.parent / "launch.json"
+    if (note := read_json(path)) is not None:
+        note["jobs"] = {key: name for key, name in note["jobs"].items() if name != folder.name}
+        write_atomic(path, json.dumps(note, indent=1) + "\n")
 
 
 def _mebibytes(folder: Path) -> float:

@@ -7,7 +7,9 @@ from statistics import median
 
 from rftlab import runs
 from rftlab.cost import shape, total_steps
+from rftlab.errors import UserError
 from rftlab.files import read_json
+from rftlab.identity import flatten
 from rftlab.sweeps.job import Job
 
 TO_DO = ("new", "resume", "failed")  # what a sweep starts; the other states are done, running and queued
@@ -47,17 +49,30 @@ def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) 
     """Look up the state of every job; `queued` holds the keys that a scheduler has.
 
     A key counts once however often the grid names it. A parent is listed where a job still needs it.
+
+    Raises:
+        UserError: An axis of the grid changes nothing that is computed.
     """
     folders = runs.folders_by_key(outputs)
     rows: dict[str, Row] = {}
     for job in jobs:
         if job.key in rows:
+            _refuse_lost_axis(rows[job.key].job, job)
             continue
         row = _row(job, folders, queued, is_parent=False)
         if job.parent is not None and row.state != "done" and job.parent.key not in rows:
             rows[job.parent.key] = _row(job.parent, folders, queued, is_parent=True)
         rows[job.key] = row
     return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent))
+
+
+def _refuse_lost_axis(first: Job, second: Job) -> None:
+    """Refuse two jobs that are one run and yet ask for different places, resources or the like."""
+    a, b = flatten(first.config), flatten(second.config)
+    different = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    if different:
+        found = f"two jobs that differ in {different[0]} alone, which does not make them two runs"
+        raise UserError(found, "one value in a sweep, or an axis that changes what is computed", different[0])
 
 
 def _row(job: Job, folders: Mapping[str, Sequence[Path]], queued: Collection[str], *, is_parent: bool) -> Row:
