@@ -25,6 +25,8 @@ ConfigStore.instance().store(group="schema/launcher", name="local", node=LocalLa
 class LocalLauncher(Launcher):
     """Run jobs in fresh processes, at most `slots` at a time."""
 
+    follows = False
+
     def __init__(self, slots: int | None) -> None:
         """Take the number of slots; None is one per GPU, or one per core where there is no GPU."""
         self._slots = slots
@@ -63,7 +65,7 @@ class LocalLauncher(Launcher):
 
         return queued(outputs)
 
-    def run(self, jobs: Sequence[Any], console: Any) -> Mapping[str, str]:
+    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
         """Run the jobs to their ends."""
         from rftlab.entry.launchers import run_locally
 

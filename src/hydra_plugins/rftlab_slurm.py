@@ -87,11 +87,16 @@ class SlurmLauncher(Launcher):
 
         return queued(outputs)
 
-    def run(self, jobs: Sequence[Any], console: Any) -> Mapping[str, str]:
+    @property
+    def follows(self) -> bool:
+        """Whether this command stays until the jobs have ended."""
+        return bool(self._values["wait"])
+
+    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
         """Submit the jobs and follow them."""
         from rftlab.entry.launchers import run_remotely
 
-        return run_remotely(jobs, self._sweep_folder, self._values, self._snapshot, console)
+        return run_remotely(jobs, queued, self._sweep_folder, self._values, self._snapshot, console)
 
 
 def _check(values: Mapping[str, Any]) -> None:

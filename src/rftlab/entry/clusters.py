@@ -7,7 +7,7 @@ from pathlib import Path
 from rftlab.errors import UserError
 from rftlab.files import shared_file_system
 from rftlab.sweeps import scheduler
-from rftlab.sweeps.ledger import PREFIX, ledgers
+from rftlab.sweeps.ledger import PREFIX, ledgers, reconciled
 
 log = logging.getLogger("rftlab")
 
@@ -47,16 +47,9 @@ def queued(outputs: Path) -> dict[str, str]:
     Raises:
         UserError: SLURM does not answer, so that nobody can say what would be submitted twice.
     """
-    open_ledgers = [ledger for ledger in ledgers(outputs) if any(not s.closed for s in ledger.submissions())]
-    if not open_ledgers:
-        return {}
-    for ledger in open_ledgers:
-        ledger.settle()
-    queue = ask_queue()
-    if queue is None:
-        found = "jobs that were submitted before, and a squeue that does not answer"
-        raise UserError(found, "an answer, so that no job is submitted twice", "nothing; try again later")
-    found_tasks: dict[str, str] = {}
-    for ledger in open_ledgers:
-        found_tasks |= ledger.reconcile(queue)
-    return found_tasks
+    found: dict[str, str] = {}
+    for ledger in ledgers(outputs):
+        if ledger.open:
+            with ledger.turn():
+                found |= reconciled(ledger, ask_queue())
+    return found

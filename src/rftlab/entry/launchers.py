@@ -34,15 +34,22 @@ def run_locally(jobs: Sequence[Job], slots: Slots, console: Console) -> Mapping[
 
 
 def run_remotely(
-    jobs: Sequence[Job], sweep_folder: Path, values: Mapping[str, Any], snapshot: bool, console: Console
+    jobs: Sequence[Job],
+    queued: Mapping[str, str],
+    sweep_folder: Path,
+    values: Mapping[str, Any],
+    snapshot: bool,
+    console: Console,
 ) -> Mapping[str, str]:
     """Run jobs on the cluster that this machine belongs to; returns the state of each by key.
+
+    `queued` (key -> task id) says what is there already: it is followed, and jobs may depend on it.
 
     Raises:
         UserError: SLURM refuses them.
     """
     source = take_snapshot(sweep_folder.parent) if snapshot else None
-    return run_on_slurm(jobs, sweep_folder, SlurmSettings.from_dict(values), source, console, ask_queue)
+    return run_on_slurm(jobs, queued, sweep_folder, SlurmSettings.from_dict(values), source, console, ask_queue)
 
 
 def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], console: Console) -> Mapping[str, str]:
@@ -60,6 +67,6 @@ def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], co
             return run_locally(jobs, slots, console)
         case "slurm":
             require_slurm()
-            return run_remotely(jobs, sweep_folder, values, settings["snapshot"], console)
+            return run_remotely(jobs, {}, sweep_folder, values, settings["snapshot"], console)
     found = f"no launch.json in {sweep_folder}"
     raise UserError(found, "a sweep that was launched with -m", "nothing; run the command of the sweep again")

@@ -11,11 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from rftlab.entry.worker import work
 from rftlab.files import read_json, write_atomic
 from rftlab.stop import StopFlag, StopOnSignals
 from rftlab.sweeps import scheduler
-from rftlab.sweeps.local import FAILED, STOPPED
 
 EARLY_S = 75.0  # SLURM may send the warning a minute early
 REQUEUE_KILL_S = 60.0  # SLURM ends a requeued job within seconds
@@ -25,24 +23,31 @@ log = logging.getLogger("rftlab")
 
 def main() -> None:
     """Run the task that the environment names; the exit code tells SLURM whether the job failed."""
-    from rftlab.entry.worker import redirect_output
-
     started = time.time()
+    stop = StopFlag()
+    with StopOnSignals(stop, (signal.SIGTERM, signal.SIGUSR2)):  # before slow imports: a signal would end the process
+        sys.exit(_work(stop, started))
+
+
+def _work(stop: StopFlag, started: float) -> int:
+    from rftlab.entry.worker import redirect_output, work
+    from rftlab.sweeps.local import STOPPED
+
     task = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     note = read_json(Path(sys.argv[1]))
     assert note is not None, f"{sys.argv[1]} is no note of a submission"
     folder = Path(note["folders"][task])
     redirect_output(folder)
-    stop = StopFlag()
-    with StopOnSignals(stop, (signal.SIGTERM, signal.SIGUSR2)):
-        code = work(folder, stop)
-        if code == STOPPED and signal.SIGUSR2 in stop.signals:
-            code = go_back(folder, started)
-    sys.exit(code)
+    code = work(folder, stop)
+    if code == STOPPED and signal.SIGUSR2 in stop.signals:
+        code = go_back(folder, started)
+    return code
 
 
 def go_back(folder: Path, started: float) -> int:
     """Return to the queue, unless the time limit was reached too often; returns the exit code."""
+    from rftlab.sweeps.local import FAILED, STOPPED
+
     if _was_time_limit(time.time() - started) and not _count_time_limit(folder):
         print("error: the time limit was reached too often; raise hydra.launcher.timeout_min", file=sys.stderr)
         return FAILED

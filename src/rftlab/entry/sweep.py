@@ -24,6 +24,8 @@ DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 class JobLauncher(Protocol):
     """What a sweep asks of a launcher."""
 
+    follows: bool  # whether it watches over jobs that an earlier command has submitted
+
     def begin(self) -> None:
         """Start what takes time, while the sweep is still being planned."""
         ...
@@ -36,8 +38,8 @@ class JobLauncher(Protocol):
         """Return the keys that were submitted before and have not ended, with the id of their jobs."""
         ...
 
-    def run(self, jobs: Sequence[Job], console: Console) -> Mapping[str, str]:
-        """Run jobs, parents first; returns the state of each by key."""
+    def run(self, jobs: Sequence[Job], queued: Mapping[str, str], console: Console) -> Mapping[str, str]:
+        """Run jobs, parents first, and follow those that are queued; returns the state of each by key."""
         ...
 
 
@@ -55,15 +57,16 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     """Do what is missing of a sweep; returns the exit code: 0, 1 when a job failed, 130 when it was interrupted."""
     if not sweep.dry_run:
         launcher.begin()
-    plan = make_plan(jobs, sweep.outputs, launcher.queued(sweep.outputs))
+    queued = launcher.queued(sweep.outputs)
+    plan = make_plan(jobs, sweep.outputs, queued)
     costs = estimate(plan, sweep.outputs)
     show_plan(console, plan, costs, short=not sweep.dry_run)
-    to_do = [row.job for row in plan.to_do]
+    to_do = [row.job for row in plan.rows if row.to_do or (row.state == "queued" and launcher.follows)]
     if sweep.dry_run or not to_do:
         return DONE
     prepare_tracking(sweep)
     note_launch(sweep.outputs / sweep.name, launcher.settings(), to_do)
-    states = launcher.run(to_do, console)
+    states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
     if any(end.state == "failed" for end in ends):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rftlab import runs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -17,3 +19,10 @@ class Job:
     @property
     def name(self) -> str:
         return self.config["name"]
+
+
+def is_done(job: Job) -> bool:
+    """Say whether a run is finished, in its own sweep or in another one."""
+    if runs.finished(job.folder) is not None:
+        return True
+    return any(record.done for record in runs.find_key(job.folder.parent.parent, job.key))

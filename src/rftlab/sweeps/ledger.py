@@ -7,7 +7,8 @@ is killed in between leaves an intent without an id; the next one finds out by t
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rftlab.sweeps.scheduler import Queued
 FOLDER = ".submissions"
 PREFIX = "rftlab-"  # of the jobs' names
 SBATCH_WAIT_S = 60.0  # a call of sbatch, left by a process that was killed, ends within this
+TURN_WAIT_S = 300.0  # another process submits thousands of jobs within this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,29 @@ class Ledger:
         """Look at `sweep_folder/.submissions`, which need not exist."""
         self.folder = sweep_folder / FOLDER
         self.lock = self.folder / "sbatch.lock"  # held by every call of sbatch for as long as it lives
+
+    @property
+    def open(self) -> bool:
+        """Whether something may be in the queue."""
+        return any(not submission.closed for submission in self.submissions())
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep other processes from submitting, from a look at the queue until what follows from it is submitted.
+
+        Raises:
+            UserError: Another process does not end its turn, or a call of `sbatch` hangs.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "turn.lock")
+        if not lock.take(TURN_WAIT_S):
+            found = f"another process that has submitted jobs of this sweep for {TURN_WAIT_S:.0f} s"
+            raise UserError(found, "the end of that", "nothing; try again later, or end that process")
+        try:
+            self.settle()
+            yield
+        finally:
+            lock.release()
 
     def path(self, submission: Submission) -> Path:
         """Return the note of a submission; while it has no id, `sbatch` runs only if the note exists."""
@@ -83,7 +108,7 @@ class Ledger:
     def reconcile(self, queue: Mapping[str, Queued]) -> dict[str, str]:
         """Give ids to submissions that lack one, close those that ended; returns key -> task id of what is queued.
 
-        Call it with a queue that was asked for after `settle`.
+        Call it in a `turn`, with a queue that was asked for in the same one.
         """
         names = {job.name: job_id.split("_")[0] for job_id, job in queue.items()}
         queued: dict[str, str] = {}
@@ -117,6 +142,20 @@ class Ledger:
 
     def _write(self, submission: Submission) -> None:
         write_atomic(self.path(submission), json.dumps(asdict(submission), indent=1) + "\n")
+
+
+def reconciled(ledger: Ledger, queue: Mapping[str, Queued] | None) -> dict[str, str]:
+    """Return what a ledger has in the queue; `queue` is None where SLURM does not answer.
+
+    Raises:
+        UserError: There is no answer though it matters, so that nobody can say what would be submitted twice.
+    """
+    if queue is not None:
+        return ledger.reconcile(queue)
+    if ledger.open:
+        found = "jobs that were submitted before, and a squeue that does not answer"
+        raise UserError(found, "an answer, so that no job is submitted twice", "nothing; try again later")
+    return {}
 
 
 def ledgers(outputs: Path) -> list[Ledger]:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Job, is_done
 
 POLL_S = 0.2  # between two looks at the progress of the jobs
 DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX_TEMPFAIL of sysexits.h: try again
@@ -145,7 +145,8 @@ class LocalPool:
             parent = job.parent.key if job.parent is not None and job.parent.key in self._keys else None
             if parent is not None and parent not in self.states:
                 continue  # its turn comes
-            if parent is not None and self.states[parent] != "done":
+            elsewhere = job.parent is not None and parent is None and not is_done(job.parent)
+            if elsewhere or (parent is not None and self.states[parent] != "done"):
                 self._pending.remove(job)
                 self.states[job.key] = "skipped"
             elif self._free:

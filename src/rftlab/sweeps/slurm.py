@@ -22,13 +22,15 @@ from rftlab.errors import UserError
 from rftlab.files import disk_errors
 from rftlab.sweeps import scheduler
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.job import Job
-from rftlab.sweeps.ledger import Ledger, Submission
+from rftlab.sweeps.job import Job, is_done
+from rftlab.sweeps.ledger import Ledger, Submission, reconciled
 
 UNSEEN_POLLS = 3  # looks at the queue without a job before it counts as gone: shared disks show files late
 DEFAULT_ARRAY = 1001  # MaxArraySize of a cluster that does not say
 # The lock lives as long as sbatch does; a note that was withdrawn in the meantime stops the submission.
 GUARDED_SBATCH = 'exec 9>"$1" && flock 9 && test -e "$2" && exec sbatch "$3"'
+# until Python listens, a warning of a preemption would end the job as failed
+START = """sh -c 'trap "" USR2; exec "$@"' sh"""
 ENDED = ("done", "failed", "stopped")
 
 log = logging.getLogger("rftlab")
@@ -109,7 +111,7 @@ class SlurmQueue:
         self._pending = list(jobs)
         self._settings = settings
         self._source = source
-        self._ledger = Ledger(sweep_folder)
+        self.ledger = Ledger(sweep_folder)
         self._tasks: dict[str, str] = {}  # key -> task id
         self._unseen: dict[str, int] = {}
         self._array_size = settings.max_array_size or scheduler.limits().max_array_size or DEFAULT_ARRAY
@@ -124,8 +126,14 @@ class SlurmQueue:
         return len(self._pending)
 
     def adopt(self, queued: Mapping[str, str]) -> None:
-        """Know the tasks of earlier submissions, on which jobs of this one may depend."""
+        """Follow what is in the queue already instead of submitting it; other jobs may depend on it."""
         self._tasks |= queued
+        self._pending = [job for job in self._pending if job.key not in queued]
+
+    def room(self, in_queue: int) -> int:
+        """Return how many jobs may be submitted, with `in_queue` jobs there already."""
+        limit = self._settings.submit_limit
+        return len(self._pending) if limit is None else max(0, limit - in_queue)
 
     def submit(self, in_queue: int) -> list[Submission]:
         """Submit what the limits allow, with `in_queue` jobs there already; returns the new arrays.
@@ -134,7 +142,7 @@ class SlurmQueue:
             UserError: SLURM refuses.
         """
         made = []
-        room = len(self._pending) if self._settings.submit_limit is None else self._settings.submit_limit - in_queue
+        room = self.room(in_queue)
         for group, jobs in self._groups().items():
             if group.parent is not None and group.parent not in self._tasks:
                 continue  # the limits keep the parent waiting; its children wait with it
@@ -150,8 +158,10 @@ class SlurmQueue:
     def _groups(self) -> dict[_Group, list[Job]]:
         """Divide the pending jobs, parents first; a job whose parent failed is skipped."""
         groups: dict[_Group, list[Job]] = {}
+        parents = {job.parent.key: job.parent for job in self._pending if job.parent is not None}
+        done = {key for key, parent in parents.items() if is_done(parent)}
         for job in list(self._pending):
-            parent = job.parent.key if job.parent is not None and not _is_done(job.parent) else None
+            parent = job.parent.key if job.parent is not None and job.parent.key not in done else None
             coming = parent is None or parent in self._tasks or any(parent == other.key for other in self._pending)
             if not coming or self.states.get(parent or "", "done") != "done":
                 self._pending.remove(job)
@@ -165,26 +175,26 @@ class SlurmQueue:
     def _submit_array(self, group: _Group, jobs: Sequence[Job]) -> Submission:
         for job in jobs:
             runs.freeze(job.folder, {**job.config, "runtime": self._runtime(job, group.resources)})
-        submission = self._ledger.intend([job.key for job in jobs], [job.folder for job in jobs])
-        executor = _Executor(self._ledger.folder / "logs", python=shlex.quote(sys.executable))
-        executor.guard = (str(self._ledger.lock), str(self._ledger.path(submission)))
+        submission = self.ledger.intend([job.key for job in jobs], [job.folder for job in jobs])
+        executor = _Executor(self.ledger.folder / "logs", python=shlex.quote(sys.executable))
+        executor.guard = (str(self.ledger.lock), str(self.ledger.path(submission)))
         dependency = self._tasks.get(group.parent or "")
         try:
             executor.update_parameters(**self._parameters(group.resources, submission, dependency))
             executor.parameters["map_count"] = len(jobs)
             executor.folder.mkdir(parents=True, exist_ok=True)
             with disk_errors(executor.folder):
-                note = shlex.quote(str(self._ledger.path(submission)))
+                note = shlex.quote(str(self.ledger.path(submission)))
                 # without srun the batch shell would get the signals; exec puts the worker in its place
-                start = "" if self._settings.use_srun else "exec "
-                made = executor._submit_command(f"{start}{executor.python} -u -m rftlab.entry.slurm_worker {note}")
+                start = START if self._settings.use_srun else f"exec {START}"
+                made = executor._submit_command(f"{start} {executor.python} -u -m rftlab.entry.slurm_worker {note}")
         except (FailedJobError, FailedSubmissionError) as error:
-            self._ledger.forget(submission)
+            self.ledger.forget(submission)
             reason = str(error).strip().splitlines()[-1]
             raise UserError(
                 f"SLURM refuses the jobs: {reason}", "an array that sbatch takes", "hydra.launcher"
             ) from None
-        submission = self._ledger.record(submission, made.job_id)
+        submission = self.ledger.record(submission, made.job_id)
         self._tasks |= submission.tasks()
         return submission
 
@@ -240,6 +250,9 @@ class SlurmQueue:
                     running.append(job)
                 continue
             state = runs.state_of(job.folder)
+            if state == "running":  # by another process, or the disk shows its end late
+                running.append(job)
+                continue
             self._unseen[key] = self._unseen.get(key, 0) + 1
             if state == "done" or self._unseen[key] >= UNSEEN_POLLS:
                 self.states[key] = self._end(job, state)
@@ -247,18 +260,15 @@ class SlurmQueue:
 
     def _end(self, job: Job, state: str) -> str:
         """Name the end of a job that left the queue; SLURM removes one whose parent failed before it starts."""
-        orphaned = job.parent is not None and not _is_done(job.parent)
+        orphaned = job.parent is not None and not is_done(job.parent)
         if state == "new" and orphaned:
             return "skipped"
         return state if state in ENDED else "failed"
 
 
-def _is_done(job: Job) -> bool:
-    return runs.finished(job.folder) is not None
-
-
 def run_on_slurm(
     jobs: Sequence[Job],
+    queued: Mapping[str, str],
     sweep_folder: Path,
     settings: SlurmSettings,
     source: Path | None,
@@ -273,10 +283,8 @@ def run_on_slurm(
         UserError: SLURM refuses the first array. Later refusals leave the rest for the same command.
     """
     queue = SlurmQueue(jobs, sweep_folder, settings, source)
-    seen = ask_queue() or {}
-    queue.adopt(Ledger(sweep_folder).reconcile(seen))
-    made = queue.submit(len(seen))
-    _tell(console, made)
+    queue.adopt(queued)
+    _submit(queue, console, ask_queue)
     if not settings.wait:
         if queue.waiting:
             console.print(f"{queue.waiting} jobs wait for room (submit_limit); the same command submits them")
@@ -287,8 +295,17 @@ def run_on_slurm(
         console.print(
             "the jobs stay in the queue: the same command follows them, `python src/sweep.py cancel` ends them"
         )
-        return {job.key: queue.states.get(job.key, "queued") for job in jobs}
+        raise
     return queue.states
+
+
+def _submit(
+    queue: SlurmQueue, console: Console, ask_queue: Callable[[], Mapping[str, scheduler.Queued] | None]
+) -> None:
+    with queue.ledger.turn():
+        seen = ask_queue()
+        queue.adopt(reconciled(queue.ledger, seen))
+        _tell(console, queue.submit(len(seen or {})))
 
 
 def _follow(
@@ -304,7 +321,8 @@ def _follow(
             if seen is not None:
                 running = queue.follow(seen)
                 board.update(View(running=running, waiting=_quiet(queue, jobs, running), ended=queue.states))
-                _tell(console, queue.submit(len(seen)))
+                if queue.waiting and queue.room(len(seen)) > 0:
+                    _submit(queue, console, ask_queue)
             time.sleep(settings.poll_s)
 
 

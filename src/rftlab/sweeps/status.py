@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,14 @@ class Queue:
 
 def read_queue(outputs: Path, prefix: str) -> Queue:
     """Ask SLURM about everything that was submitted from these outputs; asks nothing where nothing was."""
-    tasks: dict[str, str] = {}
-    found = ledgers(outputs)
-    for ledger in found:
-        for submission in ledger.submissions():
-            tasks |= submission.tasks()
+    found = [submission for ledger in ledgers(outputs) for submission in ledger.submissions()]
     if not found:
         return Queue(jobs={}, known=True, tasks={}, final={})
     jobs = scheduler.queue(prefix)
+    arrays = {job.name: job_id.split("_")[0] for job_id, job in (jobs or {}).items()}
+    tasks: dict[str, str] = {}
+    for submission in found:  # the submitter of one without an id was killed; its job is known by its name
+        tasks |= replace(submission, job_id=submission.job_id or arrays.get(submission.job_name)).tasks()
     ended = sorted(set(tasks.values()) - set(jobs or {}))
     final = scheduler.accounting(ended) if jobs is not None and ended else {}
     return Queue(jobs=jobs or {}, known=jobs is not None, tasks=tasks, final=final)
