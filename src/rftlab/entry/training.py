@@ -1,6 +1,7 @@
 """From a plan to a trained model: build the objects that the config names and hand them to the loop."""
 
 import logging
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -158,6 +159,9 @@ def _make(node: Any, **late: Any) -> Any:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if given and not torch.cuda.is_available():
+            log.warning("CUDA_VISIBLE_DEVICES=%s, but torch sees no GPU: this run uses the CPU", given)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"runtime.device={name} on a machine without CUDA", "auto or cpu", "runtime.device")
