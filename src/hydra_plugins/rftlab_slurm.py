@@ -108,14 +108,7 @@ def _check(values: Mapping[str, Any]) -> None:
         if values[name] is not None and values[name] < 0:
             key = f"hydra.launcher.{name}"
             raise UserError(f"{key}={values[name]}", "0 or more", key)
-    limit, delay = values["timeout_min"], values["signal_delay_s"]
-    if limit is not None and 60 * limit <= delay + 60:
-        raise UserError(
-            f"hydra.launcher.timeout_min={limit}, which ends {60 * limit - delay} s after the signal of its end",
-            f"more than signal_delay_s={delay} plus a minute",
-            "hydra.launcher.timeout_min or hydra.launcher.signal_delay_s",
-        )
-    if values["gpu_type"] is not None and not values["gpus_per_node"]:
-        raise UserError(
-            f"hydra.launcher.gpu_type={values['gpu_type']} without GPUs", "a number", "hydra.launcher.gpus_per_node"
-        )
+    from rftlab.sweeps.slurm import SlurmSettings, check_resources
+
+    settings = SlurmSettings.from_dict(values)
+    check_resources(settings.resources, settings)

@@ -2,10 +2,13 @@
 
 import signal
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rftlab import runs
 from rftlab.entry import slurm_worker, worker
 from rftlab.stop import StopFlag
 from rftlab.sweeps import scheduler
@@ -14,7 +17,7 @@ from rftlab.sweeps.local import DONE, FAILED, STOPPED
 HOUR = 3600.0
 
 
-class Requeued(Exception):
+class EndedBySlurm(Exception):
     pass
 
 
@@ -28,10 +31,10 @@ def requeues(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return True
 
     def ended_by_slurm(seconds: float) -> None:
-        raise Requeued
+        raise EndedBySlurm
 
     monkeypatch.setattr(scheduler, "requeue", requeue)
-    monkeypatch.setattr(slurm_worker.time, "sleep", ended_by_slurm)
+    monkeypatch.setattr(slurm_worker, "time", SimpleNamespace(time=time.time, sleep=ended_by_slurm))
     for name, value in {
         "SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "RFTLAB_TIME_LIMIT_S": str(HOUR),
         "RFTLAB_SIGNAL_DELAY_S": "120", "RFTLAB_MAX_TIME_LIMITS": "1",
@@ -41,12 +44,12 @@ def requeues(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def started(ago: float) -> float:
-    return slurm_worker.time.time() - ago
+    return time.time() - ago
 
 
 def test_a_preempted_job_goes_back_however_often(tmp_path: Path, requeues: list[str]) -> None:
     for _ in range(5):
-        with pytest.raises(Requeued):
+        with pytest.raises(EndedBySlurm):
             slurm_worker.go_back(tmp_path, started(ago=60))
     assert requeues == ["7_3"] * 5
 
@@ -56,13 +59,25 @@ def test_a_preempted_job_goes_back_however_often(tmp_path: Path, requeues: list[
 def test_a_job_that_reached_its_time_limit_too_often_has_failed(
     tmp_path: Path, requeues: list[str], capsys: pytest.CaptureFixture[str], ago: float
 ) -> None:
-    with pytest.raises(Requeued):
+    with pytest.raises(EndedBySlurm):
         slurm_worker.go_back(tmp_path, started(ago))
-    with pytest.raises(Requeued):  # a preemption in between is not counted
+    with pytest.raises(EndedBySlurm):  # a preemption in between is not counted
         slurm_worker.go_back(tmp_path, started(ago=60))
+    runs.freeze(tmp_path, {"name": "run"})
     assert slurm_worker.go_back(tmp_path, started(ago)) == FAILED
     assert "hydra.launcher.timeout_min" in capsys.readouterr().err
+    assert runs.state_of(tmp_path) == "failed"  # so that `retry` finds it
     assert len(requeues) == 2
+
+
+def test_a_raised_time_limit_is_counted_anew(
+    tmp_path: Path, requeues: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EndedBySlurm):
+        slurm_worker.go_back(tmp_path, started(HOUR))
+    monkeypatch.setenv("RFTLAB_TIME_LIMIT_S", str(2 * HOUR))
+    with pytest.raises(EndedBySlurm):
+        slurm_worker.go_back(tmp_path, started(2 * HOUR))
 
 
 def test_without_a_known_time_limit_every_signal_is_a_preemption(
@@ -70,7 +85,7 @@ def test_without_a_known_time_limit_every_signal_is_a_preemption(
 ) -> None:
     monkeypatch.delenv("RFTLAB_TIME_LIMIT_S")
     for _ in range(3):
-        with pytest.raises(Requeued):
+        with pytest.raises(EndedBySlurm):
             slurm_worker.go_back(tmp_path, started(ago=100 * HOUR))
 
 
@@ -86,20 +101,21 @@ def test_a_job_outside_of_arrays_is_requeued_by_its_own_id(
 ) -> None:
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID")
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
-    with pytest.raises(Requeued):
+    with pytest.raises(EndedBySlurm):
         slurm_worker.go_back(tmp_path, started(ago=60))
     assert requeues == ["12"]
 
 
 @pytest.mark.parametrize(
-    ("sent", "code", "goes_back"),
+    ("sent", "code", "goes_back", "waits"),
     [
-        ([signal.SIGUSR2], STOPPED, True),
-        ([signal.SIGUSR2, signal.SIGUSR2], STOPPED, True),
-        ([signal.SIGTERM], STOPPED, False),
-        ([signal.SIGUSR2], DONE, False),  # it finished nevertheless
-        ([signal.SIGUSR2], FAILED, False),
-        ([], DONE, False),
+        ([signal.SIGUSR2], STOPPED, True, True),
+        ([signal.SIGUSR2, signal.SIGUSR2], STOPPED, True, True),
+        ([signal.SIGTERM, signal.SIGUSR2], STOPPED, True, True),
+        ([signal.SIGTERM], STOPPED, False, True),  # scancel kills it, a preemption requeues it
+        ([signal.SIGUSR2], DONE, False, False),  # it finished nevertheless
+        ([signal.SIGUSR2], FAILED, False, False),
+        ([], DONE, False, False),
     ],
 )
 def test_only_a_warned_job_that_stopped_goes_back(
@@ -109,6 +125,7 @@ def test_only_a_warned_job_that_stopped_goes_back(
     sent: list[signal.Signals],
     code: int,
     goes_back: bool,
+    waits: bool,
 ) -> None:
     def work(folder: Path, stop: StopFlag) -> int:
         assert folder == tmp_path / "run"
@@ -120,7 +137,7 @@ def test_only_a_warned_job_that_stopped_goes_back(
     monkeypatch.setattr(sys, "argv", ["slurm_worker", str(tmp_path / "note.json")])
     monkeypatch.setattr(worker, "work", work)
     monkeypatch.setattr(worker, "redirect_output", lambda folder: None)
-    with pytest.raises(Requeued if goes_back else SystemExit) as end:
+    with pytest.raises(EndedBySlurm if waits else SystemExit) as end:
         slurm_worker.main()
     assert requeues == (["7_3"] if goes_back else [])
     if isinstance(end.value, SystemExit):

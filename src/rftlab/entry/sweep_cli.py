@@ -287,7 +287,7 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
         )
     found = _found(arguments, queue)
     folders = [Path(run.folder) for run in found if run.state in LEFTOVERS and Path(run.folder).exists()]
-    if not any(run.state in ("queued", "running") for run in found):
+    if not any(run.state in ("queued", "starting", "running") for run in found):
         folders += [
             ledger.folder
             for ledger in ledgers(arguments.outputs)

@@ -27,6 +27,7 @@ class Submission:
     """One array of jobs; task i of it runs the run folder `folders[i]`."""
 
     token: str
+    sweep: str
     keys: list[str]
     folders: list[str]
     time: float
@@ -35,7 +36,7 @@ class Submission:
 
     @property
     def job_name(self) -> str:
-        return f"{PREFIX}{self.token}"
+        return f"{PREFIX}{self.sweep}-{self.token}"
 
     def tasks(self) -> dict[str, str]:
         """Return key -> id of its task, empty while there is no id."""
@@ -82,6 +83,7 @@ class Ledger:
         self.folder.mkdir(parents=True, exist_ok=True)
         submission = Submission(
             token=secrets.token_hex(6),
+            sweep=self.folder.parent.name,
             keys=list(keys),
             folders=[str(folder.absolute()) for folder in folders],
             time=time.time(),

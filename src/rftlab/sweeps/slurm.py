@@ -84,6 +84,27 @@ class SlurmSettings:
         return {**plain.pop("resources"), **plain}
 
 
+def check_resources(asked: Resources, settings: SlurmSettings) -> None:
+    """Refuse what cannot work on any cluster.
+
+    Raises:
+        UserError: A time limit that ends with its own warning, or a type of GPU without a number.
+    """
+    limit, delay = asked.timeout_min, settings.signal_delay_s
+    if limit is not None and 60 * limit <= delay + 60:
+        raise UserError(
+            f"timeout_min={limit}, which SLURM announces {delay} s before its end",
+            f"more than signal_delay_s={delay} plus a minute",
+            "hydra.launcher.timeout_min, hydra.launcher.signal_delay_s or resources.timeout_min",
+        )
+    if asked.gpu_type is not None and not asked.gpus_per_node:
+        raise UserError(
+            f"gpu_type={asked.gpu_type} without GPUs",
+            "a number of them",
+            "hydra.launcher.gpus_per_node or resources.gpus_per_node",
+        )
+
+
 class _Executor(submitit.SlurmExecutor):
     """submitit's executor, with a call of `sbatch` that a killed submitter cannot leave in doubt."""
 
@@ -190,9 +211,13 @@ class SlurmQueue:
                 made = executor._submit_command(f"{start} {executor.python} -u -m rftlab.entry.slurm_worker {note}")
         except (FailedJobError, FailedSubmissionError) as error:
             self.ledger.forget(submission)
-            reason = str(error).strip().splitlines()[-1]
+            said = [line for line in str(error).splitlines() if line.startswith("sbatch: error: ")]
+            reason = "; ".join(line.removeprefix("sbatch: error: ") for line in said) or str(error).splitlines()[-1]
+            asked = ", ".join(f"{key}={value}" for key, value in asdict(group.resources).items() if value is not None)
             raise UserError(
-                f"SLURM refuses the jobs: {reason}", "an array that sbatch takes", "hydra.launcher"
+                f"SLURM refuses the jobs ({asked or 'defaults'}): {reason}",
+                "an array that sbatch takes",
+                "hydra.launcher",
             ) from None
         submission = self.ledger.record(submission, made.job_id)
         self._tasks |= submission.tasks()
@@ -282,6 +307,8 @@ def run_on_slurm(
     Raises:
         UserError: SLURM refuses the first array. Later refusals leave the rest for the same command.
     """
+    for job in jobs:
+        check_resources(settings.resources.changed(job.config.get("resources") or {}), settings)
     queue = SlurmQueue(jobs, sweep_folder, settings, source)
     queue.adopt(queued)
     _submit(queue, console, ask_queue)

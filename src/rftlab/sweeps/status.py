@@ -26,7 +26,7 @@ class RunStatus:
     sweep: str
     name: str
     key: str
-    state: str  # new | queued | running | done | failed | stopped | lost
+    state: str  # new | queued | starting | running | done | failed | stopped | lost
     step: int
     steps: int
     attempt: int
@@ -89,7 +89,10 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
     queued = queue.jobs.get(task or "")
     state = record.state
     if queued is not None and state != "done":
-        state = "queued" if queued.state in WAITING or state != "running" else "running"
+        if queued.state in WAITING:
+            state = "queued"
+        elif state != "running":
+            state = "starting"  # its process loads libraries, or ends
     progress = read_progress(record.folder)
     end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
     return RunStatus(
@@ -111,7 +114,7 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
 def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, final: str | None) -> str:
     if state == "done":
         return summary(record.final or {})
-    if state == "queued" and queued is not None:
+    if state in ("queued", "starting") and queued is not None:
         return f"SLURM: {queued.state.lower()}" + (f", {queued.reason}" if queued.reason not in ("", "None") else "")
     if state == "failed":
         return next(iter((record.status.get("error") or "").splitlines()), "")
@@ -124,7 +127,7 @@ def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queu
 
 def to_cancel(found: Sequence[RunStatus]) -> list[str]:
     """Return the task ids of what SLURM still has."""
-    return [run.job_id for run in found if run.job_id is not None and run.state in ("queued", "running")]
+    return [run.job_id for run in found if run.job_id is not None and run.state in ("queued", "starting", "running")]
 
 
 def launcher_of(sweep_folder: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from rftlab.identity import flatten, identity
 from rftlab.sweeps.plan import Cost, Plan, Row
 
 COLOURS = {
-    "new": "cyan", "resume": "cyan", "queued": "blue", "running": "blue", "done": "green", "failed": "red",
+    "new": "cyan", "resume": "cyan", "queued": "blue", "starting": "blue", "running": "blue",
+    "done": "green", "failed": "red",
     "stopped": "yellow", "skipped": "yellow", "lost": "red",
 }  # fmt: skip
 SHORT = 12  # rows of the table that opens a sweep
