@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster import Cluster, reason_to_skip
+from product import end_all
 
 
 def _run(accounting: bool) -> Iterator[Cluster]:
@@ -34,5 +35,6 @@ def on_the_cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         for name in ("SLURM_CONF", "PATH"):
             monkeypatch.setenv(name, cluster.env[name])
     yield
+    end_all()
     for cluster in clusters:
         cluster.reset()

@@ -25,6 +25,8 @@ LAUNCHER = {
 
 HELD = "+hydra.launcher.sbatch.hold=true"  # nothing runs
 
+_started: list[subprocess.Popen[str]] = []
+
 
 def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Return the first true value that the condition gives."""
@@ -52,10 +54,12 @@ class Product:
 
     def start(self, *overrides: str, iterations: int = 4, **launcher: object) -> subprocess.Popen[str]:
         """Start a sweep; what it prints goes to its `stdout`."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*overrides, iterations=iterations, **launcher), cwd=self.root, env=self.env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+        _started.append(process)
+        return process
 
     def sweep(self, *overrides: str, iterations: int = 4, **launcher: object) -> "Answer":
         """Run a sweep to the end of its command."""
@@ -105,13 +109,20 @@ class Answer:
 
 
 def finish(process: subprocess.Popen[str], timeout_s: float = 150.0) -> Answer:
-    """Wait for a command; one that hangs is killed, and an error."""
-    try:
-        text, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
+    """Wait for a command; one that hangs is an error."""
+    text, _ = process.communicate(timeout=timeout_s)
     return Answer(process.returncode, text)
+
+
+def end_all() -> None:
+    """Kill the commands that a test has left."""
+    for process in _started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    _started.clear()
 
 
 def record(folder: Path, name: str = "status.json") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster
-from product import Product, processes, record, rows, step, wait_for
+from product import Product, finish, processes, record, rows, step, wait_for
 from safetensors.torch import load_file
 
 from rftlab.sweeps import scheduler
@@ -29,12 +29,12 @@ def test_failures_are_named_and_retried_and_the_others_finish(slurm_accounting: 
     wait_for(lambda: step(victim) >= 2)
     (pid,) = processes(tasks[victim])
     os.kill(pid, signal.SIGKILL)
-    answer_text, _ = process.communicate(timeout=120)
-    assert process.returncode == 1, answer_text
+    answer = finish(process)
+    assert answer.code == 1, answer
     for folder in (victim, raising):
-        assert str(folder / "log.txt") in answer_text
-    assert str(good / "log.txt") not in answer_text
-    assert f"init_from={missing}" in answer_text
+        assert str(folder / "log.txt") in answer.text
+    assert str(good / "log.txt") not in answer.text
+    assert f"init_from={missing}" in answer.text
     states = {"COMPLETED": [good], "FAILED": [victim, raising]}
     expected = {tasks[folder]: state for state, folders in states.items() for folder in folders}
     wait_for(lambda: scheduler.accounting(list(expected)) == expected)
@@ -82,8 +82,8 @@ def test_signals_preemption_and_the_death_of_a_node_change_no_result(slurm: Clus
     wait_for(lambda: urgent not in broken.queue())
     subprocess.run(local, cwd=whole.root, env=whole.env, check=True, capture_output=True)
 
-    answer_text, _ = process.communicate(timeout=150)
-    assert process.returncode == 0, answer_text
+    answer = finish(process)
+    assert answer.code == 0, answer
     assert broken.states() == ["done"] * 3
     reference = {record_of_seed(folder): folder for folder in whole.folders()}
     for seed, folder in by_seed.items():

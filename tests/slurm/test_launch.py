@@ -106,31 +106,26 @@ def test_waiting_jobs_run_what_was_submitted_whatever_is_edited_meanwhile(slurm:
 
 def test_what_is_over_the_limits_waits_for_room_and_is_submitted_once(slurm: Cluster, tmp_path: Path) -> None:
     product = Product(slurm, tmp_path)
-    grid = ("seed=range(400)",)
+    grid = ("seed=range(450)",)
     planned = product.sweep(*grid, "sweep.dry_run=true")
-    assert planned.code == 0 and "400 jobs: 400 new" in planned.text, planned
+    assert planned.code == 0 and "450 jobs: 450 new" in planned.text, planned
 
+    first = product.sweep(*grid, HELD, wait=False, submit_limit=150, max_array_size=60)
+    assert first.code == 0 and "300 jobs wait for room (submit_limit)" in first.text, first
+    assert [len(array["keys"]) for array in product.arrays()] == [60, 60, 30]
     process = product.start(*grid, HELD, submit_limit=150, max_array_size=60)
     ended: set[str] = set()
-    try:
-        while len(ended) < 400:
-            wait_for(lambda: len(product.queue()) == 150)
-            assert len(product.queue()) == 150  # never above the limit
-            tasks = set(product.queue())
-            assert not tasks & ended
-            for array in product.arrays():
-                for index, folder in enumerate(array["folders"]):
-                    if f"{array['job_id']}_{index}" in tasks:
-                        Path(folder, "DONE").write_text('{"final": {}}')  # nothing trains here
-            slurm.call("scancel", *{task.split("_")[0] for task in tasks})
-            ended |= tasks
-        answer = finish(process)
-    finally:
-        process.kill()
+    while len(ended) < 450:
+        queue = wait_for(lambda ended=ended: new if len(new := set(product.queue()) - ended) >= 150 else None)
+        assert len(queue) == 150
+        for array in product.arrays():
+            for index, folder in enumerate(array["folders"]):
+                if f"{array['job_id']}_{index}" in queue:
+                    Path(folder, "DONE").write_text('{"final": {}}')  # nothing trains here
+        ended |= queue
+        slurm.call("scancel", *{task.split("_")[0] for task in queue})
+    answer = finish(process)
     assert answer.code == 0, answer
-    arrays = product.arrays()
-    keys = [key for array in arrays for key in array["keys"]]
-    assert len(keys) == len(set(keys)) == 400
-    assert max(len(array["keys"]) for array in arrays) == 60
-    again = product.sweep(*grid)
-    assert again.code == 0 and "submitted" not in again.text, again
+    assert all(Path(folder, "DONE").exists() for folder in product.folders())
+    keys = [key for array in product.arrays() for key in array["keys"]]
+    assert len(keys) == len(set(keys)) == 450
