@@ -23,8 +23,10 @@ TINY = [
 def main(iterations: int) -> None:
     """Run the sweep in an empty folder and print its figures."""
     with tempfile.TemporaryDirectory() as outputs:
-        command = [sys.executable, "src/train.py", "-m", *TINY, f"algo.loop.iterations={iterations}", "data=narrativeqa",
-                   "seed=range(0,16)", f"paths.outputs={outputs}"]  # fmt: skip
+        command = [
+            sys.executable, "src/train.py", "-m", *TINY, f"algo.loop.iterations={iterations}", "data=narrativeqa",
+            "seed=range(0,16)", f"paths.outputs={outputs}",
+        ]  # fmt: skip
         started = time.time()
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         total = time.time() - started
