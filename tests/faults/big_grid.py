@@ -8,6 +8,7 @@ jobs are held, and marked as done and removed from the queue from outside. A wro
 
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster import Cluster, reason_to_skip
@@ -46,7 +47,8 @@ def limited(product: Product) -> None:
     assert f"{JOBS} jobs: {JOBS} new" in planned.text, planned
     print(f"dry run: {JOBS} jobs in {time.monotonic() - started:.0f} s", flush=True)
     started = time.monotonic()
-    process = product.start(GRID, HELD, submit_limit=LIMIT)
+    pool = ThreadPoolExecutor()
+    answered = pool.submit(finish, product.start(GRID, HELD, submit_limit=LIMIT), 600)  # a full pipe would stop it
     ended: set[str] = set()
     while len(ended) < JOBS:
         queue = wait_for(lambda ended=ended: new if len(new := set(product.queue()) - ended) >= LIMIT else None, 180)
@@ -58,7 +60,7 @@ def limited(product: Product) -> None:
                     Path(folder, "DONE").write_text('{"final": {}}')
         ended |= queue
         product.cluster.call("scancel", *{task.split("_")[0] for task in queue})
-    answer = finish(process)
+    answer = answered.result()
     assert answer.code == 0 and f"{JOBS} done" in answer.text, answer
     keys = [key for array in product.arrays() for key in array["keys"]]
     assert len(keys) == len(set(keys)) == JOBS
