@@ -65,7 +65,6 @@ def test_a_sweep_that_is_launched_three_times_at_once_is_submitted_once(slurm: C
     assert sum(answer.text.count("submitted array") for answer in answers) == len(product.arrays())
 
 
-@pytest.mark.xfail(strict=True, reason="run_sweep follows jobs that wait, not those that run already")
 def test_an_interrupted_submitter_leaves_its_jobs_which_can_be_followed_and_cancelled(
     slurm: Cluster, tmp_path: Path
 ) -> None:

@@ -61,7 +61,8 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     plan = make_plan(jobs, sweep.outputs, queued)
     costs = estimate(plan, sweep.outputs)
     show_plan(console, plan, costs, short=not sweep.dry_run)
-    to_do = [row.job for row in plan.rows if row.to_do or (row.state == "queued" and launcher.follows)]
+    watched = queued if launcher.follows else {}
+    to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if sweep.dry_run or not to_do:
         return DONE
     prepare_tracking(sweep)

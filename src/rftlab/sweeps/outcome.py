@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from rftlab import runs
 from rftlab.files import read_json
 from rftlab.records import log_path
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Job, folder_of
 from rftlab.sweeps.table import Outcome
 
 SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "policy/kl")
@@ -17,10 +17,11 @@ def outcomes(jobs: Iterable[Job], states: Mapping[str, str]) -> list[Outcome]:
 
 
 def _outcome(job: Job, state: str) -> Outcome:
-    final = runs.finished(job.folder)
+    folder = folder_of(job)
+    final = runs.finished(folder)
     if state == "done" and final is None:
         state = "failed"
-    status = read_json(job.folder / "status.json") or {}
+    status = read_json(folder / "status.json") or {}
     details = {
         "done": summary(final or {}),
         "failed": status.get("error") or "ended without a word; its log says more",
@@ -29,7 +30,7 @@ def _outcome(job: Job, state: str) -> Outcome:
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
     detail = next(iter(details.get(state, "").splitlines()), "")
-    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log_path(job.folder))
+    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log_path(folder))
 
 
 def summary(final: Mapping[str, float]) -> str:

@@ -22,10 +22,11 @@ from rftlab.errors import UserError
 from rftlab.files import disk_errors
 from rftlab.sweeps import scheduler
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.job import Job, is_done
+from rftlab.sweeps.job import Job, folder_of, is_done
 from rftlab.sweeps.ledger import Ledger, Submission, reconciled
 
-UNSEEN_POLLS = 3  # looks at the queue without a job before it counts as gone: shared disks show files late
+UNSEEN_POLLS = 3  # looks at the queue without a job before it counts as gone
+LOST_POLLS = 12  # the same where its end is not on the disk: shared disks show files up to a minute late
 DEFAULT_ARRAY = 1001  # MaxArraySize of a cluster that does not say
 # The lock lives as long as sbatch does; a note that was withdrawn in the meantime stops the submission.
 GUARDED_SBATCH = 'exec 9>"$1" && flock 9 && test -e "$2" && exec sbatch "$3"'
@@ -274,12 +275,12 @@ class SlurmQueue:
                 if queued.state == "RUNNING":
                     running.append(job)
                 continue
-            state = runs.state_of(job.folder)
+            state = runs.state_of(folder_of(job))
             if state == "running":  # by another process, or the disk shows its end late
                 running.append(job)
                 continue
             self._unseen[key] = self._unseen.get(key, 0) + 1
-            if state == "done" or self._unseen[key] >= UNSEEN_POLLS:
+            if state == "done" or self._unseen[key] >= (LOST_POLLS if state == "lost" else UNSEEN_POLLS):
                 self.states[key] = self._end(job, state)
         return running
 
