@@ -25,7 +25,7 @@ setup: $(READY) ## make .venv with everything in it
 # torch first and alone: its exact pin is a build without CUDA libraries on machines that offer one
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --no-compile torch==2.13.0 uv
+	$(PY) -m pip install --quiet torch==2.13.0 uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -c constraints.txt -e '.[dev]'
 	touch $(READY)
 

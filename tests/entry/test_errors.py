@@ -61,6 +61,7 @@ CASES = {
     "GPU type without GPUs": (["-m", "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0",
                                "hydra.launcher.gpu_type=a100"], "gpus_per_node"),
     "word for a switch": (["-m", "hydra/launcher=slurm", "hydra.launcher.wait=maybe"], "hydra.launcher.wait"),
+    "no such tracking": (["-m", "tracking.uri=ftp://lab"], "tracking.uri"),
     "no CPU": (["resources.cpus_per_task=0"], "resources.cpus_per_task"),
     "unknown resource": (["resources.gpus=1"], "resources.gpus"),
     "value that no preset sets": (["algo=pretrain", "data=narrativeqa"], "algo.loop"),

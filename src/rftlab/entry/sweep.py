@@ -2,14 +2,15 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
 
-from rftlab.errors import UserError
 from rftlab.files import write_atomic
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import outcomes
@@ -65,9 +66,9 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if sweep.dry_run or not to_do:
         return DONE
-    prepare_tracking(sweep)
     note_launch(sweep.outputs / sweep.name, launcher.settings(), to_do)
-    states = launcher.run(to_do, queued, console)
+    with _tracking_prepared(sweep):
+        states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
     if any(end.state == "failed" for end in ends):
@@ -75,21 +76,32 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     return INTERRUPTED if any(end.state == "stopped" for end in ends) else DONE
 
 
-def prepare_tracking(sweep: Sweep) -> None:
-    """Make the database, the experiment and the parent run before any job asks for them; an outage is told, once.
+@contextmanager
+def _tracking_prepared(sweep: Sweep) -> Generator[None]:
+    """Make the database, the experiment and the parent run while jobs start; a job that comes first waits for them.
 
     Raises:
         UserError: There is no such kind of address.
     """
     uri = sweep.tracking["uri"]
     if uri is None:
+        yield
         return
+    from rftlab import tracking
+
+    thread = threading.Thread(target=_prepare, args=(tracking.absolute_uri(uri), sweep), name="tracking")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _prepare(uri: str, sweep: Sweep) -> None:
     from rftlab import tracking
 
     try:
         tracking.prepare(uri, sweep.name, sweep.outputs)
-    except UserError:
-        raise
     except Exception as error:  # whatever the server does, the jobs run, and `sync` sends later
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         log.warning("tracking: %s does not answer (%s); runs are sent when it does, or by sweep.py sync", uri, reason)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -44,7 +45,9 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, 
     run = runs.Run.claim(folder, config)
     log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
     with _mirrored(run.folder, config), run:
+        started = time.perf_counter()
         lab = build(config, run, device, start, stop)
+        run.log(0, {"time/setup_s": time.perf_counter() - started})
         stop.check()
         loop = _make(config["algo"]["loop"])
         final = loop.run(lab, _make(config["algo"]["loss"]))
