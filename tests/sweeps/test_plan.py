@@ -9,7 +9,7 @@ from rftlab import runs
 from rftlab.cost import shape, total_steps
 from rftlab.errors import UserError
 from rftlab.sweeps.outcome import outcomes
-from rftlab.sweeps.plan import estimate, make_plan
+from rftlab.sweeps.plan import estimate, make_plan, neighbours
 from rftlab.sweeps.table import show_outcomes, show_plan, totals
 from sweeps.jobs import end, finish, make_job
 
@@ -139,3 +139,16 @@ def test_an_axis_that_makes_no_two_runs_is_refused(tmp_path: Path) -> None:
     assert one.key == two.key
     with pytest.raises(UserError, match=r"resources\.partition"):
         make_plan([one, two], tmp_path)
+
+
+def test_a_new_job_names_the_nearest_run_of_its_name_and_what_changed(tmp_path: Path) -> None:
+    near = make_job(tmp_path, optimizer={"lr": 0.1}, eval={"every": 5})
+    far = make_job(tmp_path, optimizer={"lr": 0.3}, eval={"every": 7}, seed=9)
+    other = make_job(tmp_path, "other", optimizer={"lr": 0.2}, eval={"every": 5})
+    for job in (near, far, other):
+        finish(job)
+    new = make_job(tmp_path, optimizer={"lr": 0.2}, eval={"every": 5})
+    (line,) = neighbours(make_plan([new], tmp_path), tmp_path / "sweep")
+    assert near.key in line and line.endswith("differs in optimizer.lr")
+    assert neighbours(make_plan([near, new], tmp_path), tmp_path / "sweep")[0].count(far.key) == 1
+    assert neighbours(make_plan([near], tmp_path), tmp_path / "sweep") == []

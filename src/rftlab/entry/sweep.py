@@ -14,7 +14,7 @@ from rich.console import Console
 from rftlab.files import write_atomic
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import outcomes
-from rftlab.sweeps.plan import estimate, make_plan
+from rftlab.sweeps.plan import estimate, make_plan, neighbours
 from rftlab.sweeps.table import show_outcomes, show_plan
 
 log = logging.getLogger("rftlab")
@@ -62,6 +62,8 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     plan = make_plan(jobs, sweep.outputs, queued)
     costs = estimate(plan, sweep.outputs)
     show_plan(console, plan, costs, short=not sweep.dry_run)
+    for line in neighbours(plan, sweep.outputs / sweep.name):
+        console.print(line, soft_wrap=True, highlight=False)
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if sweep.dry_run or not to_do:

@@ -9,9 +9,10 @@ from rftlab import runs
 from rftlab.cost import shape, total_steps
 from rftlab.errors import UserError
 from rftlab.files import read_json
-from rftlab.identity import flatten
+from rftlab.identity import KEY_LENGTH, flatten
 from rftlab.sweeps.job import Job
 
+MOST_NEIGHBOURS, MOST_FOLDERS, MOST_KEYS = 3, 300, 4
 TO_DO = ("new", "resume", "failed")  # what a sweep starts; the other states are done, running and queued
 UNFINISHED = {"stopped": "resume", "lost": "resume"}  # state of the folder -> state of the job
 
@@ -84,6 +85,29 @@ def _row(job: Job, folders: Mapping[str, Sequence[Path]], queued: Collection[str
     state = states.get(job.folder, "new")
     state = "queued" if job.key in queued else UNFINISHED.get(state, state)
     return Row(job=job, state=state, folder=job.folder, is_parent=is_parent)
+
+
+def neighbours(plan: Plan, sweep_folder: Path) -> list[str]:
+    """Say which runs of the same name the sweep has already, and in which keys the nearest of them differs.
+
+    A changed default makes a run new; this tells which one it was. Only for new jobs, and for folders of moderate size.
+    """
+    new = [row.job for row in plan.rows if row.state == "new"][:MOST_NEIGHBOURS]
+    known = {row.job.key for row in plan.rows}
+    folders = [path.parent for path in sweep_folder.glob("*/config.yaml")]
+    if not new or len(folders) > MOST_FOLDERS:
+        return []
+    records = [runs.read_run(folder) for folder in folders if folder.name[-KEY_LENGTH:] not in known]
+    said = []
+    for job in new:
+        nearest = runs.nearest_run(job.config, [record for record in records if record.name == job.name])
+        if nearest is not None:
+            record, keys = nearest
+            shown = ", ".join(keys[:MOST_KEYS]) + (", ..." if len(keys) > MOST_KEYS else "")
+            said.append(
+                f"{job.name}-{job.key} is new; its nearest run {record.key} ({record.state}) differs in {shown}"
+            )
+    return said
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from rftlab.sweeps.outcome import summary
 from rftlab.sweeps.progress import read_progress
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
+NOT_CLAIMED = ("new", "failed", "lost")  # its own status may not name the job that tried
 UNFINISHED = ("failed", "lost")  # what `retry` starts again
 
 
@@ -103,7 +104,7 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
         step=progress.step if progress is not None else 0,
         steps=total_steps(record.config),
         attempt=int(status.get("attempt", 0)),
-        job_id=task,
+        job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),
         host=status.get("host"),
         seconds=end - status["started"] if end and "started" in status else None,
         detail=_detail(record, state, progress.in_words() if progress else "", queued, queue.final.get(task or "")),
