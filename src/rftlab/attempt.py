@@ -126,6 +126,11 @@ class Run:
         self._metrics.flush()
         self._samples.flush()
 
+    def ready(self, setup_s: float) -> None:
+        """Note in `status.json` how many seconds this attempt took to load data and models."""
+        self._status["setup_s"] = setup_s
+        self._write_status(durable=False)
+
     def heartbeat(self) -> None:
         """Write a sign of life now; a thread does so every `HEARTBEAT_S` anyway."""
         self._write_status(durable=False)

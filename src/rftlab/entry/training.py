@@ -47,7 +47,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, 
     with _mirrored(run.folder, config), run:
         started = time.perf_counter()
         lab = build(config, run, device, start, stop)
-        run.log(0, {"time/setup_s": time.perf_counter() - started})
+        run.ready(time.perf_counter() - started)
         stop.check()
         loop = _make(config["algo"]["loop"])
         final = loop.run(lab, _make(config["algo"]["loss"]))

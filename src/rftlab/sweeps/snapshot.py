@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,11 +18,16 @@ def take_snapshot(outputs: Path) -> Path:
     source = Path(__file__).resolve().parents[2]
     target = outputs.absolute() / FOLDER / _digest(source)
     if not target.exists():
-        aside = target.with_name(f".{target.name}.new")
+        aside = target.with_name(f".{target.name}.{os.getpid()}.new")  # another sweep may take the same one now
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(source, aside / "src", ignore=LEFT_OUT)
         write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
-        aside.replace(target)
+        try:
+            aside.replace(target)
+        except OSError:
+            if not target.exists():
+                raise
+            shutil.rmtree(aside)
     return target / "src"
 
 
