@@ -147,7 +147,7 @@ def processes(task: str) -> list[int]:
     """Return the processes of a task's Python, as this host numbers them."""
     array, index = task.split("_")
     wanted = {f"SLURM_ARRAY_JOB_ID={array}".encode(), f"SLURM_ARRAY_TASK_ID={index}".encode()}
-    found = []
+    found: list[tuple[int, int]] = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -156,5 +156,7 @@ def processes(task: str) -> list[int]:
             except OSError:
                 continue
             if b"rftlab.entry.slurm_worker" in arguments and b"srun" not in arguments[0] and wanted <= {*environment}:
-                found.append(int(entry.name))
-    return found
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                found.append((int(entry.name), int(parent)))
+    own = {pid for pid, _ in found}
+    return [pid for pid, parent in found if parent not in own]  # not what it has forked itself
