@@ -261,7 +261,8 @@ def freeze(folder: Path, config: Mapping) -> None:
             "the config that the folder was made for",
             "sweep.name, or remove that folder",
         )
-    write_atomic(path, yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    # escaped, because PyYAML's own dumper writes some characters (U+0085) so that they are read as others
+    write_atomic(path, yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=False))
 
 
 def _store_environment(path: Path, config: Mapping, status: Mapping[str, Any], extra: Mapping[str, object]) -> None:
