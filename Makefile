@@ -68,7 +68,7 @@ figures: $(READY) ## draw every figure from the runs in OUTPUTS (default outputs
 
 notebooks: $(READY) ## run the notebooks on the runs in OUTPUTS and render them to figures/
 	mkdir -p $(FIGURES)
-	RFTLAB_OUTPUTS=$(OUTPUTS) $(VENV)/bin/jupytext --to ipynb --execute --output $(FIGURES)/first_sweep.ipynb analysis/notebooks/first_sweep.py
+	RFTLAB_OUTPUTS=$(abspath $(OUTPUTS)) $(VENV)/bin/jupytext --to ipynb --execute --run-path analysis/notebooks --output $(FIGURES)/first_sweep.ipynb analysis/notebooks/first_sweep.py
 
 dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 	@test -f $(OUTPUTS)/mlflow.db || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
