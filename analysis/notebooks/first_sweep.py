@@ -17,19 +17,24 @@
 # `python src/train.py -m algo=ppo,apa data=narrativeqa` and the same with `heuristic=partial_sft`.
 
 # %%
-# ruff: noqa: B018, E402
+# ruff: noqa: E402
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
+from IPython.core.pylabtools import select_figure_formats
+from IPython.display import display
 
 here = Path(__file__).resolve() if "__file__" in globals() else Path.cwd() / "notebook"
 sys.path.insert(0, str(next(folder for folder in here.parents if (folder / "analysis").is_dir())))
 
 from analysis import coverage, figures, learned, load, stats
 
+if (shell := get_ipython()) is not None:  # else it runs as a script, which names the figures it has drawn
+    select_figure_formats(shell, {"png"})
 outputs = Path(os.environ.get("RFTLAB_OUTPUTS", "outputs"))
 
 # %% [markdown]
@@ -75,7 +80,8 @@ for _, panel in cells.groupby(stats.PANEL):
 curves = stats.curves(metrics, figures.CURVE_METRICS)
 panels = list(curves[stats.PANEL].drop_duplicates().itertuples(index=False, name=None))
 drawn = [figures.learning_curves(stats.of_panel(curves, panel)) for panel in panels]
-drawn[0].figure
+for drawing in drawn:
+    display(drawing.figure)
 
 # %% [markdown]
 # ## Which prompts can learn at all
@@ -87,7 +93,8 @@ scatters = [
     figures.reward_scatter(stats.of_panel(prompts, panel), stats.of_panel(shares, panel))
     for panel in prompts[stats.PANEL].drop_duplicates().itertuples(index=False, name=None)
 ]
-scatters[0].figure
+for drawing in scatters:
+    display(drawing.figure)
 
 # %% [markdown]
 # ## A look at samples
