@@ -1,0 +1,91 @@
+"""Following jobs of a cluster without one: when a job that left the queue has ended, and how."""
+
+from pathlib import Path
+
+import pytest
+
+from rftlab.errors import UserError
+from rftlab.sweeps.scheduler import Queued
+from rftlab.sweeps.slurm import LOST_POLLS, UNSEEN_POLLS, Resources, SlurmQueue, SlurmSettings, check_resources
+from sweeps.jobs import end, finish, make_job
+
+SETTINGS = SlurmSettings(resources=Resources(), max_array_size=10)
+
+
+def following(tmp_path: Path, *jobs) -> SlurmQueue:
+    queue = SlurmQueue(jobs, tmp_path / "sweep", SETTINGS, None)
+    queue.adopt({job.key: f"1_{index}" for index, job in enumerate(jobs)})
+    return queue
+
+
+def in_queue(job_id: str, state: str) -> dict[str, Queued]:
+    return {job_id: Queued(job_id=job_id, state=state, reason="", node="", name="rftlab-x")}
+
+
+def test_a_job_whose_end_the_disk_shows_late_is_not_taken_for_lost(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    queue = following(tmp_path, job)
+    end(job, "running")  # what the disk still shows of a job that has left the queue
+    for _ in range(LOST_POLLS - 1):
+        queue.follow({})
+        assert not queue.finished
+    finish(job)
+    queue.follow({})
+    assert queue.states == {job.key: "done"}
+
+
+def test_a_job_that_vanished_counts_as_failed_in_the_end(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    queue = following(tmp_path, job)
+    end(job, "running")
+    for _ in range(LOST_POLLS):
+        queue.follow({})
+    assert queue.states == {job.key: "failed"}
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_an_end_that_is_on_the_disk_counts_after_a_few_looks(tmp_path: Path, state: str) -> None:
+    job = make_job(tmp_path)
+    queue = following(tmp_path, job)
+    end(job, state)
+    for _ in range(UNSEEN_POLLS):
+        assert not queue.finished
+        queue.follow({})
+    assert queue.states == {job.key: state}
+
+
+def test_a_requeued_job_is_not_over_though_its_last_attempt_stopped(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    queue = following(tmp_path, job)
+    end(job, "stopped")
+    for _ in range(LOST_POLLS + UNSEEN_POLLS):
+        queue.follow(in_queue("1_0", "PENDING"))
+    assert not queue.finished
+    queue.follow({})
+    queue.follow(in_queue("1_0", "RUNNING"))  # it was out of sight for a moment: the count starts again
+    for _ in range(UNSEEN_POLLS - 1):
+        queue.follow({})
+    assert not queue.finished
+
+
+def test_a_child_that_slurm_removed_with_its_parent_is_skipped_not_failed(tmp_path: Path) -> None:
+    parent = make_job(tmp_path, "sft")
+    child = make_job(tmp_path, "ppo", parent)
+    queue = following(tmp_path, parent, child)
+    end(parent, "failed")
+    for _ in range(UNSEEN_POLLS):
+        queue.follow({})
+    assert queue.states == {parent.key: "failed", child.key: "skipped"}
+
+
+@pytest.mark.parametrize(
+    "own", [{"timeout_min": 2}, {"gpu_type": "a100", "gpus_per_node": 0}], ids=["time limit", "GPU type"]
+)
+def test_resources_of_one_job_are_checked_like_those_of_the_launcher(own: dict) -> None:
+    with pytest.raises(UserError, match=r"resources\."):
+        check_resources(SETTINGS.resources.changed(own), SETTINGS)
+
+
+def test_settings_survive_the_way_through_launch_json() -> None:
+    settings = SlurmSettings(resources=Resources(partition="gpu", mem_gb=8), setup=["module load x"], wait=False)
+    assert SlurmSettings.from_dict(settings.to_dict()) == settings
