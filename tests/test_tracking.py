@@ -4,12 +4,9 @@ import logging
 import math
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -334,66 +331,3 @@ def test_without_a_server_the_run_neither_waits_nor_fails_and_sync_sends_all_lat
     mirror._thread.join(30)
     assert sync([folder], target).metrics == 500
     assert len(children(uri)) == 1
-
-
-@pytest.mark.slow
-def test_nothing_is_lost_when_the_server_dies_and_comes_back(tmp_path, empty_database, monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    shutil.copy(empty_database, tmp_path / "server.db")
-    server, uri = start_server(tmp_path)
-    folder = run_folder(tmp_path, "sweep", "a", run_key(CONFIG))
-    try:
-        with Run.claim(folder, CONFIG) as run:
-            mirror = Mirror(folder, partial(prepare, uri, "sweep", tmp_path), 0.1)
-            for step in range(300):
-                if step == 100:
-                    until = time.monotonic() + 30
-                    while not children(uri) and time.monotonic() < until:
-                        time.sleep(0.1)
-                    stop_server(server)
-                if step == 200:
-                    server, _ = start_server(tmp_path, uri)
-                run.log(step, {"a": float(step)})
-                time.sleep(0.005)
-            run.finish({})
-        assert mirror.close(60.0)
-        (found,) = children(uri)
-        assert history(uri, found.info.run_id, "a") == [(step, float(step)) for step in range(300)]
-        assert {file.path for file in open_store(uri).client.list_artifacts(found.info.run_id)} >= {
-            "DONE",
-            "config.yaml",
-        }
-        assert sync([folder], lambda sweep: prepare(uri, sweep, tmp_path)).metrics == 0
-    finally:
-        stop_server(server)
-
-
-def start_server(folder: Path, uri: str | None = None) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a tracking server, on the port of `uri` where it is to come back."""
-    if uri is None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            uri = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    port = uri.rpartition(":")[2]
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", port),
-        *("--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "store")),
-    ]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=1):
-                return server, uri
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError((folder / "server.log").read_text())
-
-
-def stop_server(server: subprocess.Popen[bytes]) -> None:
-    """Kill the server with its workers."""
-    if server.poll() is None:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait(10)
