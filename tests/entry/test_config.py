@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -138,8 +139,10 @@ def test_composition_imports_no_heavy_library(arguments: list[str]) -> None:
         "assert not heavy, heavy\n"
     )
     environment = os.environ | {"PYTHONPATH": "src"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.5  # seconds of CPU: a user waits for it

@@ -6,13 +6,14 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from string import Template
 from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rftlab.entry import jobs, schema
@@ -29,6 +30,9 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run `train.py`; exit codes: 0 done, 1 a run failed, 2 bad input (nothing was started), 130 interrupted."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        _help()
+        return
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
     schema.register()
@@ -42,6 +46,12 @@ def main() -> None:
         if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
             raise
         _refuse(error)
+
+
+def _help() -> None:
+    """Print the help of `conf/train.yaml`; Hydra would list every group first, for seconds, and not show the list."""
+    cfg = OmegaConf.load(CONF / "train.yaml")
+    print(Template(cfg.hydra.help.template).substitute())
 
 
 def _job(cfg: DictConfig) -> dict[str, float]:
