@@ -37,10 +37,6 @@ class Plan:
 
     rows: list[Row]
 
-    def count(self, state: str) -> int:
-        """Return the number of jobs in a state."""
-        return sum(row.state == state for row in self.rows)
-
     @property
     def to_do(self) -> list[Row]:
         return [row for row in self.rows if row.to_do]
