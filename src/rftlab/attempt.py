@@ -121,6 +121,11 @@ class Run:
         with replacing(path) as file:
             frame.to_parquet(file, index=False)
 
+    def save_cases(self, frame: Any) -> None:
+        """Store a table of measured cases (a pandas frame, a row per case), replacing an older one."""
+        with replacing(self.folder / "cases.parquet") as file:
+            frame.to_parquet(file, index=False)
+
     def flush(self) -> None:
         """Wait until the disk has every line. Call it before a checkpoint: no resume then starts behind a lost line."""
         self._metrics.flush()

@@ -72,6 +72,13 @@ class RunRecord:
         path = self.folder / "prompts.parquet"
         return pd.read_parquet(path) if path.exists() else None
 
+    def cases(self) -> Any:
+        """Return the table of measured cases as a pandas frame, or None where the run makes none."""
+        import pandas as pd
+
+        path = self.folder / "cases.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
 
 def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
     """Return every run under `outputs`, or of one sweep, sorted by folder."""

@@ -108,6 +108,33 @@ class Forward:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelSet:
+    """Inputs of a classifier, each with its true label; images come normalised, sentence pairs as text."""
+
+    inputs: Float[Tensor, "n c h w"] | tuple[tuple[str, str], ...]
+    labels: Int[Tensor, " n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelSplits:
+    """The two splits of a classification dataset, and where they came from (`bundled`, or `hub`)."""
+
+    train: LabelSet
+    test: LabelSet
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelBatch:
+    """A classifier as a policy over one-token outputs, on a batch of inputs; K labels, m gold labels per input."""
+
+    logprobs: Float[Tensor, "n k"]  # of every label, with gradient
+    rewards: Float[Tensor, "n k"]  # of every label
+    targets: Int[Tensor, "n m"]  # gold labels; several in multi-label pretraining
+    noise: Float[Tensor, " n"]  # uniform in [0, 1), for algorithms that sample a label
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossOutput:
     """A differentiable scalar and the detached numbers worth logging."""
 
@@ -158,4 +185,13 @@ class Algorithm(Protocol):
 
     def loss(self, new: Forward, batch: Batch, denominator: int) -> LossOutput:
         """Compute the share of the loss of one microbatch; `denominator` counts the tokens of the optimiser step."""
+        ...
+
+
+@runtime_checkable
+class LabelAlgorithm(Protocol):
+    """An algorithm for classifiers: a loss per input, of exact probabilities or of one sampled label."""
+
+    def label_loss(self, batch: LabelBatch) -> Float[Tensor, " n"]:
+        """Compute the loss of each input; the loop averages over inputs, or over a group of them."""
         ...

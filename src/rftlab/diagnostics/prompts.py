@@ -1,4 +1,4 @@
-"""Reward statistics per prompt: the quantity that decides whether a prompt has an expected gradient."""
+"""Reward mean and standard deviation per prompt under a policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
