@@ -9,6 +9,7 @@ import torch
 from toy import ShareOfVowels
 
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
+from rftlab.loops.session import Session
 from rftlab.runs import Run
 from rftlab.stop import StopFlag
 from rftlab.types import Example, Sampling, Splits
@@ -54,12 +55,14 @@ def make_lab(tmp_path: Path, tiny_gpt2: Callable, tiny_t5: Callable) -> Callable
                 std_below=0.05,
                 n_logged=1,
             ),
-            run=Run.claim(tmp_path / name, {"seed": 0}),
-            seed=0,
-            checkpoint_every=1,
-            progress=False,
-            describe=lambda line: None,
-            stop=StopFlag(),
+            session=Session(
+                run=Run.claim(tmp_path / name, {"seed": 0}),
+                seed=0,
+                checkpoint_every=1,
+                progress=False,
+                describe=lambda line: None,
+                stop=StopFlag(),
+            ),
         )
 
     return make

@@ -44,7 +44,7 @@ def supervised(**values: object) -> Supervised:
 
 
 def logged(lab: Lab, name: str) -> dict[int, float]:
-    return {step: value for step, key, value in read_run(lab.run.folder).metrics() if key == name}
+    return {step: value for step, key, value in read_run(lab.session.run.folder).metrics() if key == name}
 
 
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])
@@ -63,11 +63,15 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(
     broken.run.stop()
     resumed = make_lab("broken", family=family)
     assert loop.run(resumed, loss) == final
-    weights = [load_file(lab.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
+    weights = [load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     untimed = [
-        [(step, key, value) for step, key, value in read_run(lab.run.folder).metrics() if not key.startswith("time/")]
+        [
+            (step, key, value)
+            for step, key, value in read_run(lab.session.run.folder).metrics()
+            if not key.startswith("time/")
+        ]
         for lab in (whole, resumed)
     ]
     assert sorted(untimed[0]) == sorted(untimed[1])
@@ -136,8 +140,8 @@ def test_partial_sft_takes_its_share_of_steps_and_of_prompts(make_lab: Callable[
 def test_statistics_before_and_after_concern_the_same_prompts(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab("probe")
     online(iterations=1).run(lab, PPO_LOSS)
-    lab.run.finish({})
-    frame = read_run(lab.run.folder).prompts()
+    lab.session.run.finish({})
+    frame = read_run(lab.session.run.folder).prompts()
     before, after = (frame[frame["phase"] == phase] for phase in ("before", "after"))
     assert list(before["prompt_id"]) == list(after["prompt_id"])
     assert len(before) == 6

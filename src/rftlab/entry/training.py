@@ -17,6 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 from rftlab import runs, tracking
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
+from rftlab.loops.session import Session
 from rftlab.models import Policy, freeze_below, load_weights
 from rftlab.stop import StopFlag
 from rftlab.streams import stream
@@ -73,7 +74,7 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
 
 def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start: Path | None, stop: StopFlag) -> Lab:
     """Make the objects of one run: data first, as its errors are the cheapest to find."""
-    data, evaluation, optimizer, runtime = (config[name] for name in ("data", "eval", "optimizer", "runtime"))
+    data, evaluation, optimizer = (config[name] for name in ("data", "eval", "optimizer"))
     mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
     task = _task(data, mirror, device)
     policy = _policy(config, device, start)
@@ -96,10 +97,16 @@ def build(config: Mapping[str, Any], run: runs.Run, device: torch.device, start:
                 for name in ("every", "batch_size", "probe_prompts", "probe_samples", "std_below", "n_logged")
             },
         ),
+        session=_session(config, run, stop),
+    )
+
+
+def _session(config: Mapping[str, Any], run: runs.Run, stop: StopFlag) -> Session:
+    return Session(
         run=run,
         seed=config["seed"],
-        checkpoint_every=runtime["checkpoint_every"],
-        progress={"auto": None, "always": True, "never": False}[runtime["progress"]],
+        checkpoint_every=config["runtime"]["checkpoint_every"],
+        progress={"auto": None, "always": True, "never": False}[config["runtime"]["progress"]],
         describe=log.info,
         stop=stop,
     )

@@ -40,7 +40,7 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
             metrics |= {
                 f"eval/{split}/{name}": value for name, value in _decode_and_score(lab, examples, split, step).items()
             }
-    lab.run.log(step, metrics)
+    lab.session.run.log(step, metrics)
     return metrics
 
 
@@ -49,11 +49,11 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
     texts: list[str] = []
     lengths: list[int] = []
     for start in range(0, len(examples), lab.evaluation.batch_size):
-        lab.stop.check()
+        lab.session.stop.check()
         batch = examples[start : start + lab.evaluation.batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
         generator = stream(
-            lab.seed, "evaluation", split, start
+            lab.session.seed, "evaluation", split, start
         )  # the same noise at every evaluation: less variance between them
         responses = generate(lab.policy, prompt_ids, prompt_mask, lab.task.evaluation, generator)
         texts += lab.policy.decode(responses.response_ids, responses.response_mask)
@@ -67,7 +67,7 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
 def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
     loss, right, tokens = 0.0, 0, 0
     for start in range(0, len(examples), lab.evaluation.batch_size):
-        lab.stop.check()
+        lab.session.stop.check()
         batch = examples[start : start + lab.evaluation.batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
         ids, mask = encode_targets(lab, [e.targets[0] for e in batch])
@@ -110,11 +110,11 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     samples = lab.evaluation.probe_samples
     batch_size = max(1, lab.evaluation.batch_size // 4)  # rows are batch_size / 4 * samples
     starts = range(0, len(examples), batch_size)
-    for start in lab.bar(starts, f"reward statistics {phase}"):
-        lab.stop.check()
+    for start in lab.session.bar(starts, f"reward statistics {phase}"):
+        lab.session.stop.check()
         batch = examples[start : start + batch_size]
         prompt_ids, prompt_mask = encode(lab, batch)
-        generator = stream(lab.seed, "probe", start)
+        generator = stream(lab.session.seed, "probe", start)
         responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, samples, generator)
         texts, scores = score(lab, batch, responses)
         statistics.append(prompt_statistics(scores.reshape(len(batch), samples)))
@@ -123,7 +123,7 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
             asked = [batch[i] for i in responses.prompt_index[kept].tolist()]
             _log_samples(lab, {"phase": phase, "split": "train"}, asked, texts[kept], scores[kept])
     merged = PromptStatistics.concatenate(statistics)
-    lab.run.save_prompts(
+    lab.session.run.save_prompts(
         pd.DataFrame(
             {
                 "phase": phase,
@@ -138,7 +138,7 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     metrics = {
         f"probe/{name}": value for name, value in merged.summary(lab.evaluation.std_below, lab.task.low_reward).items()
     }
-    lab.run.log(step, metrics)
+    lab.session.run.log(step, metrics)
     return metrics
 
 
@@ -150,7 +150,7 @@ def _log_samples(
     scores: Float[np.ndarray, " n"],
 ) -> None:
     rows = zip(examples, texts, scores, strict=True)
-    lab.run.log_samples(
+    lab.session.run.log_samples(
         {**where, "prompt_id": e.id, "prompt": e.prompt, "response": text, "score": float(value)}
         for e, text, value in rows
     )

@@ -9,6 +9,6 @@ from rftlab.models import save_weights
 def finish(lab: Lab, step: int) -> dict[str, float]:
     """Evaluate, keep the weights under `final/`, drop the checkpoints; returns the final metrics."""
     final = evaluate(lab, step) | probe(lab, "after", step)
-    save_weights(lab.policy, lab.run.folder / "final" / "model.safetensors")
-    checkpoint.remove_all(lab.run.folder)
+    save_weights(lab.policy, lab.session.run.folder / "final" / "model.safetensors")
+    checkpoint.remove_all(lab.session.run.folder)
     return final

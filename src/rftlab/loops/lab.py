@@ -1,20 +1,16 @@
-"""What a training loop is given: the task, the networks, the optimiser, the run folder. Loops know no config."""
+"""What the loops over language models are given: task, networks, optimiser and session. Loops know no config."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
+from rftlab.loops.session import Session
 from rftlab.models import Policy
-from rftlab.runs import Run
-from rftlab.stop import StopFlag
 from rftlab.types import BeamSearch, Reward, Sampling, Splits
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +83,7 @@ class OptimizerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """Everything a loop works with."""
+    """Everything a loop over a language model works with."""
 
     task: Task
     policy: Policy
@@ -95,14 +91,4 @@ class Lab:
     value_head: str  # mlp | linear
     optimizer: OptimizerSpec
     evaluation: Evaluation
-    run: Run
-    seed: int
-    checkpoint_every: int
-    progress: bool | None  # None shows bars on a terminal only
-    describe: Callable[[str], None]  # one line per evaluation
-    stop: StopFlag
-
-    def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
-        """Wrap a long loop in a progress bar on stderr."""
-        hidden = None if self.progress is None else not self.progress
-        return tqdm(items, desc=label, total=total, initial=initial, disable=hidden, dynamic_ncols=True, leave=False)
+    session: Session

@@ -44,9 +44,9 @@ class State:
 
     def save(self, lab: Lab) -> None:
         """Write a checkpoint of the finished iteration."""
-        lab.run.flush()
+        lab.session.run.flush()
         checkpoint.save(
-            lab.run.folder,
+            lab.session.run.folder,
             self.iteration,
             {
                 "networks": self.networks.state_dict(),
@@ -58,7 +58,7 @@ class State:
 
     def restore(self, lab: Lab) -> None:
         """Go to the newest checkpoint of the run folder, if there is one."""
-        if (saved := checkpoint.latest(lab.run.folder)) is None:
+        if (saved := checkpoint.latest(lab.session.run.folder)) is None:
             return
         self.iteration, state = saved
         self.networks.load_state_dict(state["networks"])
@@ -91,7 +91,7 @@ class Online:
             The final metrics.
         """
         reference = reference_of(lab.policy)
-        networks = with_value(lab.policy, lab.value_kind, lab.value_head, stream(lab.seed, "value head"))
+        networks = with_value(lab.policy, lab.value_kind, lab.value_head, stream(lab.session.seed, "value head"))
         state = State(
             iteration=0,
             networks=networks,
@@ -102,10 +102,10 @@ class Online:
         state.restore(lab)
         if state.iteration == 0:
             before = probe(lab, "before", 0)
-            lab.describe(self._line(0, evaluate(lab, 0) | before))
+            lab.session.describe(self._line(0, evaluate(lab, 0) | before))
         metrics: dict[str, float] = {}
         recent_kl: deque[float] = deque(maxlen=KL_WINDOW)
-        for iteration in lab.bar(
+        for iteration in lab.session.bar(
             range(state.iteration + 1, self.iterations + 1), "iterations", self.iterations, state.iteration
         ):
             started = time.perf_counter()
@@ -115,17 +115,19 @@ class Online:
             refuse_divergence(metrics)
             recent_kl.append(metrics["policy/kl"])
             if (warning := negative_kl(recent_kl)) is not None:
-                lab.describe(warning)
+                lab.session.describe(warning)
             state.iteration = iteration
             timing = {"time/rollout_s": sampled - started, "time/iteration_s": time.perf_counter() - started}
-            lab.run.log(iteration, metrics | timing)
+            lab.session.run.log(iteration, metrics | timing)
             if iteration % lab.evaluation.every == 0 and iteration < self.iterations:
-                lab.describe(self._line(iteration, evaluate(lab, iteration) | metrics))
-            if iteration < self.iterations and (lab.stop.requested or iteration % lab.checkpoint_every == 0):
+                lab.session.describe(self._line(iteration, evaluate(lab, iteration) | metrics))
+            if iteration < self.iterations and (
+                lab.session.stop.requested or iteration % lab.session.checkpoint_every == 0
+            ):
                 state.save(lab)
-                lab.stop.check()
+                lab.session.stop.check()
         final = finish(lab, self.iterations)
-        lab.describe(self._line(self.iterations, final | metrics))
+        lab.session.describe(self._line(self.iterations, final | metrics))
         return metrics | final
 
     def _collect(
@@ -133,10 +135,10 @@ class Online:
     ) -> tuple[Rollout, dict[str, float]]:
         """Sample and score responses to fresh prompts, with the log-probabilities and values of everyone concerned."""
         assert lab.task.rollout is not None
-        drawn = draw(lab.task.splits.train, self.prompts_per_iteration, lab.seed, iteration - 1)
+        drawn = draw(lab.task.splits.train, self.prompts_per_iteration, lab.session.seed, iteration - 1)
         examples = [example for example, _ in drawn]
         prompt_ids, prompt_mask = encode(lab, examples)
-        sampling, generator = lab.task.rollout, stream(lab.seed, "sampling", iteration)
+        sampling, generator = lab.task.rollout, stream(lab.session.seed, "sampling", iteration)
         responses = sample(networks.policy, prompt_ids, prompt_mask, sampling, self.samples_per_prompt, generator)
         _, scores = score(lab, examples, responses)
         rollout = self._read(prompt_ids, prompt_mask, responses, scores, networks, reference, sampling.temperature)
@@ -191,7 +193,7 @@ class Online:
         step = (iteration - 1) * steps
         updates: list[dict[str, float]] = []
         for epoch in range(self.update_epochs):
-            order = torch.randperm(n, generator=stream(lab.seed, "minibatches", iteration, epoch)).to(
+            order = torch.randperm(n, generator=stream(lab.session.seed, "minibatches", iteration, epoch)).to(
                 rollout.scores.device
             )
             for rows in order.split(self.minibatch_size):

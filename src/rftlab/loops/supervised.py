@@ -35,28 +35,28 @@ class Supervised:
             The final metrics.
         """
         total = max(1, round(self.steps * self.step_fraction))
-        examples = prefix(lab.task.splits.train, self.sample_fraction, lab.seed)
+        examples = prefix(lab.task.splits.train, self.sample_fraction, lab.session.seed)
         optimizer = lab.optimizer.make(lab.policy)
         done = self._resume(lab, optimizer)
         if done == 0:
             probe(lab, "before", 0)
-            lab.describe(describe(0, total, evaluate(lab, 0)))
-        for step in lab.bar(range(done + 1, total + 1), "steps", total=total, initial=done):
+            lab.session.describe(describe(0, total, evaluate(lab, 0)))
+        for step in lab.session.bar(range(done + 1, total + 1), "steps", total=total, initial=done):
             started = time.perf_counter()
-            pairs = draw(examples, self.batch_size, lab.seed, step - 1)
+            pairs = draw(examples, self.batch_size, lab.session.seed, step - 1)
             metrics = self._update(lab, algorithm, optimizer, pairs, step, total)
-            lab.run.log(step, metrics | {"time/step_s": time.perf_counter() - started})
+            lab.session.run.log(step, metrics | {"time/step_s": time.perf_counter() - started})
             if step % lab.evaluation.every == 0 and step < total:
-                lab.describe(describe(step, total, evaluate(lab, step)))
-            if step < total and (lab.stop.requested or step % lab.checkpoint_every == 0):
-                lab.run.flush()
+                lab.session.describe(describe(step, total, evaluate(lab, step)))
+            if step < total and (lab.session.stop.requested or step % lab.session.checkpoint_every == 0):
+                lab.session.run.flush()
                 state = {"policy": lab.policy.state_dict(), "optimizer": optimizer.state_dict()}
-                checkpoint.save(lab.run.folder, step, state)
-                lab.stop.check()
+                checkpoint.save(lab.session.run.folder, step, state)
+                lab.session.stop.check()
         return finish(lab, total)
 
     def _resume(self, lab: Lab, optimizer: torch.optim.Optimizer) -> int:
-        saved = checkpoint.latest(lab.run.folder)
+        saved = checkpoint.latest(lab.session.run.folder)
         if saved is None:
             return 0
         step, state = saved
