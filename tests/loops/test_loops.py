@@ -60,7 +60,7 @@ def test_resumed_run_equals_uninterrupted_run_bit_for_bit(
     broken = make_lab("broken", family=family, dies_at=8)
     with pytest.raises(Killed):
         loop.run(broken, loss)
-    broken.run.stop()
+    broken.session.run.stop()
     resumed = make_lab("broken", family=family)
     assert loop.run(resumed, loss) == final
     weights = [load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
@@ -81,7 +81,7 @@ def test_the_interrupted_run_did_resume_and_not_start_again(make_lab: Callable[.
     broken = make_lab("broken", dies_at=8)
     with pytest.raises(Killed):
         online().run(broken, PPO_LOSS)
-    broken.run.stop()
+    broken.session.run.stop()
     resumed = make_lab("broken")
     online().run(resumed, PPO_LOSS)
     first_attempt = {s for s, key, _ in read_run(broken.run.folder).metrics() if key == "reward/mean"}
