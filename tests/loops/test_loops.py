@@ -84,9 +84,9 @@ def test_the_interrupted_run_did_resume_and_not_start_again(make_lab: Callable[.
     broken.session.run.stop()
     resumed = make_lab("broken")
     online().run(resumed, PPO_LOSS)
-    first_attempt = {s for s, key, _ in read_run(broken.run.folder).metrics() if key == "reward/mean"}
+    first_attempt = {s for s, key, _ in read_run(broken.session.run.folder).metrics() if key == "reward/mean"}
     assert first_attempt == {1, 2, 3, 4, 5}
-    lines = (broken.run.folder / "metrics.jsonl").read_text().splitlines()
+    lines = (broken.session.run.folder / "metrics.jsonl").read_text().splitlines()
     assert sum('"reward/mean"' in line for line in lines) == 5  # no iteration was done twice
 
 
