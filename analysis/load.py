@@ -2,16 +2,19 @@
 
 Every frame begins with the columns IDENTITY. A cell is all seeds of one setting: `cell` is a hash of the resolved
 config without what differs between seeds, machines and sweeps, and `variant` names in words what sets it apart from
-other cells of the same algorithm and heuristic.
+other cells of the same algorithm and heuristic. `family` is what the run is about: language, controlled, theory,
+diagnose or pretraining; `partial` marks SFT on a share of its steps or prompts; `init_from` is the run it starts from.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
@@ -25,13 +28,17 @@ if TYPE_CHECKING:
 IDENTITY = [
     *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
     *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
+    *["family", "wrong_reward", "init_from", "partial"],
 ]
 KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
+CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled experiments show one of each
+THEORY = ("time_separation", "ppo_gradient", "gradient_bound")
+FAMILIES = dict.fromkeys(THEORY, "theory") | {"diagnose": "diagnose"}  # by algorithm, whatever the data
 NOT_SETTING = ("seed", "name", "sweep", "paths", "tracking", "runtime", "hydra", "schema_version")
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 
 _WHERE = {
-    **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale", "source": "data.source"},
+    **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale"},
     **{group: f"{group}.name" for group in ("model", "data", "algo", "optimizer", "heuristic")},
 }
 
@@ -51,17 +58,30 @@ def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFram
     return _tidy(_records(outputs, sweeps), _run_rows, ["folder", "hub_mirror"])
 
 
-def load_metrics(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run, metric and step (columns step, metric, value): the last value logged for a step counts."""
-    frame = _tidy(_records(outputs, sweeps), _metric_rows, ["step", "metric", "value"])
+def load_metrics(
+    outputs: Path, sweeps: Sequence[str] | None = None, names: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Read one row per run, metric and step (columns step, metric, value): the last value logged for a step counts.
+
+    `names` limits what is read to these metrics.
+    """
+    frame = _tidy(_records(outputs, sweeps), partial(_metric_rows, names), ["step", "metric", "value"])
     return frame.astype({"step": "int64", "value": "float64"})
 
 
 def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples)."""
-    columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples"]
-    frame = _tidy(_records(outputs, sweeps), _prompt_rows, columns)
-    return frame.astype({"reward_mean": "float64", "reward_std": "float64"})
+    """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples).
+
+    Phases are before, during and after; `step` is the iteration of `during` and NaN in the others.
+    """
+    columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples", "step"]
+    frame = _tidy(_records(outputs, sweeps), lambda run: run.prompts(), columns)
+    return frame.astype({"reward_mean": "float64", "reward_std": "float64", "step": "float64"})
+
+
+def load_cases(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per measured case of the runs that have such a table, with the table's own columns."""
+    return _tidy(_records(outputs, sweeps), lambda run: run.cases(), [])
 
 
 def load_samples(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
@@ -83,15 +103,20 @@ def _records(outputs: Path, sweeps: Sequence[str] | None) -> list[RunRecord]:
     return [run for sweep in sweeps for run in find_runs(outputs, sweep=sweep)]
 
 
-def _tidy(runs: list[RunRecord], rows: Callable[[RunRecord], Iterable[dict]], columns: list[str]) -> pd.DataFrame:
+def _tidy(
+    runs: list[RunRecord], rows: Callable[[RunRecord], list[dict] | pd.DataFrame | None], columns: list[str]
+) -> pd.DataFrame:
     """Join the rows of each run with its identity."""
     identities = identify([_setting(run) for run in runs])
-    records = [
-        {"run_key": run.key, **identity, "state": run.state, **row}
-        for run, identity in zip(runs, identities, strict=True)
-        for row in rows(run)
+    keyed = [
+        {"run_key": run.key, **identity, "state": run.state} for run, identity in zip(runs, identities, strict=True)
     ]
-    frame = pd.DataFrame(records, columns=None if records else [*IDENTITY, *columns]).astype({"low_reward": "float64"})
+    who = pd.DataFrame(keyed, columns=IDENTITY).astype({"low_reward": "float64", "wrong_reward": "float64"})
+    tables = [pd.DataFrame(rows(run)) for run in runs]
+    there = [table for table in tables if not table.empty]
+    values = pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=columns)
+    repeated = who.iloc[np.repeat(np.arange(len(tables)), [len(table) for table in tables])]
+    frame = pd.concat([repeated.reset_index(drop=True), values], axis=1)
     return frame.reindex(columns=[*IDENTITY, *columns, *frame.columns.difference([*IDENTITY, *columns])])
 
 
@@ -100,11 +125,32 @@ def identify(settings: list[Setting]) -> list[dict]:
     cells = [_cell_setting(setting) for setting in settings]
     rows = [
         {column: json.loads(setting[key]) for column, key in _WHERE.items()}
-        | {"low_reward": json.loads(setting.get("data.low_reward", "NaN")), "cell": _digest(cell)}
+        | _kind_of_run(setting)
+        | {"cell": _digest(cell)}
         for setting, cell in zip(settings, cells, strict=True)
     ]
     variants = _variants(rows, cells)
     return [row | {"variant": variants[row["cell"]]} for row in rows]
+
+
+def _kind_of_run(setting: Setting) -> dict:
+    """Give the columns whose keys not every config has."""
+
+    def value(key: str, default: object) -> Any:
+        return json.loads(setting.get(key, json.dumps(default)))
+
+    algo = value("algo.name", "")
+    plain = "controlled" if "data.classes" in setting else "pretraining" if algo == "pretrain" else "language"
+    family = FAMILIES.get(algo, plain)
+    shares = [value(f"algo.loop.{key}", 1.0) for key in ("step_fraction", "sample_fraction")]
+    return {
+        "source": value("data.source", "generated"),
+        "low_reward": value("data.low_reward", math.nan),
+        "family": family,
+        "wrong_reward": value("data.rewards.wrong_modified", -1.0) if family == "controlled" else math.nan,
+        "init_from": value("init_from", None) or "",
+        "partial": algo == "sft" and min(shares) < 1,
+    }
 
 
 def _setting(run: RunRecord) -> Setting:
@@ -129,7 +175,8 @@ def _variants(rows: list[dict], cells: list[Setting]) -> dict[str, str]:
     """Map each cell to the overrides that tell it from the others of its kind; an empty string where it is alone."""
     kinds: dict[tuple, dict[str, Setting]] = {}
     for row, cell in zip(rows, cells, strict=True):
-        kinds.setdefault(tuple(row[key] for key in KIND), {})[row["cell"]] = cell
+        shared = CONTROLLED_KIND if row["family"] == "controlled" else KIND
+        kinds.setdefault(tuple(row[key] for key in shared), {})[row["cell"]] = cell
     return {digest: text for group in kinds.values() for digest, text in _apart(group).items()}
 
 
@@ -161,15 +208,11 @@ def _run_rows(run: RunRecord) -> list[dict]:
     return [{"folder": str(run.folder), "hub_mirror": mirror, **(run.final or {})}]
 
 
-def _metric_rows(run: RunRecord) -> list[dict]:
-    """Give the logged values of a run."""
-    return [{"step": step, "metric": name, "value": value} for step, name, value in run.metrics()]
-
-
-def _prompt_rows(run: RunRecord) -> list[dict]:
-    """Give the per-prompt statistics of a run; none where it wrote none."""
-    frame = run.prompts()
-    return [] if frame is None else frame.to_dict("records")
+def _metric_rows(names: Sequence[str] | None, run: RunRecord) -> pd.DataFrame:
+    """Give the logged values of a run, of the named metrics or of all."""
+    wanted = None if names is None else set(names)
+    values = [row for row in run.metrics() if wanted is None or row[1] in wanted]
+    return pd.DataFrame(values, columns=["step", "metric", "value"])
 
 
 def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:

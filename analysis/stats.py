@@ -10,12 +10,23 @@ from jaxtyping import Float
 
 PANEL = ["scale", "source", "data", "model"]  # what may never share an axis
 CELL = [*PANEL, "algo", "optimizer", "heuristic", "variant", "cell"]
+PHASES = ("before", "after")  # of finetuning; a third phase, `during`, has a step
 STD_BELOW = 0.05  # reward std under which a prompt's expected gradient counts as vanishing (Razin et al. 2024)
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of runs that ended well."""
     return frame[frame["state"] == "done"]
+
+
+def of_family(frame: pd.DataFrame, family: str) -> pd.DataFrame:
+    """Keep the rows of runs of one family: language, controlled, theory, diagnose or pretraining."""
+    return frame[frame["family"] == family]
+
+
+def before_and_after(prompts: pd.DataFrame) -> pd.DataFrame:
+    """Keep the prompts as they are before and after finetuning."""
+    return prompts[prompts["phase"].isin(PHASES)]
 
 
 def one_run_per_seed(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -48,10 +59,10 @@ def curves(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     reduced = by_step.agg(["mean", "min", "max", "count", "size"]).reset_index()
     reduced["n_nonfinite"] = reduced.pop("size") - reduced["count"]
     reduced = reduced.rename(columns={"count": "n"})
-    return reduced.merge(_run_keys(rows, [*CELL, "metric"]), on=[*CELL, "metric"], how="left")
+    return reduced.merge(run_keys(rows, [*CELL, "metric"]), on=[*CELL, "metric"], how="left")
 
 
-def _run_keys(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def run_keys(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """List the distinct run keys of each group, sorted, in one string."""
     keys = rows[[*by, "run_key"]].drop_duplicates().sort_values("run_key")
     return keys.groupby(by)["run_key"].agg(" ".join).rename("run_keys").reset_index()
@@ -116,6 +127,7 @@ def vanishing_share(
     prompts), share_low (also a mean under the data's `low_reward`; NaN where it has none), n_prompts, n (seeds),
     run_keys. Rows whose std is not finite count in neither share; `n_nonfinite` says how many there were.
     """
+    prompts = before_and_after(prompts)
     usable = np.isfinite(prompts["reward_std"]) & np.isfinite(prompts["reward_mean"])
     vanishes = (prompts["reward_std"] < std_below).astype(float)
     is_low = (vanishes * (prompts["reward_mean"] < prompts["low_reward"])).where(prompts["low_reward"].notna())

@@ -18,9 +18,21 @@ DASHES: list[Dash] = ["", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5), (3, 1, 1, 1, 1, 
 PHASES = ["before", "after"]
 PHASE_MARKERS = {"before": "o", "after": "X"}
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-NAMES = {"ppo": "PPO", "apa": "APA", "sft": "SFT", "awr": "AWR", "nlpo": "NLPO", "ilql": "ILQL"}
+NAMES = {
+    **{"ppo": "PPO", "apa": "APA", "sft": "SFT", "awr": "AWR", "nlpo": "NLPO", "ilql": "ILQL"},
+    **{"expected_reinforce": "RFT, expected reward", "reinforce": "RFT, sampled (REINFORCE)"},
+}
 ONLINE = ("ppo", "apa", "nlpo")  # of these, `alone` sets plain finetuning apart
-DATASETS = {"narrativeqa": "NarrativeQA", "imdb": "IMDB"}
+DATASETS = {
+    **{
+        "narrativeqa": "NarrativeQA",
+        "imdb": "IMDB",
+        "totto": "ToTTo",
+        "commongen": "CommonGen",
+        "iwslt2017": "IWSLT2017",
+    },
+    **{"cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "mnist": "MNIST", "cifar10": "CIFAR10", "stsb": "STS-B"},
+}
 LABELS = {
     "reward/mean": "mean reward of the rollouts",
     "policy/kl": "KL to the start (nats per response)",
@@ -55,9 +67,10 @@ def looks(hues: list[str], heuristics: list[str]) -> Looks:
 
 
 def colours(hues: list[str]) -> dict[str, Colour]:
-    """Take colours from the colour-blind palette; PPO, APA and SFT keep theirs in every figure."""
+    """Take colours from the colour-blind palette; PPO, APA, SFT and REINFORCE keep theirs."""
     palette = sns.color_palette("colorblind")
     fixed: dict[str, Colour] = {"ppo": palette[0], "apa": palette[1], "sft": palette[2]}
+    fixed |= {"expected_reinforce": palette[0], "reinforce": palette[4]}  # in figures without PPO and APA
     others = [hue for hue in sorted(set(hues)) if hue not in fixed]
     free = [3, 4, 9, 5, 6, 7, 8] if set(hues) & set(fixed) else range(10)
     return fixed | {hue: palette[free[i % len(free)]] for i, hue in enumerate(others)}

@@ -1,0 +1,116 @@
+"""What several figures share: title, caption, legend and lines of cells. Nothing here decides what is drawn."""
+
+import textwrap
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from analysis import style
+from analysis.stats import PANEL
+
+KEYS_SHOWN = 12  # more run keys than this are left to the CSV
+
+
+def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
+    """Return the scale, source, dataset and model of a frame, and refuse a mixture or nothing."""
+    found = frame[PANEL].drop_duplicates()
+    if len(found) != 1:
+        raise ValueError(f"one figure shows one {', '.join(PANEL)}; the frame holds {found.to_dict('records')}")
+    scale, source, data, model = found.iloc[0]
+    return scale, source, data, model
+
+
+def cells(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, label with n."""
+    seeds = curves.groupby("cell")["n"].agg(["min", "max"])
+    rows = ordered(curves, ["algo", "variant", "heuristic"]).merge(seeds, on="cell")
+    labels = [
+        f"{style.cell_label(row['algo'], row['heuristic'], row['variant'])} (n={span(row['min'], row['max'])})"
+        for row in rows.to_dict("records")
+    ]
+    return rows.assign(hue=hue(rows), label=labels)
+
+
+def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return one row per cell (cell, algo, heuristic, variant), plain finetuning, PPO and APA first."""
+    rows = frame[["cell", "algo", "heuristic", "variant"]].drop_duplicates()
+    algos, heuristics = style.algo_order(list(rows["algo"])), style.heuristic_order(list(rows["heuristic"]))
+    rank = rows.assign(algo=rows["algo"].map(algos.index), heuristic=rows["heuristic"].map(heuristics.index))
+    return rows.loc[rank.sort_values(by).index].reset_index(drop=True)
+
+
+def hue(rows: pd.DataFrame) -> pd.Series:
+    """Join what a colour stands for: the algorithm and, where settings differ within it, the setting."""
+    return (rows["algo"] + " " + rows["variant"]).str.strip()
+
+
+def span(low: int, high: int) -> str:
+    """Write a count of seeds that may differ between steps."""
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
+    """Draw one metric of all cells: band from minimum to maximum, then the line of the mean."""
+    rows = rows.assign(hue=hue(rows))
+    for _, cell in rows.groupby("cell"):
+        colour = looks.palette[cell["hue"].iloc[0]]
+        axes.fill_between(cell["step"], cell["min"], cell["max"], color=colour, alpha=0.18, linewidth=0)
+    sns.lineplot(
+        rows,
+        x="step",
+        y="mean",
+        hue="hue",
+        style="heuristic",
+        palette=looks.palette,
+        dashes=looks.dashes,
+        markers=looks.markers,
+        markevery=max(1, rows["step"].nunique() // 8),
+        markersize=5,
+        linewidth=1.4,
+        estimator=None,
+        legend=False,
+        ax=axes,
+    )
+
+
+def line_handle(cell: pd.Series, looks: style.Looks) -> Line2D:
+    """Build the legend entry of a cell."""
+    dash, marker = looks.dashes[cell["heuristic"]], looks.markers[cell["heuristic"]]
+    line = Line2D([], [], color=looks.palette[cell["hue"]], marker=marker, markersize=5, linewidth=1.4)
+    line.set(markeredgecolor="white", markeredgewidth=0.75, label=cell["label"])
+    if not isinstance(dash, str):
+        line.set_dashes(dash)
+    return line
+
+
+def nonfinite_note(rows: pd.DataFrame) -> list[str]:
+    """Say how many values were NaN or infinite and therefore not drawn."""
+    count = int(rows["n_nonfinite"].sum())
+    return [f"{count} NaN or infinite values are not drawn."] if count else []
+
+
+def with_caption(width: float, height: float, caption: str) -> tuple[Figure, SubFigure]:
+    """Make a figure of the given size above a caption, and return it with the part to draw in."""
+    lines = textwrap.wrap(caption, int(width * 15.5))
+    room = 0.08 + 0.145 * len(lines)
+    figure = Figure(figsize=(width, height + room), layout="constrained")
+    parts = figure.add_gridspec(2, 1, height_ratios=[height, room])
+    upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
+    lower.text(0.08 / width, 1.0, "\n".join(lines), fontsize=style.CAPTION_SIZE, color="0.25", va="top")
+    return figure, upper
+
+
+def runs_caption(notes: list[str], joined_keys: pd.Series) -> str:
+    """Join notes with the distinct run keys of rows that hold several each."""
+    keys = sorted({key for keys in joined_keys for key in keys.split()})
+    more = f" and {len(keys) - KEYS_SHOWN} more, see the CSV" if len(keys) > KEYS_SHOWN else ""
+    return f"{' '.join(notes)} Runs: {' '.join(keys[:KEYS_SHOWN])}{more}."
+
+
+def file_name(kind: str, panel: tuple[str, str, str, str]) -> str:
+    """Name the files of a figure after all that it shows."""
+    scale, source, data, model = panel
+    return f"{kind}-{data}-{model}-{scale}-{source}"
