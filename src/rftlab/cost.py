@@ -9,15 +9,16 @@ from rftlab.identity import canonical_json, flatten, identity
 # Values that change what is learned, not how long a step takes; the number of steps is accounted for.
 FREE = (
     "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed", "data.low_reward",
-    "data.rollout.temperature", "algo.loop.iterations", "algo.loop.steps", "algo.loop.step_fraction",
+    "data.rollout.temperature", "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
 )  # fmt: skip
 
 
 def total_steps(config: Mapping[str, Any]) -> int:
-    """Return how many iterations (online) or optimiser steps (supervised) a config asks for."""
+    """Return how many iterations, epochs or optimiser steps, whatever its loop counts, a config asks for."""
     loop = config["algo"]["loop"]
-    if "iterations" in loop:
-        return loop["iterations"]
+    for name in ("iterations", "epochs"):
+        if name in loop:
+            return loop[name]
     return max(1, round(loop["steps"] * loop["step_fraction"]))
 
 

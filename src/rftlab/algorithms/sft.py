@@ -1,12 +1,12 @@
-"""Supervised finetuning on gold texts."""
+"""Supervised finetuning on gold texts, and on gold labels."""
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rftlab.ops import masked_sum
-from rftlab.types import Forward, LossOutput
+from rftlab.types import Forward, LabelBatch, LossOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +26,7 @@ class SFT:
         nll = -masked_sum(new.logprobs, mask) / tokens
         spread = masked_sum(new.entropy.detach(), mask) / tokens
         return LossOutput(loss=nll, metrics={"policy/loss": nll.detach(), "policy/entropy": spread})
+
+    def label_loss(self, batch: LabelBatch) -> Float[Tensor, " n"]:
+        """Give the negative log-likelihood of each input's gold labels, averaged over them, in nats."""
+        return -batch.logprobs.gather(-1, batch.targets).mean(-1)

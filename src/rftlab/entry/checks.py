@@ -19,23 +19,34 @@ CHOICES = {
     "model.policy.dtype": ("float32", "bfloat16"),
     "model.value.kind": ("separate", "head"),
     "model.value.head": ("mlp", "linear"),
+    "model.inputs": ("images", "pairs"),
+    "data.inputs": ("images", "pairs"),
     "optimizer.schedule": ("constant", "cosine"),
     "runtime.progress": ("auto", "always", "never"),
     "algo.loop.score_scaling": ("none", "running"),
     "algo.loss.whiten_advantages": ("rollout", "minibatch", "none"),
 }
-LOOP_SIZES = ("iterations", "prompts_per_iteration", "samples_per_prompt", "update_epochs", "minibatch_size")
+LOOP_SIZES = (
+    "iterations",
+    "prompts_per_iteration",
+    "samples_per_prompt",
+    "update_epochs",
+    "minibatch_size",
+    "epochs",
+    "measure_every",
+)
 EVAL_SIZES = ("every", "batch_size", "n_train", "n_validation", "n_test", "probe_prompts")
 POSITIVE = (
     *(f"algo.loop.{name}" for name in (*LOOP_SIZES, "microbatch_size", "steps", "batch_size", "score_clip")),
     *(f"algo.loss.{name}" for name in ("clip_range", "value_clip_range", "lam", "kl.target")),
     *(f"optimizer.{name}" for name in ("lr", "lr_factor", "max_grad_norm", "build.eps")),
-    *(f"data.{name}" for name in ("prompt.max_tokens", "target.max_tokens", "rollout.temperature")),
+    *(f"data.{name}" for name in ("prompt.max_tokens", "target.max_tokens", "rollout.temperature", "labels_per_input")),
     *(f"data.{name}" for name in ("rollout.max_new_tokens", "evaluation.max_new_tokens", "evaluation.num_beams")),
     *(f"data.loader.{name}" for name in ("n_train", "n_validation", "n_test")),
     *(f"eval.{name}" for name in EVAL_SIZES),
     *(f"tracking.{name}" for name in ("send_every_s", "close_timeout_s")),
     *("runtime.threads", "runtime.checkpoint_every", "model.unfrozen_blocks"),
+    *(f"model.network.{name}" for name in ("width", "hidden_size", "layers", "heads", "max_tokens")),
     *(f"resources.{name}" for name in ("cpus_per_task", "mem_gb", "timeout_min")),
 )
 NON_NEGATIVE = (
@@ -50,7 +61,7 @@ NON_NEGATIVE = (
     ),
 )
 FRACTIONS = ("algo.loop.step_fraction", "algo.loop.sample_fraction", "data.rollout.top_p")  # in (0, 1]
-UNIT = ("algo.loss.gamma", "algo.loss.gae_lambda")  # in [0, 1]
+UNIT = ("algo.loss.gamma", "algo.loss.gae_lambda", "data.modified_share", "optimizer.build.momentum")  # in [0, 1]
 RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (POSITIVE, lambda x: x > 0, "a number above 0"),
     (NON_NEGATIVE, lambda x: x >= 0, "0 or more"),
@@ -111,6 +122,10 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
+    _check_kind(config)
+    if "classes" in data:
+        _check_labels(config)
+        return
     _check_model(config["model"], data)
     if "iterations" in loop:
         if data["rollout"] is None or data["reward"] is None:
@@ -130,6 +145,33 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _check_kind(config: Mapping[str, Any]) -> None:
+    """Keep apart what answers with text and what answers with a label."""
+    data, model, algo, heuristic = (config[group] for group in ("data", "model", "algo", "heuristic"))
+    labels = "classes" in data
+    if labels != ("network" in model):
+        expected = "mlp, resnet18 or bert_mini" if labels else "a seq2seq or causal model"
+        raise UserError(f"model={model['name']} with data={data['name']}", expected, "model or data")
+    if labels != ("epochs" in algo["loop"]):
+        expected = "sft, expected_reinforce, reinforce or pretrain" if labels else "ppo, apa or sft"
+        raise UserError(f"algo={algo['name']} with data={data['name']}", expected, "algo or data")
+    if labels and heuristic["name"] == "partial_sft":
+        found = f"heuristic=partial_sft with data={data['name']}, whose finetuning starts from a pretraining of its own"
+        raise UserError(found, "none or learning_rate", "heuristic")
+
+
+def _check_labels(config: Mapping[str, Any]) -> None:
+    data, model = config["data"], config["model"]
+    if model["inputs"] != data["inputs"]:
+        found = f"model={model['name']}, which reads {model['inputs']}, with data={data['name']} of {data['inputs']}"
+        raise UserError(found, f"a model that reads {data['inputs']}", "model or data")
+    if data["labels_per_input"] >= data["classes"]:
+        found = f"data.labels_per_input={data['labels_per_input']} of data.classes={data['classes']}"
+        raise UserError(found, "fewer labels than classes, so that one is left outside", "data.labels_per_input")
+    if (heads := model["network"].get("heads")) and model["network"]["hidden_size"] % heads:
+        _check_divides("model.network.hidden_size", model["network"]["hidden_size"], "model.network.heads", heads)
 
 
 def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from rftlab import runs
 from rftlab.entry.checks import check, reject_unknown_keys
 from rftlab.sweeps.job import Job
 
+OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 PLAIN = (bool, int, float, str, type(None))
 
@@ -114,12 +115,12 @@ class Composer:
     def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:
         """Compose the parent from its own groups, then give it the child's data, model and seed.
 
-        The sampling settings are the child's alone, so that runs which differ in them share one parent; what counts
-        iterations of the child's loop means nothing in another loop.
+        Sampling settings and the rewards of labels are the child's alone: runs that differ in them share one parent.
+        What counts iterations of the child's loop means nothing in another loop.
         """
         groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
         shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking", "resources")}
-        shared["data"] = {k: v for k, v in config["data"].items() if k != "rollout"}
+        shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
         shared["eval"] = {k: v for k, v in config["eval"].items() if k != "every"}  # which counts other steps there
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
         overrides = [*groups, *config["parent"]["overrides"]]

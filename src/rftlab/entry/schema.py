@@ -37,6 +37,36 @@ class ModelConfig:
     unfrozen_blocks: int | None = None
 
 
+@dataclass
+class MLPConfig:
+    _target_: str = "rftlab.models.networks.mlp"
+    hidden: list[int] = MISSING
+
+
+@dataclass
+class ResNetConfig:
+    _target_: str = "rftlab.models.networks.resnet"
+    width: int = MISSING
+    depths: list[int] = MISSING
+
+
+@dataclass
+class BertConfig:
+    _target_: str = "rftlab.models.networks.bert"
+    tokenizer: str = MISSING
+    hidden_size: int = MISSING
+    layers: int = MISSING
+    heads: int = MISSING
+    max_tokens: int = MISSING
+
+
+@dataclass
+class LabelModelConfig:
+    name: str = MISSING
+    inputs: str = MISSING
+    network: Any = MISSING
+
+
 # --- data ---------------------------------------------------------------------------------------------------------
 
 
@@ -120,12 +150,59 @@ class DataConfig:
     low_reward: float | None = None
 
 
+@dataclass
+class LabelLoaderConfig:
+    _target_: str = MISSING
+    hub_id: str = MISSING
+    hub_config: str | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    seed: int = MISSING
+
+
+@dataclass
+class LabelRewardsConfig:
+    correct: float = MISSING
+    wrong: float = MISSING
+    wrong_modified: float = MISSING
+
+
+@dataclass
+class LearningRatesConfig:
+    adam: float = MISSING
+    sgd: float = MISSING
+
+
+@dataclass
+class LabelDataConfig:
+    name: str = MISSING
+    source: str = MISSING
+    inputs: str = MISSING
+    classes: int = MISSING
+    labels_per_input: int = MISSING
+    modified_share: float = MISSING
+    label_seed: int = MISSING
+    loader: LabelLoaderConfig = field(default_factory=LabelLoaderConfig)
+    rewards: LabelRewardsConfig = field(default_factory=LabelRewardsConfig)
+    lr: LearningRatesConfig = field(default_factory=LearningRatesConfig)
+
+
 # --- algo ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class SFTLossConfig:
     _target_: str = "rftlab.algorithms.sft.SFT"
+
+
+@dataclass
+class ExpectedReinforceLossConfig:
+    _target_: str = "rftlab.algorithms.expected_reinforce.ExpectedReinforce"
+
+
+@dataclass
+class ReinforceLossConfig:
+    _target_: str = "rftlab.algorithms.reinforce.Reinforce"
 
 
 @dataclass
@@ -198,10 +275,35 @@ class APAConfig:
 
 
 @dataclass
+class EpochsConfig:
+    _target_: str = "rftlab.loops.epochs.Epochs"
+    epochs: int = MISSING
+    batch_size: int = MISSING
+    measure_every: int = MISSING
+
+
+@dataclass
 class SFTConfig:
     name: str = MISSING
     loss: SFTLossConfig = field(default_factory=SFTLossConfig)
-    loop: SupervisedLoopConfig = field(default_factory=SupervisedLoopConfig)
+    loop: Any = MISSING
+    labels: str | None = None
+
+
+@dataclass
+class ExpectedReinforceConfig:
+    name: str = MISSING
+    loss: ExpectedReinforceLossConfig = field(default_factory=ExpectedReinforceLossConfig)
+    loop: Any = MISSING
+    labels: str | None = None
+
+
+@dataclass
+class ReinforceConfig:
+    name: str = MISSING
+    loss: ReinforceLossConfig = field(default_factory=ReinforceLossConfig)
+    loop: Any = MISSING
+    labels: str | None = None
 
 
 # --- optimizer ----------------------------------------------------------------------------------------------------
@@ -217,6 +319,21 @@ class AdamWConfig:
 
 
 @dataclass
+class AdamConfig:
+    _target_: str = "torch.optim.Adam"
+    _partial_: bool = True
+    betas: tuple[float, float] = MISSING
+    eps: float = MISSING
+
+
+@dataclass
+class SGDConfig:
+    _target_: str = "torch.optim.SGD"
+    _partial_: bool = True
+    momentum: float = MISSING
+
+
+@dataclass
 class OptimizerConfig:
     name: str = MISSING
     build: Any = MISSING
@@ -224,7 +341,7 @@ class OptimizerConfig:
     lr_factor: float = MISSING
     schedule: str = MISSING
     warmup_steps: int = MISSING
-    max_grad_norm: float = MISSING
+    max_grad_norm: float | None = MISSING
 
 
 # --- heuristic ----------------------------------------------------------------------------------------------------
@@ -328,8 +445,8 @@ class RunConfig:
     init_from: str | None = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
     parent: ParentConfig | None = None
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
+    model: Any = MISSING
+    data: Any = MISSING
     algo: Any = MISSING
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     heuristic: Any = MISSING
@@ -345,14 +462,22 @@ def register() -> None:
     store = ConfigStore.instance().store
     store(group="schema", name="run", node=RunConfig)
     nodes: dict[str, dict[str, type]] = {
-        "model": {"model": ModelConfig},
-        "data": {"data": DataConfig},
-        "loader": {"dataset": LoaderConfig, "corpus": CorpusConfig},
+        "model": {"model": ModelConfig, "labels": LabelModelConfig},
+        "network": {"mlp": MLPConfig, "resnet": ResNetConfig, "bert": BertConfig},
+        "data": {"data": DataConfig, "labels": LabelDataConfig},
+        "loader": {"dataset": LoaderConfig, "corpus": CorpusConfig, "labels": LabelLoaderConfig},
         "decoding": {"sampling": SamplingConfig, "beam": BeamSearchConfig},
         "reward": {"rouge": RougeConfig, "sentiment": SentimentConfig},
-        "algo": {"sft": SFTConfig, "pretrain": SFTConfig, "ppo": PPOConfig, "apa": APAConfig},
+        "algo": {
+            "sft": SFTConfig,
+            "ppo": PPOConfig,
+            "apa": APAConfig,
+            "expected_reinforce": ExpectedReinforceConfig,
+            "reinforce": ReinforceConfig,
+        },
+        "loop": {"supervised": SupervisedLoopConfig, "epochs": EpochsConfig},
         "optimizer": {"optimizer": OptimizerConfig},
-        "build": {"adamw": AdamWConfig},
+        "build": {"adamw": AdamWConfig, "adam": AdamConfig, "sgd": SGDConfig},
         "heuristic": {
             "none": NoHeuristic,
             "learning_rate": LearningRateHeuristic,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -57,7 +57,7 @@ class OptimizerSpec:
     lr: float
     schedule: str  # constant | cosine (to zero at the last step)
     warmup_steps: int
-    max_grad_norm: float
+    max_grad_norm: float | None  # None = no clipping
 
     def make(self, module: nn.Module) -> torch.optim.Optimizer:
         """Build the optimiser over everything in `module` that trains."""
@@ -73,7 +73,7 @@ class OptimizerSpec:
     def step(self, optimizer: torch.optim.Optimizer, module: nn.Module, step: int, total: int) -> float:
         """Clip the joint gradient norm, take one step, clear the gradients; returns the norm before clipping."""
         parameters = [p for p in module.parameters() if p.requires_grad]
-        norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, inf if self.max_grad_norm is None else self.max_grad_norm)
         for group in optimizer.param_groups:
             group["lr"] = self.lr_at(step, total)
         optimizer.step()
