@@ -109,14 +109,15 @@ class Run:
             self._samples.append("".join(lines))
 
     def save_prompts(self, frame: Any) -> None:
-        """Store per-prompt statistics (a pandas frame); rows of the same phase and split replace the older ones."""
+        """Store per-prompt statistics (a pandas frame); rows of the same phase, step and split replace older ones."""
         import pandas as pd
 
         path = self.folder / "prompts.parquet"
         if path.exists():
             old = pd.read_parquet(path)
-            new_parts = set(zip(frame["phase"], frame["split"], strict=True))
-            kept = [part not in new_parts for part in zip(old["phase"], old["split"], strict=True)]
+            keys = ["phase", "step", "split"]
+            new_parts = set(frame[keys].itertuples(index=False, name=None))
+            kept = [part not in new_parts for part in old[keys].itertuples(index=False, name=None)]
             frame = pd.concat([old[kept], frame], ignore_index=True)
         with replacing(path) as file:
             frame.to_parquet(file, index=False)

@@ -8,18 +8,18 @@ from rftlab.identity import canonical_json, flatten, identity
 
 # Values that change what is learned, not how long a step takes; the number of steps is accounted for.
 FREE = (
-    "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed", "data.low_reward",
-    "data.rollout.temperature", "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
+    "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed",
+    "data.low_reward", "data.rollout.temperature",
+    "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
 )  # fmt: skip
 
 
 def total_steps(config: Mapping[str, Any]) -> int:
-    """Return how many iterations, epochs or optimiser steps, whatever its loop counts, a config asks for."""
+    """Return how many iterations, epochs, prompts or optimiser steps, whatever its loop counts, a config asks for."""
     loop = config["algo"]["loop"]
-    for name in ("iterations", "epochs"):
-        if name in loop:
-            return loop[name]
-    return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "steps" in loop:
+        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    return next((loop[name] for name in ("iterations", "epochs", "n_prompts") if name in loop), 1)
 
 
 def shape(config: Mapping[str, Any]) -> str:

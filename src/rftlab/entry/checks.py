@@ -11,6 +11,17 @@ from rftlab.entry.messages import unknown_key
 from rftlab.errors import UserError
 
 GENERATORS = ("seq2seq", "causal")
+LOOPS = {  # what each loop works on
+    "text": ("online", "supervised", "diagnose"),
+    "labels": ("epochs", "bounds"),
+    "cases": ("theory",),
+}
+UNTRAINED = ("diagnose", "bounds", "theory")
+ANSWERS = {  # what goes together, for the words of a refusal
+    "text": ("a seq2seq or causal model", "ppo, apa, sft or diagnose"),
+    "labels": ("mlp, resnet18 or bert_mini", "sft, expected_reinforce, reinforce, pretrain or gradient_bound"),
+    "cases": ("softmax", "time_separation, ppo_gradient or gradient_bound"),
+}
 CHOICES = {
     "data.source": ("bundled", "hub"),
     "data.prompt.truncation_side": ("left", "right"),
@@ -116,24 +127,25 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
             value = _get(config, key)
             if value is not None and not holds(value):
                 raise UserError(f"{key}={value}", expected, key)
-    if (samples := config["eval"]["probe_samples"]) < 2:
-        raise UserError(f"eval.probe_samples={samples}", "2 or more, for a standard deviation", "eval.probe_samples")
+    samples = "algo.loop.samples_per_prompt" if "n_prompts" in config["algo"]["loop"] else "eval.probe_samples"
+    if (found := _get(config, samples)) < 2:
+        raise UserError(f"{samples}={found}", "2 or more, for a standard deviation", samples)
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
-    _check_kind(config)
-    if "classes" in data:
+    kind = _check_kind(config)
+    if kind == "labels":
         _check_labels(config)
+    if kind != "text":
         return
     _check_model(config["model"], data)
+    if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
+        found = f"algo={algo['name']} with data={data['name']}, which has no reward"
+        raise UserError(found, "a dataset with one", "data")
     if "iterations" in loop:
-        if data["rollout"] is None or data["reward"] is None:
-            raise UserError(
-                f"algo={algo['name']} with data={data['name']}, which has no reward", "a dataset with one", "data"
-            )
         _check_rollout_sizes(loop, data["loader"]["n_train"])
-    else:
+    elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
     if algo["name"] == "pretrain" and data["rollout"] is not None:
         raise UserError(
@@ -147,19 +159,22 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
 
 
-def _check_kind(config: Mapping[str, Any]) -> None:
-    """Keep apart what answers with text and what answers with a label."""
+def _check_kind(config: Mapping[str, Any]) -> str:
+    """Keep apart what answers with text, what answers with a label, and computed cases; return which it is."""
     data, model, algo, heuristic = (config[group] for group in ("data", "model", "algo", "heuristic"))
-    labels = "classes" in data
-    if labels != ("network" in model):
-        expected = "mlp, resnet18 or bert_mini" if labels else "a seq2seq or causal model"
-        raise UserError(f"model={model['name']} with data={data['name']}", expected, "model or data")
-    if labels != ("epochs" in algo["loop"]):
-        expected = "sft, expected_reinforce, reinforce or pretrain" if labels else "ppo, apa or sft"
-        raise UserError(f"algo={algo['name']} with data={data['name']}", expected, "algo or data")
-    if labels and heuristic["name"] == "partial_sft":
-        found = f"heuristic=partial_sft with data={data['name']}, whose finetuning starts from a pretraining of its own"
+    kind = "labels" if "classes" in data else "text" if "loader" in data else "cases"
+    models, algorithms = ANSWERS[kind]
+    if kind != ("labels" if "network" in model else "text" if "policy" in model else "cases"):
+        raise UserError(f"model={model['name']} with data={data['name']}", models, "model or data")
+    loop = algo["loop"]["_target_"].split(".")[-2]
+    if loop not in LOOPS[kind]:
+        raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms, "algo or data")
+    if config["optimizer"]["lr"] is None and loop not in UNTRAINED:
+        raise UserError("optimizer.lr=null", "a number above 0, as this run trains", "optimizer.lr")
+    if kind != "text" and heuristic["name"] == "partial_sft":
+        found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
         raise UserError(found, "none or learning_rate", "heuristic")
+    return kind
 
 
 def _check_labels(config: Mapping[str, Any]) -> None:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 from typing import NoReturn
@@ -20,6 +22,7 @@ from rftlab.entry import jobs, schema
 from rftlab.entry.messages import explain
 from rftlab.errors import UserError
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
+from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
 
@@ -28,16 +31,21 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
-def main() -> None:
-    """Run `train.py`; exit codes: 0 done, 1 a run failed, 2 bad input (nothing was started), 130 interrupted."""
+def main(finished: Callable[[Job], None] = lambda job: None) -> None:
+    """Run `train.py`; exit codes: 0 done, 1 a run failed, 2 bad input (nothing was started), 130 interrupted.
+
+    `finished` is told of the run, if it is a single one and has come to its end.
+    """
     if {"--help", "-h"} & set(sys.argv[1:]):
         _help()
         return
+    # a preset may be written as Hydra writes an addition; the group is in the defaults list, so it is none
+    sys.argv[1:] = [re.sub(r"^\+experiment=", "experiment=", argument) for argument in sys.argv[1:]]
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
     schema.register()
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(_job)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -54,11 +62,14 @@ def _help() -> None:
     print(Template(cfg.hydra.help.template).substitute())
 
 
-def _job(cfg: DictConfig) -> dict[str, float]:
+def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
     try:
         job = jobs.prepare(cfg)
         with StopOnSignals(StopFlag(), (signal.SIGINT, signal.SIGTERM)) as stop:
-            return jobs.execute(job, stop)
+            final = jobs.execute(job, stop)
+        if final:
+            finished(job)
+        return final
     except StopRequested as request:
         log.info("stopped, %s; the same command goes on from here", request)
         sys.exit(INTERRUPTED)

@@ -34,7 +34,7 @@ def build(config: Mapping[str, Any], session: Session, device: torch.device, sta
 def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
     return OptimizerSpec(
         build=make(node["build"], _convert_="all"),
-        lr=node["lr"] * node["lr_factor"],
+        lr=0.0 if node["lr"] is None else node["lr"] * node["lr_factor"],  # None where nothing is trained
         schedule=node["schedule"],
         warmup_steps=node["warmup_steps"],
         max_grad_norm=node["max_grad_norm"],
@@ -60,7 +60,16 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
             sizes={split: evaluation[f"n_{split}"] for split in ("train", "validation", "test")},
             **{
                 name: evaluation[name]
-                for name in ("every", "batch_size", "probe_prompts", "probe_samples", "std_below", "n_logged")
+                for name in (
+                    "every",
+                    "batch_size",
+                    "probe_prompts",
+                    "probe_samples",
+                    "probe_every",
+                    "probe_prompts_during",
+                    "std_below",
+                    "n_logged",
+                )
             },
         ),
         session=session,

@@ -283,6 +283,26 @@ class EpochsConfig:
 
 
 @dataclass
+class DiagnoseLoopConfig:
+    _target_: str = "rftlab.loops.diagnose.Diagnose"
+    n_prompts: int = MISSING
+    samples_per_prompt: int = MISSING
+    batch_size: int = MISSING
+    bound_prompts: int = MISSING
+    bound_samples: int = MISSING
+    bound_prefixes: int = MISSING
+    power_iterations: int = MISSING
+    reward_range: tuple[float, float] = MISSING
+
+
+@dataclass
+class DiagnoseConfig:
+    name: str = MISSING
+    loss: Any = None
+    loop: DiagnoseLoopConfig = field(default_factory=DiagnoseLoopConfig)
+
+
+@dataclass
 class SFTConfig:
     name: str = MISSING
     loss: SFTLossConfig = field(default_factory=SFTLossConfig)
@@ -337,7 +357,7 @@ class SGDConfig:
 class OptimizerConfig:
     name: str = MISSING
     build: Any = MISSING
-    lr: float = MISSING
+    lr: float | None = MISSING
     lr_factor: float = MISSING
     schedule: str = MISSING
     warmup_steps: int = MISSING
@@ -401,6 +421,8 @@ class EvalConfig:
     batch_size: int = MISSING
     probe_prompts: int = MISSING
     probe_samples: int = MISSING
+    probe_every: int | None = None
+    probe_prompts_during: int = MISSING
     std_below: float = MISSING
     n_logged: int = MISSING
 
@@ -474,6 +496,7 @@ def register() -> None:
             "apa": APAConfig,
             "expected_reinforce": ExpectedReinforceConfig,
             "reinforce": ReinforceConfig,
+            "diagnose": DiagnoseConfig,
         },
         "loop": {"supervised": SupervisedLoopConfig, "epochs": EpochsConfig},
         "optimizer": {"optimizer": OptimizerConfig},

@@ -46,7 +46,8 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, 
         run.ready(time.perf_counter() - started)
         stop.check()
         loop = make(config["algo"]["loop"])
-        final = loop.run(lab, make(config["algo"]["loss"]))
+        loss = config["algo"].get("loss")
+        final = loop.run(lab) if loss is None else loop.run(lab, make(loss))
         run.finish(final)
     return final
 

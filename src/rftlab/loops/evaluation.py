@@ -1,4 +1,4 @@
-"""Evaluation of a policy on the splits of its task, and the per-prompt reward statistics before and after training."""
+"""Evaluation of a policy on the splits of its task, and its per-prompt reward statistics."""
 
 from collections.abc import Sequence
 
@@ -60,7 +60,7 @@ def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) 
         lengths += responses.response_mask.sum(dim=1).tolist()
     scores = lab.task.reward([e.prompt for e in examples], texts, [e.targets for e in examples])
     kept = slice(lab.evaluation.n_logged)
-    _log_samples(lab, {"step": step, "split": split}, examples[kept], texts[kept], scores[kept])
+    log_samples(lab, {"step": step, "split": split}, examples[kept], texts[kept], scores[kept])
     return {"reward": float(np.mean(scores)), "length": float(np.mean(lengths))}
 
 
@@ -100,55 +100,71 @@ def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[
 def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     """Sample every probe prompt several times with the rollout settings and keep its reward mean and std.
 
-    The per-prompt statistics go to `prompts.parquet` under `phase` (`before` or `after`), their summary to the metrics
-    (Razin et al. 2024, section 4.1). Both phases use the same prompts and the same noise.
+    The per-prompt statistics go to `prompts.parquet` under `phase` (`before`, `during` or `after`) and `step`, their
+    summary to the metrics (Razin et al. 2024, section 4.1). All phases use the same prompts, `during` the first few of
+    them, and the same noise.
     """
     if lab.task.reward is None or lab.task.rollout is None:
         return {}
-    examples = subset(lab.task.splits.train, lab.evaluation.probe_prompts, "probe")
+    n_prompts = lab.evaluation.probe_prompts_during if phase == "during" else lab.evaluation.probe_prompts
+    examples = subset(lab.task.splits.train, n_prompts, "probe")
     statistics: list[PromptStatistics] = []
     samples = lab.evaluation.probe_samples
     batch_size = max(1, lab.evaluation.batch_size // 4)  # rows are batch_size / 4 * samples
-    starts = range(0, len(examples), batch_size)
-    for start in lab.session.bar(starts, f"reward statistics {phase}"):
+    for start in lab.session.bar(range(0, len(examples), batch_size), f"reward statistics {phase}"):
         lab.session.stop.check()
         batch = examples[start : start + batch_size]
-        prompt_ids, prompt_mask = encode(lab, batch)
-        generator = stream(lab.session.seed, "probe", start)
-        responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, samples, generator)
-        texts, scores = score(lab, batch, responses)
+        responses, texts, scores = sample_and_score(lab, batch, samples, start)
         statistics.append(prompt_statistics(scores.reshape(len(batch), samples)))
         if start == 0:
             kept = slice(lab.evaluation.n_logged)
             asked = [batch[i] for i in responses.prompt_index[kept].tolist()]
-            _log_samples(lab, {"phase": phase, "split": "train"}, asked, texts[kept], scores[kept])
+            log_samples(lab, {"phase": phase, "step": step, "split": "train"}, asked, texts[kept], scores[kept])
     merged = PromptStatistics.concatenate(statistics)
-    lab.session.run.save_prompts(
-        pd.DataFrame(
-            {
-                "phase": phase,
-                "split": "train",
-                "prompt_id": [e.id for e in examples],
-                "reward_mean": merged.mean,
-                "reward_std": merged.std,
-                "n_samples": samples,
-            }
-        )
-    )
-    metrics = {
-        f"probe/{name}": value for name, value in merged.summary(lab.evaluation.std_below, lab.task.low_reward).items()
-    }
+    lab.session.run.save_prompts(prompt_rows(phase, step, examples, merged, samples))
+    summary = merged.summary(lab.evaluation.std_below, lab.task.low_reward)
+    metrics = {f"probe/{name}": value for name, value in summary.items()}
     lab.session.run.log(step, metrics)
     return metrics
 
 
-def _log_samples(
+@torch.no_grad()
+def sample_and_score(
+    lab: Lab, examples: Sequence[Example], samples: int, start: int
+) -> tuple[Responses, list[str], Float[np.ndarray, " n"]]:
+    """Answer the examples of the probe set from place `start` on, with that place's noise, and score the answers."""
+    assert lab.task.rollout is not None
+    prompt_ids, prompt_mask = encode(lab, examples)
+    generator = stream(lab.session.seed, "probe", start)
+    responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, samples, generator)
+    return responses, *score(lab, examples, responses)
+
+
+def prompt_rows(
+    phase: str, step: int, examples: Sequence[Example], statistics: PromptStatistics, samples: int
+) -> pd.DataFrame:
+    """Give the rows of `prompts.parquet` of one look at the probe set."""
+    return pd.DataFrame(
+        {
+            "phase": phase,
+            "step": step,
+            "split": "train",
+            "prompt_id": [e.id for e in examples],
+            "reward_mean": statistics.mean,
+            "reward_std": statistics.std,
+            "n_samples": samples,
+        }
+    )
+
+
+def log_samples(
     lab: Lab,
     where: dict[str, object],
     examples: Sequence[Example],
     texts: Sequence[str],
     scores: Float[np.ndarray, " n"],
 ) -> None:
+    """Append responses to `samples.jsonl`."""
     rows = zip(examples, texts, scores, strict=True)
     lab.session.run.log_samples(
         {**where, "prompt_id": e.id, "prompt": e.prompt, "response": text, "score": float(value)}

@@ -38,8 +38,14 @@ class Evaluation:
     batch_size: int
     probe_prompts: int
     probe_samples: int
+    probe_every: int | None  # iterations or steps between two looks during training; None = before and after only
+    probe_prompts_during: int  # the first so many of the probe prompts
     std_below: float
     n_logged: int
+
+    def probes(self, step: int, total: int) -> bool:
+        """Tell whether the probe set is looked at after this iteration or step of `total`."""
+        return self.probe_every is not None and step % self.probe_every == 0 and step < total
 
 
 @runtime_checkable

@@ -121,6 +121,8 @@ class Online:
             lab.session.run.log(iteration, metrics | timing)
             if iteration % lab.evaluation.every == 0 and iteration < self.iterations:
                 lab.session.describe(self._line(iteration, evaluate(lab, iteration) | metrics))
+            if lab.evaluation.probes(iteration, self.iterations):
+                probe(lab, "during", iteration)
             if iteration < self.iterations and (
                 lab.session.stop.requested or iteration % lab.session.checkpoint_every == 0
             ):

@@ -48,6 +48,8 @@ class Supervised:
             lab.session.run.log(step, metrics | {"time/step_s": time.perf_counter() - started})
             if step % lab.evaluation.every == 0 and step < total:
                 lab.session.describe(describe(step, total, evaluate(lab, step)))
+            if lab.evaluation.probes(step, total):
+                probe(lab, "during", step)
             if step < total and (lab.session.stop.requested or step % lab.session.checkpoint_every == 0):
                 lab.session.run.flush()
                 state = {"policy": lab.policy.state_dict(), "optimizer": optimizer.state_dict()}

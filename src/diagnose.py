@@ -1,0 +1,19 @@
+"""Look before training, will reinforcement finetuning work here: `python src/diagnose.py --help`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rftlab.entry.diagnose import main
+
+
+def report(folders: Sequence[Path], figures: Path) -> None:
+    """Print and draw what the runs found; the analysis, with its plotting libraries, loads only now."""
+    sys.path.append(str(Path(__file__).resolve().parents[1]))  # the analysis lies beside src
+    from analysis.preflight import report_all
+
+    report_all(folders, figures)
+
+
+if __name__ == "__main__":
+    main(report)

@@ -1,0 +1,102 @@
+"""Will reinforcement finetuning work here? Reward statistics of many prompts before any training."""
+
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from rftlab import checkpoint
+from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
+from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
+from rftlab.loops.lab import Lab
+from rftlab.rollout import sample
+from rftlab.streams import stream
+from rftlab.types import Example
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnose:
+    """Sample every prompt several times with the rollout settings; measure gradients and their bounds on a few."""
+
+    n_prompts: int
+    samples_per_prompt: int
+    batch_size: int  # prompts per sampling batch
+    bound_prompts: int  # prompts whose gradient is measured; 0 = none
+    bound_samples: int  # responses per such prompt
+    bound_prefixes: int  # prefixes per such prompt whose Jacobian is measured
+    power_iterations: int
+    reward_range: tuple[float, float]
+
+    def run(self, lab: Lab) -> dict[str, float]:
+        """Write `prompts.parquet`, every response to `samples.jsonl`, measured gradients to `cases.parquet`.
+
+        Prompts and noise are those of the reward statistics that a training run takes before it starts.
+
+        Returns:
+            The final metrics.
+        """
+        session, examples = lab.session, subset(lab.task.splits.train, self.n_prompts, "probe")
+        scores, seconds = self._resume(lab)
+        starts = range(len(scores), len(examples), self.batch_size)
+        for start in session.bar(starts, "sampling"):
+            started = time.perf_counter()
+            batch = examples[start : start + self.batch_size]
+            responses, texts, new = sample_and_score(lab, batch, self.samples_per_prompt, start)
+            seconds += time.perf_counter() - started
+            scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
+            asked = [batch[i] for i in responses.prompt_index.tolist()]
+            log_samples(lab, {"phase": "before", "split": "train"}, asked, texts, new)
+            session.run.flush()
+            state = {"scores": torch.from_numpy(scores), "seconds": seconds}
+            checkpoint.save(session.run.folder, len(scores), state)
+            session.stop.check()
+        statistics = prompt_statistics(scores)
+        session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
+        if self.bound_prompts:
+            session.run.save_cases(self._cases(lab, examples, statistics.std))
+        final = {
+            f"probe/{name}": value
+            for name, value in statistics.summary(lab.evaluation.std_below, lab.task.low_reward).items()
+        }
+        final |= {"preflight/n_train": len(lab.task.splits.train), "preflight/samples_per_s": scores.size / seconds}
+        session.run.log(len(scores), final)
+        vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
+        also = "" if low is None else f", {low:.0%} with a low mean reward too"
+        limit = lab.evaluation.std_below
+        session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {limit:g}{also}")
+        checkpoint.remove_all(session.run.folder)
+        return final
+
+    def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float]:
+        saved = checkpoint.latest(lab.session.run.folder)
+        if saved is None:
+            return np.empty((0, self.samples_per_prompt)), 0.0
+        return saved[1]["scores"].numpy(), saved[1]["seconds"]
+
+    def _cases(self, lab: Lab, examples: list[Example], stds: Float[np.ndarray, " b"]) -> pd.DataFrame:
+        """Measure gradients on prompts from the smallest to the largest std, with responses of their own."""
+        assert lab.task.rollout is not None
+        order = np.argsort(stds, kind="stable")
+        places = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
+        rows = []
+        for number in lab.session.bar([int(order[place]) for place in places], "gradients"):
+            lab.session.stop.check()
+            example = [examples[number]]
+            prompt = encode(lab, example)
+            generator = stream(lab.session.seed, "gradient", number)
+            responses = sample(lab.policy, *prompt, lab.task.rollout, self.bound_samples, generator)
+            _, scores = score(lab, example, responses)
+            bound = sampled_gradient_bound(
+                lab.policy, *prompt, responses, scores,
+                temperature=lab.task.rollout.temperature,
+                max_new_tokens=lab.task.rollout.max_new_tokens,
+                reward_range=self.reward_range,
+                prefixes=self.bound_prefixes,
+                power_iterations=self.power_iterations,
+                generator=generator,
+            )  # fmt: skip
+            rows.append({"input_id": example[0].id, **asdict(bound)})
+        return pd.DataFrame(rows)
