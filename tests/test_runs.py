@@ -321,15 +321,17 @@ def test_a_full_disk_is_named_and_leaves_whole_lines(tmp_path):
 
 
 def test_prompt_statistics_of_a_phase_replace_the_older_ones(tmp_path):
-    def frame(phase: str, mean: float) -> pd.DataFrame:
-        return pd.DataFrame({"phase": [phase], "split": ["train"], "prompt_id": ["p"], "reward_mean": [mean]})
+    def frame(phase: str, step: int, mean: float) -> pd.DataFrame:
+        row = {"phase": phase, "step": step, "split": "train", "prompt_id": "p", "reward_mean": mean}
+        return pd.DataFrame([row])
 
     with Run.claim(tmp_path, CONFIG) as run:
         assert read_run(tmp_path).prompts() is None
-        for phase, mean in (("before", 0.1), ("after", 0.2), ("before", 0.3)):
-            run.save_prompts(frame(phase, mean))
-    stored = read_run(tmp_path).prompts()
-    assert dict(zip(stored["phase"], stored["reward_mean"], strict=True)) == {"after": 0.2, "before": 0.3}
+        looks = [("before", 0, 0.1), ("during", 5, 0.2), ("during", 10, 0.3), ("before", 0, 0.4), ("during", 5, 0.5)]
+        for look in looks:
+            run.save_prompts(frame(*look))
+    stored = read_run(tmp_path).prompts()[["phase", "step", "reward_mean"]]
+    assert set(stored.itertuples(index=False, name=None)) == {looks[2], looks[3], looks[4]}
 
 
 def test_samples_come_back_in_order_with_their_attempt(tmp_path):

@@ -52,6 +52,8 @@ def make_lab(tmp_path: Path, tiny_gpt2: Callable, tiny_t5: Callable) -> Callable
                 batch_size=4,
                 probe_prompts=6,
                 probe_samples=3,
+                probe_every=2,
+                probe_prompts_during=4,
                 std_below=0.05,
                 n_logged=1,
             ),

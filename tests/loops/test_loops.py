@@ -148,6 +148,17 @@ def test_statistics_before_and_after_concern_the_same_prompts(make_lab: Callable
     assert set(before["n_samples"]) == {3}
 
 
+def test_during_training_the_first_prompts_of_the_same_set_are_looked_at(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab("probe")  # looks every 2 iterations at 4 of the 6 prompts
+    online(iterations=5).run(lab, PPO_LOSS)
+    frame = read_run(lab.session.run.folder).prompts()
+    before, during = (frame[frame["phase"] == phase] for phase in ("before", "during"))
+    assert list(during["step"]) == [2] * 4 + [4] * 4
+    for _, look in during.groupby("step"):
+        assert list(look["prompt_id"]) == list(before["prompt_id"])[:4]
+    assert set(logged(lab, "probe/share_vanishing")) == {0, 2, 4, 5}
+
+
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
     with pytest.raises(UserError, match=r"policy/loss is nan.*optimizer\.lr"):
         refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0})
