@@ -1,10 +1,10 @@
-"""What the figures lack: unfinished runs, seeds and cells that were never run, and the commands that make them."""
+"""What the figures of language runs lack: unfinished runs, seeds and cells never run, and the commands for them."""
 
 import shlex
 
 import pandas as pd
 
-from analysis.stats import CELL, PANEL, finished
+from analysis.stats import CELL, PANEL, finished, of_family
 
 DATASETS = ("narrativeqa", "imdb")  # the figures of this project
 ALGOS = ("ppo", "apa")  # that every learning curve compares
@@ -17,7 +17,11 @@ def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd
     The seeds expected of a cell are all seeds that its panel has; the cells expected of a panel are ALGOS times the
     heuristics that it has.
     """
-    rows = [*_unfinished(runs), *_absent_seeds(runs), *_absent_cells(runs, datasets), *_absent_data(runs, datasets)]
+    language = of_family(runs, "language")
+    wanted = language[language["data"].isin(datasets)]
+    elsewhere = set(runs.loc[runs["family"].isin(["controlled", "theory"]), "data"])
+    rows = [*unfinished(language), *_absent_seeds(language), *_absent_cells(wanted)]
+    rows += _absent_data(set(language["data"]) | elsewhere, datasets)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -26,6 +30,7 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
     hub = row["source"] == "hub" and row["scale"] != "paper"
     words = [f"algo={row['algo']}", f"data={row['data']}"]
     words += [f"model={row['model']}"] if row["model"] else []
+    words += _controlled_words(row) if row.get("family") == "controlled" else []
     words += [f"scale={row['scale']}"] if row["scale"] not in ("", "mini") else []
     words += ["data.source=hub"] if hub else []
     words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
@@ -37,14 +42,20 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
     return f"python src/train.py {many}{' '.join(words)}"
 
 
-def _unfinished(runs: pd.DataFrame) -> list[dict]:
+def _controlled_words(row: dict) -> list[str]:
+    """Name the optimizer and the rewards of a controlled run."""
+    wrong = row["wrong_reward"]
+    return [f"optimizer={row['optimizer']}"] + ([f"data.rewards.wrong_modified={wrong:g}"] if wrong != -1 else [])
+
+
+def unfinished(runs: pd.DataFrame) -> list[dict]:
     """List runs in any other state than done whose cell and seed no finished run covers."""
     done = set(finished(runs)[[*CELL, "seed"]].itertuples(index=False, name=None))
     rest = runs[runs["state"] != "done"]
     covered = [key in done for key in rest[[*CELL, "seed"]].itertuples(index=False, name=None)]
     rest = rest[[not each for each in covered]]
     return [
-        _row(run, str(run["seed"]), f"run {run['run_key']} is {run['state']}", run["sweep"])
+        gap(run, str(run["seed"]), f"run {run['run_key']} is {run['state']}", run["sweep"])
         for _, run in rest.iterrows()
     ]
 
@@ -56,14 +67,14 @@ def _absent_seeds(runs: pd.DataFrame) -> list[dict]:
         for _, cell in panel.groupby(CELL):
             seeds = ",".join(map(str, sorted(set(panel["seed"]) - set(cell["seed"]))))
             if seeds:
-                rows.append(_row(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
+                rows.append(gap(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
     return rows
 
 
-def _absent_cells(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
+def _absent_cells(runs: pd.DataFrame) -> list[dict]:
     """List the algorithms that a panel lacks under a heuristic that it has."""
     rows = []
-    for _, panel in runs[runs["data"].isin(datasets)].groupby(PANEL):
+    for _, panel in runs.groupby(PANEL):
         online = panel[panel["algo"].isin(ALGOS)]
         for heuristic in sorted({"none", *online["heuristic"]}):
             there = set(online.loc[online["heuristic"] == heuristic, "algo"])
@@ -71,18 +82,20 @@ def _absent_cells(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
                 mirror = max(panel["hub_mirror"])  # any of them rather than none
                 changes = {"algo": algos, "heuristic": heuristic, "variant": "", "hub_mirror": mirror}
                 first = panel.iloc[0].to_dict() | changes
-                rows.append(_row(first, "", "never run", panel["sweep"].iloc[0]))
+                rows.append(gap(first, "", "never run", panel["sweep"].iloc[0]))
     return rows
 
 
-def _absent_data(runs: pd.DataFrame, datasets: tuple[str, ...]) -> list[dict]:
+def _absent_data(there: set[str], datasets: tuple[str, ...]) -> list[dict]:
     """List the datasets without any run."""
     blank = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"algo": ",".join(ALGOS), "heuristic": "none"}
-    there = set(runs["data"])
-    return [_row(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
+    return [gap(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
 
 
-def _row(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:
+def gap(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:
     """Describe one gap and the command that closes it."""
-    named = {key: cell[key] for key in [*PANEL, "algo", "heuristic", "variant", "hub_mirror"]}
-    return named | {"seeds": seeds, "reason": reason, "command": command(named, seeds, sweep)}
+    row = dict(cell)
+    named = {key: row[key] for key in [*PANEL, "algo", "heuristic", "variant", "hub_mirror"]}
+    if row.get("family") == "controlled":
+        named["variant"] = " ".join([*_controlled_words(row), *row["variant"].split()])
+    return named | {"seeds": seeds, "reason": reason, "command": command(row, seeds, sweep)}

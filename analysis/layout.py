@@ -23,6 +23,15 @@ def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
     return scale, source, data, model
 
 
+def single_kind(frame: pd.DataFrame) -> tuple[str, str]:
+    """Return the scale and source of a frame, and refuse a mixture or nothing."""
+    found = frame[["scale", "source"]].drop_duplicates()
+    if len(found) != 1:
+        raise ValueError(f"one figure shows one scale and source; the frame holds {found.to_dict('records')}")
+    scale, source = found.iloc[0]
+    return scale, source
+
+
 def cells(curves: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, label with n."""
     seeds = curves.groupby("cell")["n"].agg(["min", "max"])
@@ -104,13 +113,28 @@ def with_caption(width: float, height: float, caption: str) -> tuple[Figure, Sub
 
 
 def runs_caption(notes: list[str], joined_keys: pd.Series) -> str:
-    """Join notes with the distinct run keys of rows that hold several each."""
+    """Join notes with the distinct run keys of rows that hold one or several each."""
     keys = sorted({key for keys in joined_keys for key in keys.split()})
     more = f" and {len(keys) - KEYS_SHOWN} more, see the CSV" if len(keys) > KEYS_SHOWN else ""
     return f"{' '.join(notes)} Runs: {' '.join(keys[:KEYS_SHOWN])}{more}."
+
+
+def model_label(data: str, model: str) -> str:
+    """Name a dataset and a model where a figure or a table shows several."""
+    return f"{style.DATASETS.get(data, data)}, {model}"
+
+
+def setting_label(algo: str, variant: str) -> str:
+    """Name an algorithm with what sets its setting apart, where the heuristic needs no word."""
+    return ", ".join([style.NAMES.get(algo, algo), *map(style.short_override, variant.split())])
 
 
 def file_name(kind: str, panel: tuple[str, str, str, str]) -> str:
     """Name the files of a figure after all that it shows."""
     scale, source, data, model = panel
     return f"{kind}-{data}-{model}-{scale}-{source}"
+
+
+def kind_name(kind: str, scale: str, source: str) -> str:
+    """Name the files of a figure or table that shows all datasets and models of a scale and source."""
+    return f"{kind}-{scale}-{source}"

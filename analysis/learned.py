@@ -116,10 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     try:
         runs = load.load_runs(options.outputs, options.sweep)
+        runs = stats.of_family(runs, "language")
         kept, _ = stats.one_run_per_seed(runs)
         if kept.empty:
-            raise UserError(f"no finished run in {options.outputs}", "one", "nothing; run python src/train.py first")
-        metrics = stats.of_runs(load.load_metrics(options.outputs, options.sweep), kept)
+            missing = f"no finished run of a language model in {options.outputs}"
+            raise UserError(missing, "one", "nothing; run python src/train.py first")
+        metrics = stats.of_runs(load.load_metrics(options.outputs, options.sweep, [TRAIN, TEST, KL]), kept)
         prompts = stats.of_runs(load.load_prompts(options.outputs, options.sweep), kept)
     except UserError as error:
         print(error, file=sys.stderr)

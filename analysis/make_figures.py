@@ -1,26 +1,26 @@
-"""Draw every figure that the run folders allow: `python -m analysis.make_figures [--outputs DIR] [--figures DIR]`.
+"""Draw every figure and table that the run folders allow: `python -m analysis.make_figures [--outputs DIR]`.
 
 Exit code 0 when something was drawn, 1 when nothing could be (with --strict: when anything is missing), 2 on bad input.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 
-from analysis import coverage, figures, load, stats
-from analysis.save import Drawn, save
+from analysis import coverage, everything, families, load, stats
+from analysis.save import Drawn, save, save_table
+from analysis.tables import Table
 from rftlab.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    about = "Draw learning curves and reward scatters of all finished runs, as PDF, PNG and CSV."
+    about = "Write every figure (PDF, PNG, CSV) and table (CSV, Markdown, LaTeX) of all finished runs."
     result = argparse.ArgumentParser(prog="python -m analysis.make_figures", description=about)
     result.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the run folders are (outputs)")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the figures go (figures)")
@@ -29,18 +29,17 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def draw(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Iterator[Drawn]:
-    """Yield every figure of the given runs: per scale, source, dataset and model, curves and then the scatter."""
-    metrics = stats.of_runs(load.load_metrics(outputs, sweeps), runs)
-    prompts = stats.of_runs(load.load_prompts(outputs, sweeps), runs)
-    shares = stats.vanishing_share(prompts, np.random.default_rng(0))
-    curves = stats.curves(metrics, figures.CURVE_METRICS)
-    for panel in runs[stats.PANEL].drop_duplicates().sort_values(stats.PANEL).itertuples(index=False, name=None):
-        in_curves, in_prompts = stats.of_panel(curves, panel), stats.of_panel(prompts, panel)
-        if (in_curves["n"] > 0).any():
-            yield figures.learning_curves(in_curves)
-        if not in_prompts.empty:
-            yield figures.reward_scatter(in_prompts, stats.of_panel(shares, panel))
+def write(each: Drawn | Table, folder: Path) -> list[Path]:
+    """Write a figure or a table."""
+    return save(each, folder) if isinstance(each, Drawn) else save_table(each, folder)
+
+
+def missing_runs(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:
+    """List what is missing from every family of figures; of the whole outputs folder, also families never run."""
+    here = tuple(sorted(set(stats.of_family(runs, "language")["data"])))
+    parts = [coverage.missing_runs(runs, coverage.DATASETS if whole else here), families.missing_companions(runs)]
+    parts += [families.absent_families(runs)] if whole else []
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def report(missing: pd.DataFrame, repeated: pd.DataFrame, console: Console) -> None:
@@ -50,10 +49,10 @@ def report(missing: pd.DataFrame, repeated: pd.DataFrame, console: Console) -> N
         console.print(f"left out, the same setting and seed as another run: {keys}", soft_wrap=True)
     if missing.empty:
         return
-    table = Table("data", "algo", "heuristic", "seeds", "why", title="missing from the figures", title_justify="left")
+    table = Grid("data", "algo", "heuristic", "seeds", "why", title="missing from the figures", title_justify="left")
     for row in missing.to_dict("records"):
         data = " ".join(filter(None, [row["data"], row["scale"], row["source"]]))
-        setting = " ".join([row["heuristic"], *row["variant"].split()])
+        setting = " ".join(filter(None, [row["heuristic"], *row["variant"].split()]))
         table.add_row(data, row["algo"], setting, row["seeds"], row["reason"])
     console.print(table)
     console.print("to make them:")
@@ -68,14 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runs = load.load_runs(options.outputs, options.sweep)
         kept, repeated = stats.one_run_per_seed(runs)
-        written = [save(drawn, options.figures) for drawn in draw(options.outputs, options.sweep, kept)]
+        frames = everything.read(options.outputs, options.sweep, kept)
+        written = [write(each, options.figures) for each in everything.draw(frames)]
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     for paths in written:
         console.print(*paths, soft_wrap=True, highlight=False)
-    wanted = coverage.DATASETS if options.sweep is None else tuple(sorted(set(runs["data"])))
-    missing = coverage.missing_runs(runs, wanted)
+    missing = missing_runs(runs, whole=options.sweep is None)
     report(missing, repeated, console)
     return 1 if not written or (options.strict and not missing.empty) else 0
 

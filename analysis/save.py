@@ -1,4 +1,4 @@
-"""Write a figure as PDF, PNG and the CSV of exactly what was drawn."""
+"""Write a figure as PDF, PNG and the CSV of exactly what was drawn; a table as CSV, Markdown and LaTeX."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import tables
 from analysis.style import print_style
 
 
@@ -27,3 +28,13 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
         drawn.figure.savefig(png, metadata={"Software": None})
     drawn.data.to_csv(csv, index=False, lineterminator="\n")
     return [pdf, png, csv]
+
+
+def save_table(table: tables.Table, folder: Path) -> list[Path]:
+    """Write `name.csv`, `name.md` and `name.tex`, the same cells in all three, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    csv, markdown, latex = (folder / f"{table.name}.{suffix}" for suffix in ("csv", "md", "tex"))
+    table.cells.to_csv(csv, index=False, lineterminator="\n")
+    markdown.write_text(tables.markdown(table))
+    latex.write_text(tables.latex(table))
+    return [csv, markdown, latex]

@@ -33,9 +33,13 @@ DATASETS = {
     },
     **{"cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "mnist": "MNIST", "cifar10": "CIFAR10", "stsb": "STS-B"},
 }
+GROUPS = {"small_std": "small pretrain reward std", "large_std": "large pretrain reward std"}
 LABELS = {
     "reward/mean": "mean reward of the rollouts",
     "policy/kl": "KL to the start (nats per response)",
+    "reward": "reward",
+    "reward_std": "reward std",
+    "grad_norm": "gradient norm",
 }
 
 
@@ -113,4 +117,9 @@ def short_override(override: str) -> str:
 
 def panel_title(scale: str, source: str, data: str, model: str) -> str:
     """Say which data, model, scale and source a figure shows, so that a mini result never poses as the paper's."""
-    return f"{DATASETS.get(data, data)}  ·  model {model}  ·  scale {scale}  ·  {source} data"
+    return f"{DATASETS.get(data, data)}  ·  model {model}  ·  {kind_title(scale, source)}"
+
+
+def kind_title(scale: str, source: str) -> str:
+    """Say which scale and source a figure of several datasets shows."""
+    return f"scale {scale}  ·  {source} data"

@@ -30,7 +30,8 @@ def test_every_figure_is_written_in_three_formats_and_named(
 ) -> None:
     assert draw(small, tmp_path / "figures") == 0
     written = sorted((tmp_path / "figures").iterdir())
-    assert len(written) == 6
+    suffixes = [".csv", ".pdf", ".png"] * 3 + [".csv", ".md", ".tex"]  # curves, scatter, correlations and their table
+    assert sorted(path.suffix for path in written) == sorted(suffixes)
     printed = capsys.readouterr().out
     assert all(str(path) in printed for path in written)
     assert "python src/train.py -m algo=ppo,apa data=narrativeqa" in printed
@@ -39,7 +40,9 @@ def test_every_figure_is_written_in_three_formats_and_named(
 def test_strict_fails_where_something_is_missing_and_only_there(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(make_figures, "save", lambda drawn, folder: [folder / drawn.name])
+    monkeypatch.setattr(make_figures, "write", lambda each, folder: [folder / each.name])
+    assert draw(small, tmp_path / "figures", "--strict", "--sweep", "default") == 1  # no SFT beside PPO and APA
+    builder.write_run(small, builder.config("imdb", "sft", "none", 0))
     assert draw(small, tmp_path / "figures", "--strict") == 1
     assert draw(small, tmp_path / "figures", "--strict", "--sweep", "default") == 0
 

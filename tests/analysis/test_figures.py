@@ -10,7 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import figures, load, make_figures, stats
+from analysis import everything, figures, load, stats
 from analysis.save import Drawn, save
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -18,7 +18,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def drawn_from(outputs: Path) -> dict[str, Drawn]:
     kept, _ = stats.one_run_per_seed(load.load_runs(outputs))
-    return {drawn.name: drawn for drawn in make_figures.draw(outputs, None, kept)}
+    written = everything.draw(everything.read(outputs, None, kept))
+    return {drawn.name: drawn for drawn in written if isinstance(drawn, Drawn)}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,8 @@ def texts(figure: Figure) -> str:
 
 def test_there_are_curves_and_a_scatter_for_each_dataset(drawn: dict[str, Drawn]) -> None:
     suffixes = ("imdb-gpt2_mini-mini-bundled", "narrativeqa-t5_mini-mini-bundled")
-    assert sorted(drawn) == sorted(
-        f"{kind}-{name}" for kind in ("learning_curves", "reward_scatter") for name in suffixes
-    )
+    names = [f"{kind}-{name}" for kind in ("learning_curves", "reward_scatter") for name in suffixes]
+    assert sorted(drawn) == sorted([*names, "reward_change_correlation-mini-bundled"])
 
 
 @pytest.mark.parametrize("kind", ["learning_curves", "reward_scatter"])

@@ -1,0 +1,102 @@
+"""Figures of the controlled experiments: one shows one dataset, model, optimizer and reward variant."""
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis import layout, style
+from analysis.controlled import FINETUNING, GROUPS, QUANTITIES, SETTING, reward_variant
+from analysis.save import Drawn
+
+LOG = ("reward_std", "grad_norm")  # drawn on a logarithmic axis: they fall over decades
+LONG = 200  # from this ratio of last to first epoch on, epochs are logarithmic too: SFT is done within the first few
+LINES = {"expected_reinforce": "-", "reinforce": (0, (1, 1.2)), "sft": (0, (4, 1.5))}
+REWARDS = {
+    "default_rewards": "rewards ±1",
+    "high_initial_reward": "high initial reward (a wrong label of a modified input earns 0.5)",
+}
+
+
+def groups_over_training(curves: pd.DataFrame) -> Drawn:
+    """Draw reward, reward std and gradient norm of both groups of inputs against epochs, RFT against SFT.
+
+    `curves` is what `controlled.group_curves` returns, of one SETTING; the line is the mean over seeds and the band
+    runs from their minimum to their maximum.
+    """
+    scale, source, data, model, optimizer, wrong_reward = _single_setting(curves)
+    drawn = curves[curves["n"] > 0].reset_index(drop=True)
+    cells = _cells(drawn)
+    rewards = reward_variant(wrong_reward)
+    caption = layout.runs_caption(_notes(curves, drawn), drawn["run_keys"])
+    with style.print_style():
+        figure, plots = layout.with_caption(style.WIDTH, 6.2 + 0.17 * ((len(cells) + 1) // 2), caption)
+        grid = plots.subplots(len(QUANTITIES), len(GROUPS), sharex=True, sharey="row")
+        for quantity, line in zip(QUANTITIES, grid, strict=True):
+            for group, axes in zip(GROUPS, line, strict=True):
+                here = drawn[(drawn["group"] == group) & (drawn["quantity"] == quantity)]
+                _draw(axes, here, cells, quantity in LOG)
+            line[0].set_ylabel(style.LABELS[quantity])
+        for group, top, bottom in zip(GROUPS, grid[0], grid[-1], strict=True):
+            top.set_title(f"inputs with a {style.GROUPS[group]}")
+            bottom.set_xlabel("epoch")
+            bottom.set_xscale("log" if drawn["step"].max() >= LONG * drawn["step"].min() > 0 else "linear")
+        words = f"optimizer {optimizer}  ·  {REWARDS.get(rewards, rewards.replace('_', ' '))}"
+        plots.suptitle(f"{style.panel_title(scale, source, data, model)}\n{words}")
+        plots.legend(handles=_handles(cells), loc="outside lower center", ncols=2, handlelength=3.5)
+    return Drawn(layout.file_name(f"controlled-{optimizer}-{rewards}", (scale, source, data, model)), figure, drawn)
+
+
+def _single_setting(curves: pd.DataFrame) -> tuple:
+    """Return the one setting of a frame, and refuse a mixture or nothing."""
+    found = curves[SETTING].drop_duplicates()
+    if len(found) != 1:
+        raise ValueError(f"one figure shows one {', '.join(SETTING)}; the frame holds {found.to_dict('records')}")
+    return tuple(found.iloc[0])
+
+
+def _notes(curves: pd.DataFrame, drawn: pd.DataFrame) -> list[str]:
+    """Say what lines, bands and norms are, and what a logarithmic axis leaves out."""
+    zeros = int(((drawn["mean"] <= 0) & drawn["quantity"].isin(LOG)).sum())
+    return [
+        "Measured before the updates of an epoch; line: mean over the n seeds; band: their minimum to maximum.",
+        "Gradient norm: of the group's mean objective (RFT: expected reward, SFT: negative log-likelihood).",
+        *([f"{zeros} values of zero are not on the logarithmic axes."] if zeros else []),
+        *layout.nonfinite_note(curves),
+    ]
+
+
+def _cells(drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell in legend order: cell, algo, colour, line style, label with n."""
+    seeds = drawn.groupby("cell")["n"].agg(["min", "max"])
+    rows = drawn[["cell", "algo", "variant"]].drop_duplicates()
+    rows = rows.assign(rank=rows["algo"].map(FINETUNING.index)).sort_values(["rank", "variant"]).merge(seeds, on="cell")
+    hues = layout.hue(rows)
+    colours = style.colours(list(hues))
+    labels = [
+        f"{layout.setting_label(row['algo'], row['variant'])} (n={layout.span(row['min'], row['max'])})"
+        for row in rows.to_dict("records")
+    ]
+    return rows.assign(colour=[colours[hue] for hue in hues], line=rows["algo"].map(LINES), label=labels)
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, cells: pd.DataFrame, logarithmic: bool) -> None:
+    """Draw one quantity of one group: band from minimum to maximum, then the line of the mean."""
+    for look in cells.to_dict("records"):
+        cell = rows[rows["cell"] == look["cell"]]
+        if logarithmic:
+            cell = cell[cell["mean"] > 0]
+        low = cell["min"].where(cell["min"] > 0, cell["mean"]) if logarithmic else cell["min"]
+        axes.fill_between(cell["step"], low, cell["max"], color=look["colour"], alpha=0.18, linewidth=0)
+        axes.plot(cell["step"], cell["mean"], color=look["colour"], linestyle=look["line"], linewidth=1.4)
+    if logarithmic and (rows["mean"] > 0).any():
+        axes.set_yscale("log")
+    sns.despine(ax=axes)
+
+
+def _handles(cells: pd.DataFrame) -> list[Line2D]:
+    """Build the legend."""
+    return [
+        Line2D([], [], color=cell["colour"], linestyle=cell["line"], linewidth=1.4, label=cell["label"])
+        for cell in cells.to_dict("records")
+    ]
