@@ -7,10 +7,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from analysis import layout, style
 from analysis.save import Drawn
-from analysis.theory import BOUNDS, ERRORS, separation_axes, verdict_counts
+from analysis.theory import BOUNDS, ERRORS, FLOOR, separation_axes, verdict_counts
 
 TIMES = {
     "rft": ("reward std at the start", "time to the correct label, RFT"),
@@ -52,7 +53,7 @@ def gradient_bound(points: pd.DataFrame, algo: str) -> Drawn:
     """
     panel = layout.single_panel(points)
     counts = verdict_counts(points, "grad_norm", ["form"])
-    drawn = points[(points["grad_norm"] > 0) & (points["bound"] > 0) & (points["verdict"] != "unknown")]
+    drawn = _drawable(points, "grad_norm")
     looks = _looks(sorted(drawn["group"].unique(), reverse=True))
     caption = layout.runs_caption(["A point is an input.", *_bound_notes(points, counts)], points["run_key"])
     with style.print_style():
@@ -76,7 +77,7 @@ def ppo_gradient(points: pd.DataFrame) -> Drawn:
     """
     panel = layout.single_panel(points)
     counts = verdict_counts(points, "distance")
-    drawn = points[(points["tv"] > 0) & (points["distance"] > 0) & (points["verdict"] != "unknown")]
+    drawn = _drawable(points[points["tv"] > 0], "distance")
     looks = _looks(sorted(drawn["clip_range"].unique()))
     notes = [f"A point is one policy and its start; {_counts_in_words(counts.iloc[0], 'distance')}"]
     with style.print_style():
@@ -85,7 +86,7 @@ def ppo_gradient(points: pd.DataFrame) -> Drawn:
         for clip_range, (colour, marker) in looks.items():
             _draw_distances(axes, drawn[drawn["clip_range"] == clip_range], colour, marker)
         axes.set(xlabel="total variation distance of the policy from its start", ylabel="distance of the gradients")
-        axes.set(xscale="log", yscale="log")
+        _log_axes(axes)
         sns.despine(ax=axes)
         plots.suptitle(_title(panel, points))
         plots.legend(handles=_distance_handles(looks), loc="outside lower center", ncols=3)
@@ -116,18 +117,33 @@ def _draw_times(axes: Axes, points: pd.DataFrame, fits: pd.DataFrame) -> None:
             continue
         x = rows["std"] if (rows["objective"] == "rft").all() else separation_axes(rows)[0]
         style_of: dict = {"linestyle": "", "markersize": 5, "markeredgecolor": "white"} if method == "descent" else {}
-        label = f"{METHODS[method]}: {_slope(fits[fits['method'] == method])}"
+        label = f"{METHODS[method]}: {_fit_in_words(method, fits[fits['method'] == method])}"
         axes.plot(x, rows["time"], label=label, **look, **style_of)
     if len(points):
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), handlelength=1.6)  # above: inside it hides points
 
 
-def _slope(fit: pd.DataFrame) -> str:
-    """Write a slope with its interval."""
+def _fit_in_words(method: str, fit: pd.DataFrame) -> str:
+    """Write the slope of the flow with its interval, and how far descent, on fewer points, is off the flow."""
+    if method == "descent" and len(fit) and np.isfinite(fit["off_flow"].iloc[0]):
+        return f"at most {fit['off_flow'].iloc[0]:.1%} off the flow"
     if fit.empty or np.isnan(fit["slope"].iloc[0]):
         return "too few points for a slope"
     row = fit.iloc[0]
     return f"slope {row['slope']:.3f} [{row['slope_low']:.3f}, {row['slope_high']:.3f}]"
+
+
+def _drawable(points: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Keep the points that have a place on logarithmic axes; a violation is never left out as rounding."""
+    kept = (points[value] >= FLOOR) | ((points["verdict"] == "violated") & (points[value] > 0))
+    return points[kept & (points["bound"] > 0) & (points["verdict"] != "unknown")]
+
+
+def _log_axes(axes: Axes) -> None:
+    """Make both axes logarithmic, with few enough ticks over many decades."""
+    axes.set(xscale="log", yscale="log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_major_locator(LogLocator(numticks=9))
 
 
 def _looks(names: list) -> dict[Hashable, tuple[style.Colour, str]]:
@@ -152,13 +168,13 @@ def _draw_bound(axes: Axes, points: pd.DataFrame, looks: dict[Hashable, tuple[st
             s=size,
             color=colour,
             marker=marker,
-            alpha=0.6,
+            alpha=0.6 if len(points) < 500 else 0.3,
             linewidth=0,
             rasterized=True,
         )
     bad = points[points["verdict"] == "violated"]
     axes.scatter(bad["grad_norm"], bad["bound"], s=40, facecolor="none", edgecolor="black", linewidth=0.8, zorder=4)
-    axes.set(xscale="log", yscale="log")
+    _log_axes(axes)
     middle = points["grad_norm"].median() if len(points) else 1.0
     axes.axline((middle, middle), (2 * middle, 2 * middle), linestyle=(0, (3, 2)), **GREY, zorder=0)
     sns.despine(ax=axes)
@@ -193,7 +209,7 @@ def _bound_notes(points: pd.DataFrame, counts: pd.DataFrame) -> list[str]:
 def _counts_in_words(row: pd.Series | dict, name: str) -> str:
     """Write the verdicts of one panel."""
     more = [f"{row['above']} above it within their error"] if row["above"] else []
-    more += [f"{row['zero']} with a {name} of zero, not drawn"] if row["zero"] else []
+    more += [f"{row['tiny']} with a {name} under {FLOOR:g}, not drawn"] if row["tiny"] else []
     more += [f"{row['unknown']} not finite"] if row["unknown"] else []
     first = f"{row['violated']} of {row['n']} violate the bound"
     worst = f"largest {name} / bound {row['worst']:.3g}"

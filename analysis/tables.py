@@ -139,6 +139,7 @@ def separation(fits: pd.DataFrame) -> Table:
         | {"objective": row["objective"].upper(), "method": row["method"], "fit": laws[row["objective"]]}
         | {"slope": interval(row["slope"], row["slope_low"], row["slope_high"], ".3f")}
         | {"R2": number(row["r2"], ".5f"), "points": str(row["n_points"])}
+        | {"std from": number(row["std_low"], ".3g"), "to": number(row["std_high"], ".3g")}
         for row in fits.sort_values(["data", "model", "variant", "objective", "method"]).to_dict("records")
     ]
     caption = "Time until the correct label leads, against the initial reward std: slopes with 95 % intervals."

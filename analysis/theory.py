@@ -15,6 +15,8 @@ BOUNDS = {"bound_std": "STD", "bound_two_thirds": "STD^(2/3)"}  # columns of The
 ROUNDING = 1e-5  # a value above its bound by less than this share of it is rounding
 ERRORS = 2.0  # an estimate violates a bound when it exceeds it by more than so many standard errors
 FIT = ["slope", "slope_low", "slope_high", "intercept", "r2", "n_points"]
+SPAN = ["std_low", "std_high", "off_flow"]
+FLOOR = 1e-12  # norms and distances under it are rounding: a figure leaves them out
 
 
 def of_algo(cases: pd.DataFrame, *algos: str) -> pd.DataFrame:
@@ -41,13 +43,24 @@ def separation_points(cases: pd.DataFrame) -> pd.DataFrame:
 def separation_fits(points: pd.DataFrame) -> pd.DataFrame:
     """Fit ln(time) against ln(std) for RFT, time against ln(1/std) for SFT, with 95 % intervals of the slope.
 
-    Returns CELL, objective, method and FIT; NaN where there are too few points.
+    Returns CELL, objective, method, FIT (NaN where there are too few points), std_low and std_high (range of the
+    points), off_flow (the most that a time differs from that of the flow for the same eps, relative to it; NaN
+    where no eps is shared).
     """
     records = []
-    for _, rows in points.groupby([*CELL, "objective", "method"]):
-        x, y = separation_axes(rows[rows["n"] > 0])
-        records.append(rows[[*CELL, "objective", "method"]].iloc[0].to_dict() | linear_fit(x, y))
-    return pd.DataFrame(records, columns=[*CELL, "objective", "method", *FIT])
+    for _, rows in points[points["n"] > 0].groupby([*CELL, "objective", "method"]):
+        first = rows[[*CELL, "objective", "method"]].iloc[0].to_dict()
+        span = {"std_low": rows["std"].min(), "std_high": rows["std"].max(), "off_flow": _off_flow(rows, points)}
+        records.append(first | linear_fit(*separation_axes(rows)) | span)
+    return pd.DataFrame(records, columns=[*CELL, "objective", "method", *FIT, *SPAN])
+
+
+def _off_flow(rows: pd.DataFrame, points: pd.DataFrame) -> float:
+    """Return the largest relative difference between the times of one method and those of the flow."""
+    keys = ["cell", "objective", "eps"]
+    flow = points.loc[(points["method"] == "ode") & (points["n"] > 0), [*keys, "time"]]
+    both = rows.merge(flow, on=keys, suffixes=("", "_flow"))
+    return float((both["time"] / both["time_flow"] - 1).abs().max())
 
 
 def separation_axes(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -105,16 +118,16 @@ def verdicts(values: pd.Series, bounds: pd.Series, errors: pd.Series) -> pd.Seri
 
 
 def verdict_counts(points: pd.DataFrame, value: str, by: list[str] | None = None) -> pd.DataFrame:
-    """Count the verdicts of each panel: n, under, above, violated, unknown, zero (values), worst (largest ratio)."""
+    """Count the verdicts of each panel: n, under, above, violated, unknown; tiny (under FLOOR), worst (ratio)."""
     keys = [*PANEL, "algo", "variant", *(by or [])]
     records = []
     for _, rows in points.groupby(keys):
         known = rows[rows["verdict"] != "unknown"]
         counts = {verdict: int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS}
         ratios = known.loc[known["bound"] > 0, value] / known.loc[known["bound"] > 0, "bound"]
-        more = {"n": len(rows), "zero": int((known[value] == 0).sum()), "worst": ratios.max()}
+        more = {"n": len(rows), "tiny": int((known[value] < FLOOR).sum()), "worst": ratios.max()}
         records.append(rows[keys].iloc[0].to_dict() | counts | more)
-    return pd.DataFrame(records, columns=[*keys, *VERDICTS, "n", "zero", "worst"])
+    return pd.DataFrame(records, columns=[*keys, *VERDICTS, "n", "tiny", "worst"])
 
 
 VERDICTS = ["under", "above", "violated", "unknown"]
