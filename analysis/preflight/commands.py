@@ -1,0 +1,64 @@
+"""The commands that test a verdict, with every key that sets the diagnosis apart from the defaults."""
+
+import shlex
+
+from analysis.preflight.reading import Setting
+from analysis.preflight.verdict import Kind, Verdict
+
+
+def commands(setting: Setting, verdict: Verdict) -> list[tuple[str, str]]:
+    """Return pairs of what a command is for, and the command."""
+    if verdict.kind is Kind.UNDECIDED:
+        return [("sample more", _more(setting, verdict))]
+    if verdict.kind is Kind.LITTLE_TO_GAIN:
+        return []
+    alone = ("RFT from this policy as it is", _train(setting, *_start(setting)))
+    if verdict.sft_share is None:
+        return [alone]
+    return [alone, *_sft(setting, verdict.sft_share), ("the whole grid of SFT", _grid(setting))]
+
+
+def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
+    """Return what puts SFT before RFT; from a finetuned policy that is a run of its own."""
+    if setting.init_from is None:
+        words = ["heuristic=partial_sft", f"heuristic.sample_fraction={share:g}"]
+        return [("SFT first, then RFT", _train(setting, *words))]
+    if setting.heuristic != "none":
+        return []  # had SFT already: the grid compares how much is enough
+    words = [f"init_from={setting.init_from}", f"algo.loop.sample_fraction={share:g}", "algo.loop.step_fraction=0.4"]
+    return [
+        ("SFT first", _command("train.py", setting, "algo=sft", *words)),
+        ("then RFT", _train(setting, "init_from=KEY_OF_THAT_SFT")),
+    ]
+
+
+def _grid(setting: Setting) -> str:
+    """Compare shares of SFT, from the pretrained model."""
+    return _command("train.py -m", setting, "+sweep=partial_sft")
+
+
+def _more(setting: Setting, verdict: Verdict) -> str:
+    """Repeat the diagnosis with more samples."""
+    words = [f"n_prompts={verdict.n_prompts}"] if verdict.n_prompts else []
+    words += [f"samples={verdict.n_samples or setting.n_samples}"]
+    return _command("diagnose.py", setting, *_start(setting), *words)
+
+
+def _train(setting: Setting, *words: str) -> str:
+    return _command("train.py", setting, "algo=ppo", *words)
+
+
+def _start(setting: Setting) -> list[str]:
+    """Name the policy that was diagnosed; a heuristic brings its own start."""
+    if setting.heuristic != "none":
+        return [f"heuristic={setting.heuristic}", *setting.heuristic_keys]
+    return [f"init_from={setting.init_from}"] if setting.init_from else []
+
+
+def _command(script: str, setting: Setting, *words: str) -> str:
+    """Write a command; keys at their defaults are left out."""
+    keys = [f"data={setting.data}", f"model={setting.model}"]
+    keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
+    keys += ["data.source=hub"] if setting.source == "hub" and setting.scale != "paper" else []
+    keys += [f"paths.hub_mirror={setting.hub_mirror}"] if setting.hub_mirror else []
+    return " ".join(["python", f"src/{script}", *map(shlex.quote, [*words, *keys])])

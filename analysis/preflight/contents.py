@@ -1,0 +1,277 @@
+"""What the report says, as plain text and rows: the terminal, the page and the tables lay out the same content."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from analysis import style
+from analysis.preflight.reading import Measured, Sampled, Setting
+from analysis.preflight.statistics import NEGLIGIBLE, Estimate, Gradient, SamplingError, Summary
+from analysis.preflight.verdict import Verdict
+
+EXAMPLES = 4  # prompts at either end
+SHOWN = 4  # responses of a prompt
+PROMPT_LENGTH, RESPONSE_LENGTH = 240, 160  # characters
+BOUNDS = {"bound_std": "sqrt(2) L gamma STD", "bound_two_thirds": "6 L gamma STD^(2/3)"}
+BARS = " ▏▎▍▌▋▊▉█"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A number of the tables; `form` formats it."""
+
+    name: str
+    label: str
+    estimate: Estimate
+    form: str = ".0%"
+
+    @property
+    def value(self) -> str:
+        return number(self.estimate.value, self.form)
+
+    @property
+    def interval(self) -> str:
+        if math.isnan(self.estimate.low):
+            return ""
+        return f"{number(self.estimate.low, self.form)} to {number(self.estimate.high, self.form)}"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt with a few of its responses, from the lowest score to the highest."""
+
+    prompt_id: str
+    prompt: str
+    mean: float
+    std: float
+    responses: list[tuple[str, float, int]]  # text, score, how many samples were just this
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything that is shown."""
+
+    measured: Measured
+    summary: Summary
+    verdict: Verdict
+    commands: list[tuple[str, str]]
+
+    @property
+    def setting(self) -> Setting:
+        return self.measured.setting
+
+
+def title(setting: Setting) -> str:
+    """Ask the question that the report answers."""
+    data = style.DATASETS.get(setting.data, setting.data)
+    return f"Will RFT work here? {data}, {setting.model}"
+
+
+def header(contents: Contents) -> list[tuple[str, str]]:
+    """Return what was diagnosed, as pairs of a word and its value."""
+    setting, measured = contents.setting, contents.measured
+    policy = "the pretrained model" if setting.init_from is None else f"the weights of run {setting.init_from}"
+    policy += "" if setting.heuristic == "none" else f", heuristic {setting.heuristic}"
+    n = len(measured.prompts)
+    speed = "" if math.isnan(setting.samples_per_s) else f" ({setting.samples_per_s:.3g} per second)"
+    rows = [
+        ("model", setting.model),
+        ("policy", policy),
+        ("data", f"{setting.data}, {setting.source}, scale {setting.scale}, {setting.n_train} train prompts"),
+        ("samples", f"{n} prompts x {setting.n_samples}{speed}"),
+        ("decoding", setting.decoding),
+        ("run", setting.run_key),
+    ]
+    left_out = f"{measured.n_nonfinite} prompts with a NaN or infinite score; they count nowhere below"
+    return [*rows, ("left out", left_out)] if measured.n_nonfinite else rows
+
+
+def disclaimer(setting: Setting) -> str:
+    """Say what these numbers are not."""
+    if setting.scale == "mini" or setting.source == "bundled":
+        return (
+            f"Scale {setting.scale}, {setting.source} data: this says how this model behaves on this data. "
+            "It is not a paper's number and stands for none."
+        )
+    return "These are the numbers of this run, with its prompts, samples and decoding; not a paper's."
+
+
+def shares(contents: Contents) -> list[Row]:
+    """Return the shares of prompts."""
+    summary, setting = contents.summary, contents.setting
+    rows = [Row("share_vanishing", f"vanishing: reward std < {setting.std_below:g}", summary.vanishing)]
+    if summary.stuck is not None and summary.solved is not None:
+        mean = "" if math.isnan(summary.solved_mean) else f"; {summary.solved_mean:.3g} on average"
+        rows += [
+            Row("share_stuck", f"- stuck: and mean < {setting.low_reward:g}", summary.stuck),
+            Row("share_solved", f"- solved: and mean ≥ {setting.low_reward:g}{mean}", summary.solved),
+        ]
+    if (gradient := summary.gradient) is not None:
+        label = f"by bound: std < {gradient.std_limit:.2g}, gradient < {NEGLIGIBLE:.0%} of the mean"
+        rows.append(Row("share_by_bound", label, gradient.share))
+    return rows
+
+
+def moments(summary: Summary) -> list[Row]:
+    """Return the average reward and std, and the percentiles of the std."""
+    rows = [
+        Row("reward_mean", "mean reward", summary.reward_mean, ".3g"),
+        Row("reward_std", "mean reward std", summary.reward_std, ".3g"),
+    ]
+    return rows + [
+        Row(f"std_percentile_{percent}", f"percentile {percent} of the reward std", each, ".3g")
+        for percent, each in summary.percentiles.items()
+    ]
+
+
+def errors(error: SamplingError | None) -> list[Row]:
+    """Return what the samples of a prompt leave open."""
+    if error is None:
+        return []
+    return [
+        Row("std_relative_error", "relative error of one prompt's std (median)", Estimate(error.relative_error)),
+        Row("share_alike", "prompts whose samples all score the same", Estimate(error.alike)),
+        Row("other_score_limit", "- another score may have a probability up to", Estimate(error.other_score_limit)),
+        Row("share_vanishing_half", "vanishing, from half of the samples", Estimate(error.vanishing_half)),
+        Row("share_one_score", "prompts that only ever have the commonest score", Estimate(error.one_score)),
+    ]
+
+
+def error_notes(contents: Contents) -> list[str]:
+    """Explain the sampling errors in words."""
+    n_samples, error = contents.setting.n_samples, contents.summary.error
+    if error is None:
+        return ["No prompt has all its samples in the run folder: how noisy a std is, is not known."]
+    notes = [
+        "Intervals are 95 %: a bootstrap over prompts; at a share of 0 or 1, the exact binomial interval. They hold "
+        f"what prompts and samples happened to be drawn, not that a std from {n_samples} samples is low on average.",
+        f"{n_samples} samples that all score the same leave up to {error.other_score_limit:.0%} (95 % limit) for the "
+        "probability of any other score: such a prompt seems to vanish, and may not.",
+    ]
+    if not math.isnan(error.vanishing_half):
+        fell = error.vanishing_half - error.vanishing
+        moved = f"falls from {error.vanishing_half:.0%} to {error.vanishing:.0%}" if fell >= 0.005 else "does not fall"
+        notes.append(f"From {n_samples // 2} samples to all {n_samples} the vanishing share {moved}.")
+    return notes
+
+
+def gradient_notes(gradient: Gradient | None) -> list[str]:
+    """Explain what the measured gradients and their bounds say."""
+    if gradient is None:
+        return []
+    notes = [
+        f"Mean measured norm {gradient.grad_norm:.3g} over {gradient.n_cases} prompts, noise removed. Common "
+        f"gamma = {gradient.jacobian_norm:.3g}, the largest of these prompts: a lower estimate, since prompts and "
+        "prefixes are a sample; the bounds, and what falls under them, are estimates too.",
+        f"A prompt with std < {gradient.std_limit:.2g} contributes less than {NEGLIGIBLE:.0%} of that norm by the "
+        f"bound {BOUNDS['bound_std']}, as far as its std is known. Prompts above may contribute little as well: the "
+        "bound is loose.",
+    ]
+    if gradient.n_over:
+        notes.append(
+            f"{gradient.n_over} measured norms lie above the bound by more than two errors: gamma is too low there."
+        )
+    return notes
+
+
+def cases(measured: Measured) -> pd.DataFrame:
+    """Return the measured gradients as text, smallest std first."""
+    if measured.cases is None:
+        return pd.DataFrame()
+    rows = measured.cases.sort_values("reward_std", kind="stable")
+    return pd.DataFrame(
+        {
+            "prompt": [shorten(str(name), 24) for name in rows["input_id"]],
+            "mean": [number(x, ".3f") for x in rows["reward_mean"]],
+            "std": [number(x, ".3f") for x in rows["reward_std"]],
+            "gradient norm": [
+                f"{number(norm, '.3g')} ± {number(error, '.1g')}"
+                for norm, error in zip(rows["grad_norm"], rows["grad_error"], strict=True)
+            ],
+            BOUNDS["bound_std"]: [number(x, ".3g") for x in rows["bound_std"]],
+            BOUNDS["bound_two_thirds"]: [number(x, ".3g") for x in rows["bound_two_thirds"]],
+        }
+    )
+
+
+def examples(measured: Measured, n: int = EXAMPLES) -> tuple[list[Example], list[Example]]:
+    """Return the prompts with the smallest and with the largest std, no prompt twice."""
+    known = measured.prompts[measured.prompts["prompt_id"].isin(list(measured.sampled))]
+    ordered = known.sort_values("reward_std", kind="stable")
+    rows = [_example(row, measured.sampled[row["prompt_id"]]) for row in ordered.to_dict("records")]
+    count = min(n, len(rows) // 2) if len(rows) > 1 else len(rows)
+    return rows[:count], rows[::-1][: min(count, len(rows) - count)]
+
+
+def _example(row: dict, sampled: Sampled) -> Example:
+    """Choose responses of a prompt at even ranks of their score."""
+    counts: dict[tuple[float, str], int] = {}
+    for score, response in zip(sampled.scores.tolist(), sampled.responses, strict=True):
+        counts[score, response] = counts.get((score, response), 0) + 1
+    distinct = sorted(counts)
+    picks = np.unique(np.linspace(0, len(distinct) - 1, SHOWN).round().astype(int))
+    chosen = [distinct[i] for i in picks]
+    responses = [(shorten(text, RESPONSE_LENGTH) or "(empty)", score, counts[score, text]) for score, text in chosen]
+    prompt = shorten(sampled.prompt, PROMPT_LENGTH)
+    return Example(row["prompt_id"], prompt, row["reward_mean"], row["reward_std"], responses)
+
+
+def table(contents: Contents) -> pd.DataFrame:
+    """Return every number with its interval, unformatted, one row each."""
+    rows = [*shares(contents), *moments(contents.summary), *errors(contents.summary.error)]
+    setting = contents.setting
+    common = {"run_key": setting.run_key, "data": setting.data, "model": setting.model, "scale": setting.scale}
+    return pd.DataFrame(
+        [
+            common
+            | {"source": setting.source, "name": row.name, "label": row.label.removeprefix("- ")}
+            | {"value": row.estimate.value, "low": row.estimate.low, "high": row.estimate.high}
+            | {"n_prompts": len(contents.measured.prompts), "n_samples": setting.n_samples}
+            for row in rows
+        ]
+    )
+
+
+# --- text and bins ------------------------------------------------------------------------------------------------
+
+
+def number(value: float, form: str) -> str:
+    """Format a number; a dash where there is none."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def shorten(text: str, length: int) -> str:
+    """Put a text on one line without control characters, and leave out its middle where it is too long."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    if len(line) <= length:
+        return line
+    head = length * 2 // 3
+    return f"{line[:head].rstrip()} … {line[head + 3 - length :].lstrip()}"
+
+
+def std_edges(largest: float, std_below: float, bins: int) -> Float[np.ndarray, " b"]:
+    """Return about `bins` bins from 0 to the largest std, one edge of them the threshold; equal where that allows."""
+    width = max(largest, 2 * std_below, 1e-9) / bins
+    if 0 < width < std_below:
+        width = std_below / math.floor(std_below / width + 1e-9)
+    edges = width * np.arange(int(max(largest, std_below) / width + 1e-9) + 2)
+    return edges if width <= std_below else np.union1d(edges, [std_below])
+
+
+def mean_edges(means: Float[np.ndarray, " n"], bins: int) -> Float[np.ndarray, " b"]:
+    """Return about `bins` bins over the means, of a width of 1, 2 or 5 times a power of ten."""
+    low, high = float(means.min()), float(means.max())
+    wanted = max(high - low, 1e-3 * max(abs(high), 1e-9)) / bins
+    power = 10.0 ** math.floor(math.log10(wanted))
+    width = next(step * power for step in (1, 2, 5, 10) if step * power >= wanted * (1 - 1e-9))
+    first = math.floor(low / width + 1e-9)
+    return width * np.arange(first, math.floor(high / width + 1e-9) + 2)
+
+
+def bar(share: float, width: int) -> str:
+    """Draw a share as a bar of at most `width` characters, to an eighth of one; a share above 0 is seen."""
+    eighths = max(round(share * width * 8), 1 if share > 0 else 0)
+    return "█" * (eighths // 8) + (BARS[eighths % 8] if eighths % 8 else "")

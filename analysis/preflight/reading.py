@@ -1,0 +1,181 @@
+"""The folder of a diagnosis as data: the setting, the prompts, their samples and the measured cases."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from rftlab.errors import UserError
+from rftlab.runs import RunRecord, read_run
+
+PHASE, SPLIT = "before", "train"
+ALGO = "diagnose"
+BOUNDS = ("bound_std", "bound_two_thirds")
+ROUNDING = 1e-12  # of the mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What was diagnosed, and how."""
+
+    data: str
+    source: str
+    scale: str
+    model: str
+    heuristic: str
+    heuristic_keys: tuple[str, ...]  # its values, as on the command line
+    init_from: str | None  # run key of the finetuned policy; None: the pretrained model
+    run_key: str
+    hub_mirror: str
+    n_train: int  # prompts of the train split
+    n_samples: int  # per prompt
+    decoding: str  # in words
+    max_new_tokens: int
+    std_below: float  # a reward std below this counts as vanishing
+    low_reward: float  # a mean reward below this is low; NaN where the data names none
+    needs_targets: bool
+    samples_per_s: float
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What was sampled for one prompt."""
+
+    prompt: str
+    responses: list[str]
+    scores: Float[np.ndarray, " g"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A diagnosis."""
+
+    setting: Setting
+    prompts: pd.DataFrame  # prompt_id, reward_mean, reward_std, n_samples: those whose statistics are finite
+    n_nonfinite: int  # prompts left out: a score was NaN or infinite
+    sampled: dict[str, Sampled]  # by prompt, in the order of `prompts`; prompts whose samples are incomplete are absent
+    cases: pd.DataFrame | None  # gradients measured on a few prompts
+
+
+def read(folder: Path) -> Measured:
+    """Read the folder of a finished diagnosis.
+
+    Raises:
+        UserError: there is no finished diagnosis there, or nothing in it can be counted.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"no run in {folder}", "the folder of a run, with its config.yaml", "the folder")
+    record = read_run(folder)
+    _refuse_others(record)
+    try:
+        return _measured(record)
+    except KeyError as error:
+        raise UserError(
+            f"run {record.key} has no {error.args[0]}", "what a diagnosis writes", "the folder, or run it again"
+        ) from error
+
+
+def _refuse_others(record: RunRecord) -> None:
+    """Refuse runs of another kind and runs that are not finished."""
+    algo = record.config.get("algo", {}).get("name")
+    if algo != ALGO:
+        raise UserError(f"run {record.key} is of algorithm {algo}", f"one of {ALGO}", "the folder")
+    if not record.done:
+        raise UserError(
+            f"diagnosis {record.key} is {record.state}", "a finished one", "nothing; run the same command again"
+        )
+
+
+def _measured(record: RunRecord) -> Measured:
+    """Put the files of a run together."""
+    prompts = record.prompts()
+    if prompts is None:
+        raise UserError(
+            f"run {record.key} has no prompts.parquet",
+            "reward statistics of its prompts",
+            "the folder, or run it again",
+        )
+    prompts = prompts[(prompts["phase"] == PHASE) & (prompts["split"] == SPLIT)]
+    columns = ["prompt_id", "reward_mean", "reward_std", "n_samples"]
+    prompts = _exact_zeros(prompts.assign(prompt_id=prompts["prompt_id"].astype(str)))[columns]
+    finite = np.isfinite(prompts["reward_mean"]) & np.isfinite(prompts["reward_std"])
+    kept = prompts[finite].reset_index(drop=True)
+    if kept.empty:
+        raise UserError(
+            f"{len(prompts)} prompts of run {record.key}, none with finite scores", "at least one", "the reward"
+        )
+    setting = _setting(record, int(kept["n_samples"].max()))
+    return Measured(setting, kept, int((~finite).sum()), _sampled(record.samples(), kept), _cases(record))
+
+
+def _exact_zeros(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put 0 for the std of equal scores, which rounding makes about 1e-17 of their mean."""
+    is_rounding = rows["reward_std"] <= ROUNDING * rows["reward_mean"].abs()
+    return rows.assign(reward_std=rows["reward_std"].mask(is_rounding, 0.0))
+
+
+def _setting(record: RunRecord, n_samples: int) -> Setting:
+    """Pick what the report needs of config and final metrics."""
+    config, final = record.config, record.final or {}
+    data, low = config["data"], config["data"].get("low_reward")
+    return Setting(
+        data=data["name"],
+        source=data["source"],
+        scale=config["scale"],
+        model=config["model"]["name"],
+        heuristic=config["heuristic"]["name"],
+        heuristic_keys=tuple(
+            f"heuristic.{key}={value}" for key, value in config["heuristic"].items() if key not in ("name", "_target_")
+        ),
+        init_from=config.get("init_from"),
+        run_key=record.key,
+        hub_mirror=config.get("paths", {}).get("hub_mirror") or "",
+        n_train=int(final["preflight/n_train"]),
+        n_samples=n_samples,
+        decoding=_decoding(data["rollout"]),
+        max_new_tokens=int(data["rollout"]["max_new_tokens"]),
+        std_below=float(config["eval"]["std_below"]),
+        low_reward=math.nan if low is None else float(low),
+        needs_targets=bool(data["needs_targets"]),
+        samples_per_s=float(final.get("preflight/samples_per_s", math.nan)),
+    )
+
+
+def _decoding(rollout: Mapping[str, Any]) -> str:
+    """Describe how responses were drawn."""
+    cuts = [f"top_k {rollout['top_k']}"] if rollout["top_k"] else []
+    cuts += [f"top_p {rollout['top_p']:g}"] if rollout["top_p"] < 1 else []
+    vocabulary = ", ".join(cuts) or "the whole vocabulary"
+    return f"temperature {rollout['temperature']:g}, {vocabulary}, at most {rollout['max_new_tokens']} new tokens"
+
+
+def _sampled(rows: list[dict[str, Any]], prompts: pd.DataFrame) -> dict[str, Sampled]:
+    """Group samples by prompt; of a prompt that was sampled again after a resume, the last samples count."""
+    by_prompt: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["phase"] == PHASE and row["split"] == SPLIT:
+            by_prompt.setdefault(str(row["prompt_id"]), []).append(row)
+    sampled = {}
+    for prompt_id, n in zip(prompts["prompt_id"], prompts["n_samples"], strict=True):
+        last = by_prompt.get(prompt_id, [])[-int(n) :]
+        scores = np.array([float(row["score"]) for row in last])
+        if len(last) == n and np.isfinite(scores).all():
+            sampled[prompt_id] = Sampled(last[0]["prompt"], [row["response"] for row in last], scores)
+    return sampled
+
+
+def _cases(record: RunRecord) -> pd.DataFrame | None:
+    """Return the measured gradients, or None where there are none."""
+    cases = record.cases()
+    if cases is None or cases.empty:
+        return None
+    columns = ["input_id", "reward_mean", "reward_std", "grad_norm", "grad_error", "jacobian_norm"]
+    cases = _exact_zeros(cases)
+    sized = ["grad_norm", "grad_error", *BOUNDS]
+    zeros = {name: cases[name].mask(cases["reward_std"] == 0, 0.0) for name in sized}
+    return cases.assign(**zeros)[[*columns, *BOUNDS]].reset_index(drop=True)

@@ -1,0 +1,261 @@
+"""The verdict of a diagnosis, by fixed rules on its numbers. `docs/preflight.md` lists the rules.
+
+The deciding share is that of the prompts that are held: no gradient, yet something to gain.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from math import nan
+
+from analysis.preflight.statistics import Estimate, Summary
+from analysis.words import MANY
+
+FEW = 0.1  # below this share of held prompts, RFT alone is worth its run
+WIDE = 0.2  # an interval wider than this does not decide when its ends disagree
+HALF_WIDTH = 0.05  # that "sample more" aims at
+DROP = 0.05  # from half of the samples to all: a share that falls by this much may fall further
+NEARLY_ALL = 0.95
+VARIED = 0.5  # distinct responses / samples, from which the reward and not the policy is what does not vary
+GAP = 0.2  # of the range of scores seen: below the best by more than this, a prompt is not solved
+SFT_PROMPTS = 100  # the fewest that a test of SFT should have
+SFT_OF_HELD = 0.1  # SFT prompts per train prompt, were all prompts held
+SFT_SHARES = (0.01, 0.05, 0.1, 0.2, 0.4, 1.0)  # those of `+sweep=partial_sft`
+NORMAL_95 = 1.96
+
+
+class Kind(StrEnum):
+    """What to do."""
+
+    RFT_ALONE = "RFT alone"
+    SFT_FIRST = "SFT first"
+    DENSER_REWARD = "a denser reward"
+    LITTLE_TO_GAIN = "little to gain"
+    UNDECIDED = "not decided: sample more"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """All that the rules look at."""
+
+    n_prompts: int
+    n_samples: int
+    n_train: int
+    vanishing: Estimate
+    stuck: Estimate | None  # None where the data names no low reward
+    solved: Estimate | None
+    solved_gap: float = (
+        nan  # (best score seen - mean reward of the solved) / (best - worst); NaN: none solved, no range
+    )
+    mean_is_low: bool = True  # the mean reward over all prompts; true where no reward counts as low
+    one_score: float = 0.0
+    distinct: float = nan
+    drop: float = nan  # of the vanishing share, from half of the samples to all
+    needs_targets: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What to do, why, and with which numbers."""
+
+    kind: Kind
+    sentences: list[str]
+    sft_share: float | None = None  # of the train prompts, to test SFT with
+    n_prompts: int | None = None  # to sample instead
+    n_samples: int | None = None
+
+
+def numbers_of(summary: Summary, *, n_samples: int, n_train: int, low_reward: float, needs_targets: bool) -> Numbers:
+    """Pick what the rules look at."""
+    span, error = summary.best - summary.worst, summary.error
+    return Numbers(
+        n_prompts=summary.n_prompts,
+        n_samples=n_samples,
+        n_train=n_train,
+        vanishing=summary.vanishing,
+        stuck=summary.stuck,
+        solved=summary.solved,
+        solved_gap=(summary.best - summary.solved_mean) / span if span > 0 else nan,
+        mean_is_low=math.isnan(low_reward) or summary.reward_mean.value < low_reward,
+        one_score=error.one_score if error else 0.0,
+        distinct=error.distinct if error else nan,
+        drop=error.vanishing_half - error.vanishing if error else nan,
+        needs_targets=needs_targets,
+    )
+
+
+def judge(numbers: Numbers) -> Verdict:
+    """Apply the rules, first the one that says that the numbers do not decide."""
+    held = held_share(numbers)
+    if (doubt := _doubt(numbers, held)) is not None:
+        return doubt
+    kind = _choose(numbers, held.value, _value(numbers.solved))
+    sentences = [_facts(numbers, held), *_reasons(kind, numbers, held)]
+    offers_sft = kind is Kind.SFT_FIRST or kind is Kind.DENSER_REWARD
+    share = sft_share(held.value, numbers.n_train) if offers_sft else None
+    return Verdict(kind=kind, sentences=sentences, sft_share=share)
+
+
+def held_share(numbers: Numbers) -> Estimate:
+    """Return the deciding share: the stuck prompts, or all vanishing ones where the others are not solved either."""
+    if numbers.stuck is None or _middling(numbers):
+        return numbers.vanishing
+    return numbers.stuck
+
+
+def sft_share(held: float, n_train: int) -> float:
+    """Return a share of the train prompts to test SFT with: a rule of thumb, rounded up to one of SFT_SHARES."""
+    wanted = max(SFT_SHARES[0], SFT_OF_HELD * held, SFT_PROMPTS / max(n_train, 1))
+    return next((share for share in SFT_SHARES if share >= wanted - 1e-9), 1.0)
+
+
+def prompts_needed(share: float, n_prompts: int, n_train: int) -> int:
+    """Return how many prompts give the share a half-width of HALF_WIDTH: at least twice as many, at most all."""
+    spread = max(share * (1 - share), 0.09)  # a share of 0 or 1 may be 0.1 or 0.9
+    wanted = max(spread * (NORMAL_95 / HALF_WIDTH) ** 2, 2 * n_prompts)
+    return min(math.ceil(wanted / 100 - 1e-9) * 100, n_train)
+
+
+def _value(share: Estimate | None) -> float:
+    return 0.0 if share is None else share.value
+
+
+def _middling(numbers: Numbers) -> bool:
+    """Say whether the prompts with one reward, not a low one, stay well below the best score seen."""
+    return _value(numbers.solved) >= FEW and numbers.solved_gap > GAP
+
+
+def _choose(numbers: Numbers, held: float, solved: float) -> Kind:
+    """Choose by the shares."""
+    if numbers.one_score >= NEARLY_ALL and numbers.distinct >= VARIED:
+        return Kind.DENSER_REWARD if numbers.mean_is_low else Kind.LITTLE_TO_GAIN
+    if held >= FEW:
+        return Kind.SFT_FIRST if numbers.needs_targets else Kind.DENSER_REWARD
+    return Kind.LITTLE_TO_GAIN if solved >= MANY and not _middling(numbers) else Kind.RFT_ALONE
+
+
+def _doubt(numbers: Numbers, held: Estimate) -> Verdict | None:
+    """Return a verdict that asks for more samples where the numbers allow two verdicts, else None."""
+    solved = numbers.solved or Estimate(0.0, 0.0, 0.0)
+    corners = {_choose(numbers, a, b) for a in (held.low, held.high) for b in (solved.low, solved.high)}
+    width = max(held.high - held.low, solved.high - solved.low)
+    if len(corners) > 1 and width > WIDE:
+        return _more_prompts(numbers, held, corners)
+    fewer = max(0.0, held.value - numbers.drop) if numbers.drop >= DROP else held.value
+    kinds = {_choose(numbers, held.value, solved.value), _choose(numbers, fewer, solved.value)}
+    return _more_samples(numbers, held, kinds) if len(kinds) > 1 else None
+
+
+def _more_prompts(numbers: Numbers, held: Estimate, kinds: set[Kind]) -> Verdict:
+    """Ask for more prompts, or for more samples where there are no more prompts."""
+    said = f"The interval allows {_either(kinds)}: {numbers.n_prompts} prompts are too few to tell."
+    if numbers.n_prompts >= numbers.n_train:
+        more = f"The data has no more; sample each more often: samples={2 * numbers.n_samples}."
+        sentences = [_facts(numbers, held), said, more]
+        return Verdict(kind=Kind.UNDECIDED, sentences=sentences, n_samples=2 * numbers.n_samples)
+    n = prompts_needed(held.value, numbers.n_prompts, numbers.n_train)
+    return Verdict(
+        kind=Kind.UNDECIDED, sentences=[_facts(numbers, held), said, f"Sample more: n_prompts={n}."], n_prompts=n
+    )
+
+
+def _more_samples(numbers: Numbers, held: Estimate, kinds: set[Kind]) -> Verdict:
+    """Ask for more samples per prompt."""
+    said = (
+        f"From half of the samples to all {numbers.n_samples} of a prompt the vanishing share fell by "
+        f"{numbers.drop:.0%}. Were it to fall as much again, the verdict would change (it would be one of: "
+        f"{_either(kinds)}). Sample each prompt more often: samples={2 * numbers.n_samples}."
+    )
+    sentences = [_facts(numbers, held), said]
+    return Verdict(kind=Kind.UNDECIDED, sentences=sentences, n_samples=2 * numbers.n_samples)
+
+
+def _either(kinds: set[Kind]) -> str:
+    return " or ".join(f"“{kind}”" for kind in sorted(kinds))
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def _facts(numbers: Numbers, held: Estimate) -> str:
+    """State the deciding share."""
+    share = f"{held.value:.0%} of the prompts (95 % interval {held.low:.0%} to {held.high:.0%})"
+    if numbers.stuck is None:
+        return f"{share} have a vanishing expected gradient; the data names no low reward, so all of them count."
+    if _middling(numbers):
+        return (
+            f"{share} have a vanishing expected gradient. Those of them whose mean reward is not low stay well below "
+            f"the best score seen, so all of them count."
+        )
+    return f"{share} are stuck: a vanishing expected gradient and a low mean reward."
+
+
+def _reasons(kind: Kind, numbers: Numbers, held: Estimate) -> list[str]:
+    """Say why, and what to know about the advice."""
+    if kind is Kind.SFT_FIRST:
+        return [_held_reason(held), _sft_reason(held, numbers.n_train), *_near_limit(held)]
+    if kind is Kind.DENSER_REWARD:
+        return [*_denser_reasons(numbers, held), *_near_limit(held)]
+    if kind is Kind.LITTLE_TO_GAIN:
+        return [_little_reason(numbers)]
+    few = "Nearly every other prompt gives the policy something to learn from" if held.value else "Every prompt counts"
+    return [f"{few}: vanishing gradients do not stand in the way of RFT alone.", *_near_limit(held)]
+
+
+def _held_reason(held: Estimate) -> str:
+    if held.value >= MANY:
+        return "RFT alone would learn from the minority of the prompts and leave most as they are."
+    return "RFT alone would learn from the other prompts and leave these as they are; a little SFT first may free them."
+
+
+def _sft_reason(held: Estimate, n_train: int) -> str:
+    share = sft_share(held.value, n_train)
+    return (
+        f"Test SFT on about {share:.0%} of the train prompts ({max(1, int(share * n_train))}) before RFT. A rule of "
+        f"thumb: Razin et al. 2024 report that 1 % of the prompts can suffice; here it grows with the share of such "
+        f"prompts, from {SFT_PROMPTS} prompts on."
+    )
+
+
+def _denser_reasons(numbers: Numbers, held: Estimate) -> list[str]:
+    """Say why the reward is to blame, or why SFT is not offered first."""
+    if numbers.one_score >= NEARLY_ALL and numbers.distinct >= VARIED:
+        first = (
+            f"{numbers.one_score:.0%} of the prompts get one and the same score for every sample, though the responses "
+            "differ: the reward does not tell them apart. A reward that gives partial credit would."
+        )
+        where = (
+            "SFT first is the other way"
+            if numbers.needs_targets
+            else "SFT first is the other way if the data has target texts"
+        )
+        return [first, f"{where}: {_lower_first(_sft_reason(held, numbers.n_train))}"]
+    return [
+        _held_reason(held),
+        "The data's reward needs no gold answers (data.needs_targets=false), so there may be none to imitate: a reward "
+        "that gives partial credit is the way that always exists.",
+        f"If the data has target texts all the same: {_lower_first(_sft_reason(held, numbers.n_train))}",
+    ]
+
+
+def _little_reason(numbers: Numbers) -> str:
+    if numbers.one_score >= NEARLY_ALL:
+        return (
+            "Nearly every sample gets one and the same score, and not a low one: the prompts are solved, or the reward "
+            "does not tell answers apart. Either way RFT has nothing to raise."
+        )
+    return (
+        f"{_value(numbers.solved):.0%} of the prompts have one reward for every answer already, near the best score "
+        "seen: solved, unless the reward goes much higher than any sample did. RFT can only move the rest."
+    )
+
+
+def _near_limit(held: Estimate) -> list[str]:
+    """Warn when the interval of the deciding share holds the limit."""
+    if held.low < FEW <= held.high:
+        return [f"The interval holds the limit of {FEW:.0%}, so this is a close call."]
+    return []
+
+
+def _lower_first(text: str) -> str:
+    return text[0].lower() + text[1:]
