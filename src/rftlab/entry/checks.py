@@ -111,7 +111,7 @@ def check(config: Mapping[str, Any]) -> None:
 def _get(config: Mapping[str, Any], key: str) -> Any:
     node: Any = config
     for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
+        if not isinstance(node, Mapping | DictConfig) or part not in node:
             return None
         node = node[part]
     return node
@@ -134,7 +134,7 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
-    kind = _check_kind(config)
+    kind = check_kind(config)
     if kind == "labels":
         _check_labels(config)
     if kind != "text":
@@ -159,14 +159,19 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
 
 
-def _check_kind(config: Mapping[str, Any]) -> str:
-    """Keep apart what answers with text, what answers with a label, and computed cases; return which it is."""
+def check_kind(config: Mapping[str, Any]) -> str:
+    """Refuse groups that do not go together: text, labels and computed cases; return which of these it is.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
     data, model, algo, heuristic = (config[group] for group in ("data", "model", "algo", "heuristic"))
     kind = "labels" if "classes" in data else "text" if "loader" in data else "cases"
     models, algorithms = ANSWERS[kind]
     if kind != ("labels" if "network" in model else "text" if "policy" in model else "cases"):
         raise UserError(f"model={model['name']} with data={data['name']}", models, "model or data")
-    loop = algo["loop"]["_target_"].split(".")[-2]
+    loop = _get(config, "algo.loop._target_")
+    loop = loop and loop.split(".")[-2]
     if loop not in LOOPS[kind]:
         raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms, "algo or data")
     if config["optimizer"]["lr"] is None and loop not in UNTRAINED:

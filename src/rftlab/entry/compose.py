@@ -16,9 +16,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue
 
 from rftlab import runs
-from rftlab.entry.checks import check, reject_unknown_keys
+from rftlab.entry.checks import check, check_kind, reject_unknown_keys
 from rftlab.sweeps.job import Job
 
 OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
@@ -73,7 +74,11 @@ class Composer:
         return self._resolved(cfg, choices)
 
     def _resolved(self, cfg: DictConfig, choices: Mapping[str, str]) -> Job:
-        config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        try:
+            config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        except MissingMandatoryValue:  # groups that do not go together also lack values
+            check_kind(cfg)
+            raise
         assert isinstance(config, dict)
         config = {str(key): value for key, value in config.items()}
         check(config)

@@ -20,14 +20,20 @@ from rftlab.types import LabelSplits
 CORPORA = ("corpus_spans", "corpus_causal", "review_labels")  # generated here, so they have no source to choose
 
 
-def build(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab | LabelLab:
+def build(
+    config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None
+) -> Lab | LabelLab | Session:
     """Make the objects of one run; `start` is a file of weights, or None for the model's own.
+
+    Computed cases need no more than the session.
 
     Raises:
         UserError: Data or model cannot be had.
     """
     if "classes" in config["data"]:
         return build_labels(config, session, device, start)
+    if "loader" not in config["data"]:
+        return session
     return build_text(config, session, device, start)
 
 

@@ -2,17 +2,30 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
 
-from rftlab.entry import schema
 from rftlab.errors import UserError
 
 TYPES = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
 OTHER_TYPE = "a value of the type that the schema gives"
+PLACES = {  # where the types of each group of the schema stand in a config
+    "run": [""],
+    "model": ["model."],
+    "network": ["model.network."],
+    "data": ["data."],
+    "loader": ["data.loader."],
+    "decoding": ["data.rollout.", "data.evaluation."],
+    "reward": ["data.reward."],
+    "algo": ["algo."],
+    "loop": ["algo.loop."],
+    "optimizer": ["optimizer."],
+    "build": ["optimizer.build."],
+    "heuristic": ["heuristic."],
+    "launcher": ["hydra.launcher."],
+}
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
 
@@ -100,24 +113,18 @@ def _one_of(value: str, options: list[str], otherwise: str = "one of the options
 
 
 def _schema_keys() -> set[str]:
-    keys = set(_field_paths(schema.RunConfig, ""))
-    for prefix, node in (
-        ("algo.", schema.PPOConfig), ("algo.", schema.APAConfig), ("algo.", schema.SFTConfig),
-        ("data.loader.", schema.LoaderConfig), ("data.rollout.", schema.SamplingConfig),
-        ("data.evaluation.", schema.BeamSearchConfig), ("data.reward.", schema.RougeConfig),
-        ("data.reward.", schema.SentimentConfig), ("optimizer.build.", schema.AdamWConfig),
-        ("heuristic.", schema.PartialSFTHeuristic), ("heuristic.", schema.LearningRateHeuristic),
-    ):  # fmt: skip
-        keys |= set(_field_paths(node, prefix))
+    """Return every dotted key that some option of some group has."""
     store = ConfigStore.instance()
-    for name in store.list("schema/launcher"):
-        keys |= {f"hydra.launcher.{key}" for key in store.load(f"schema/launcher/{name}").node}
+    keys = set()
+    for group, prefixes in PLACES.items():
+        for name in store.list(f"schema/{group}"):
+            node = store.load(f"schema/{group}/{name}").node
+            keys |= {f"{prefix}{key}" for key in _paths(node, "") for prefix in prefixes}
     return keys
 
 
-def _field_paths(node: Any, prefix: str) -> Iterator[str]:
-    for f in fields(node):
-        yield prefix + f.name
-        factory: Callable[[], object] | object = f.default_factory
-        if callable(factory) and is_dataclass(child := factory()):
-            yield from _field_paths(child, f"{prefix}{f.name}.")
+def _paths(node: DictConfig, prefix: str) -> Iterator[str]:
+    for name, child in node.items_ex(resolve=False):
+        yield f"{prefix}{name}"
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            yield from _paths(child, f"{prefix}{name}.")

@@ -1,7 +1,7 @@
 """Will reinforcement finetuning work here? Reward statistics of many prompts before any training."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -79,6 +79,7 @@ class Diagnose:
     def _cases(self, lab: Lab, examples: list[Example], stds: Float[np.ndarray, " b"]) -> pd.DataFrame:
         """Measure gradients on prompts from the smallest to the largest std, with responses of their own."""
         assert lab.task.rollout is not None
+        whole = replace(lab.task.rollout, top_k=0, top_p=1.0, min_new_tokens=0)  # the policy that the gradient is of
         order = np.argsort(stds, kind="stable")
         places = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
         rows = []
@@ -87,12 +88,12 @@ class Diagnose:
             example = [examples[number]]
             prompt = encode(lab, example)
             generator = stream(lab.session.seed, "gradient", number)
-            responses = sample(lab.policy, *prompt, lab.task.rollout, self.bound_samples, generator)
+            responses = sample(lab.policy, *prompt, whole, self.bound_samples, generator)
             _, scores = score(lab, example, responses)
             bound = sampled_gradient_bound(
                 lab.policy, *prompt, responses, scores,
-                temperature=lab.task.rollout.temperature,
-                max_new_tokens=lab.task.rollout.max_new_tokens,
+                temperature=whole.temperature,
+                max_new_tokens=whole.max_new_tokens,
                 reward_range=self.reward_range,
                 prefixes=self.bound_prefixes,
                 power_iterations=self.power_iterations,
