@@ -10,7 +10,7 @@ from analysis import layout, style
 from analysis.controlled import FINETUNING, reward_variant
 
 NONE = "-"  # where there is no number
-NUMBER = re.compile(r"[-+]?[\d.]+.*|-")
+NUMBER = re.compile(r"[-+]?\d[\d.e+-]*( .*)?|-")  # with what may follow it: an interval, n, another number
 LATEX = {
     **{character: rf"\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},

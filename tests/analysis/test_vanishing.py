@@ -1,0 +1,172 @@
+"""What the pretrain std foretells, against values worked out by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import vanishing
+
+RUN = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
+    "heuristic": "none",
+    "variant": "",
+    "cell": "c0",
+    "sweep": "s",
+    "seed": 0,
+    "run_key": "k0",
+    "state": "done",
+    "family": "language",
+    "init_from": "",
+    "partial": False,
+}
+
+
+def prompts(std: list[float], before: list[float], after: list[float], **changes: object) -> pd.DataFrame:
+    rows = []
+    for phase, mean in (("before", before), ("after", after)):
+        rows += [
+            RUN | {"phase": phase, "step": math.nan, "prompt_id": f"p{i}", "reward_std": s, "reward_mean": m} | changes
+            for i, (s, m) in enumerate(zip(std, mean, strict=True))
+        ]
+    return pd.DataFrame(rows)
+
+
+def one(pairs: pd.DataFrame) -> pd.Series:
+    return vanishing.correlation_table(pairs, np.random.default_rng(0)).iloc[0]
+
+
+def test_the_correlation_is_of_the_pretrain_std_with_how_far_the_mean_moved() -> None:
+    pairs = vanishing.changes(prompts([0.0, 0.1, 0.2, 0.3], [0.5] * 4, [0.5, 0.4, 0.7, 0.5]))
+    np.testing.assert_allclose(pairs["change"], [0.0, 0.1, 0.2, 0.0], atol=1e-12)
+    result = vanishing.correlations(pairs).iloc[0]
+    assert (result["r"], result["n_prompts"]) == (pytest.approx(0.005 / math.sqrt(0.05 * 0.0275)), 4)
+
+
+@pytest.mark.parametrize(
+    ("std", "after", "said"),
+    [
+        ([0.1, 0.1, 0.1], [0.5, 0.6, 0.9], "the std is the same for every prompt"),
+        ([0.1, 0.2, 0.3], [0.6, 0.6, 0.6], "the change is the same for every prompt"),
+        ([0.1, 0.2], [0.5, 0.6], "fewer than 3 prompts"),
+    ],
+)
+def test_without_variation_there_is_no_correlation_and_the_reason_is_named(
+    std: list[float], after: list[float], said: str
+) -> None:
+    result = one(vanishing.changes(prompts(std, [0.5] * len(std), after)))
+    assert math.isnan(result["r"]) and math.isnan(result["low"])
+    assert (result["n"], result["n_runs"], result["undefined"]) == (0, 1, said)
+
+
+def test_a_cell_averages_the_correlations_of_its_runs_and_counts_those_without() -> None:
+    rising = prompts([0.1, 0.2, 0.3], [0.5] * 3, [0.6, 0.7, 0.8])
+    mixed = prompts([0.1, 0.2, 0.3], [0.5] * 3, [0.6, 0.6, 0.5], run_key="k1", seed=1)
+    flat = prompts([0.1, 0.2, 0.3], [0.5] * 3, [0.5] * 3, run_key="k2", seed=2)
+    result = one(vanishing.changes(pd.concat([rising, mixed, flat])))
+    assert result["r"] == pytest.approx((1 - math.sqrt(0.75)) / 2)
+    assert (result["r_min"], result["r_max"]) == (pytest.approx(-math.sqrt(0.75)), pytest.approx(1))
+    assert (result["n"], result["n_runs"], result["run_keys"]) == (2, 3, "k0 k1 k2")
+
+
+def test_prompts_without_a_finite_value_are_left_out_and_counted() -> None:
+    result = one(vanishing.changes(prompts([0.1, 0.2, 0.3, math.nan], [0.5] * 4, [0.6, 0.7, 0.8, 0.9])))
+    assert (result["r"], result["n_prompts"], result["n_nonfinite"]) == (pytest.approx(1), 3, 1)
+
+
+def test_counting_a_prompt_twice_is_the_correlation_of_the_longer_series() -> None:
+    generator = np.random.default_rng(0)
+    std, change = generator.random((6, 2)), generator.random((6, 2))
+    times = generator.integers(0, 4, (5, 6))
+    expected = [
+        [np.corrcoef(np.repeat(std[:, run], t), np.repeat(change[:, run], t))[0, 1] for run in range(2)] for t in times
+    ]
+    np.testing.assert_allclose(vanishing.weighted_correlations(std, change, times), expected)
+
+
+def test_a_draw_of_one_prompt_alone_has_no_correlation() -> None:
+    values = np.array([[0.1], [0.2], [0.4]])
+    assert np.isnan(vanishing.weighted_correlations(values, values, np.array([[3, 0, 0]]))).all()
+
+
+def test_the_interval_is_that_of_fishers_transform_and_repeats_with_its_generator() -> None:
+    generator = np.random.default_rng(1)
+    std = generator.normal(0, 1, 400)
+    change = 0.6 * std + 0.8 * generator.normal(0, 1, 400)
+    pairs = vanishing.changes(prompts(list(std), [0.0] * 400, [0.0] * 400)).assign(change=change)
+    result = one(pairs)
+    centre, half = np.arctanh(result["r"]), 1.96 / math.sqrt(397)
+    assert (result["low"], result["high"]) == pytest.approx(tuple(np.tanh([centre - half, centre + half])), abs=0.02)
+    assert one(pairs)["low"] == result["low"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"heuristic": "partial_sft"}, {"init_from": "0" * 12}, {"partial": True}, {"family": "diagnose"}],
+)
+def test_only_whole_runs_from_the_pretrained_model_count(change: dict) -> None:
+    assert vanishing.from_pretrained(pd.DataFrame([RUN | change])).empty
+    assert len(vanishing.from_pretrained(pd.DataFrame([RUN]))) == 1
+
+
+def test_a_setting_that_is_alone_among_whole_runs_needs_no_words() -> None:
+    runs = pd.DataFrame(
+        [
+            RUN | {"algo": "sft", "variant": "f=1"},
+            RUN | {"algo": "sft", "variant": "f=0.4", "cell": "c1", "partial": True},
+        ]
+    )
+    assert list(vanishing.from_pretrained(runs)["variant"]) == [""]
+
+
+def rewards(values: dict[str, list[float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            RUN | {"algo": algo, "cell": algo, "run_key": f"{algo}{seed}", "seed": seed, "eval/train/reward": value}
+            for algo, series in values.items()
+            for seed, value in enumerate(series)
+        ]
+    )
+
+
+def test_rft_is_set_beside_sft_as_ratio_and_difference_of_means() -> None:
+    std = [i / 100 for i in range(101)]
+    before = prompts(std, [0.5] * 101, [0.5] * 101)
+    points = vanishing.relative_reward(rewards({"ppo": [0.2, 0.4], "apa": [0.9], "sft": [0.5, 0.7]}), before)
+    assert sorted(points["percentile"].unique()) == list(vanishing.PERCENTILES)
+    ppo = points[(points["algo"] == "ppo") & (points["percentile"] == 10)].iloc[0]
+    assert ppo["std"] == pytest.approx(0.10)
+    assert ppo[["ratio", "ratio_min", "ratio_max", "difference"]].tolist() == pytest.approx([0.5, 1 / 3, 2 / 3, -0.3])
+    assert (ppo["n_rft"], ppo["n_sft"], ppo["run_keys"]) == (2, 2, "ppo0 ppo1 sft0 sft1")
+
+
+def test_the_percentile_is_averaged_over_runs_and_not_over_their_prompts() -> None:
+    both = pd.concat([prompts([0.1] * 3, [0.5] * 3, [0.5] * 3), prompts([0.3], [0.5], [0.5], run_key="k1")])
+    points = vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [0.5]}), both, (10,))
+    assert points["std"].tolist() == pytest.approx([0.2])
+
+
+def test_there_is_no_ratio_to_a_reward_of_zero_and_no_point_without_sft() -> None:
+    before = prompts([0.1, 0.2], [0.5] * 2, [0.5] * 2)
+    zero = vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [0.0]}), before)
+    assert zero["ratio"].isna().all() and (zero["difference"] == 0.2).all()
+    assert vanishing.relative_reward(rewards({"ppo": [0.2]}), before).empty
+    assert vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [math.nan]}), before).empty
+
+
+def test_the_share_over_training_runs_from_before_to_after() -> None:
+    ends = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
+    during = ends[ends["phase"] == "before"].assign(phase="during", step=4.0, reward_std=[0.0, 0.01])
+    blind = prompts([0.0, 0.0], [0.5] * 2, [0.5] * 2, run_key="k1", seed=1)  # a run that did not look during training
+    metrics = pd.DataFrame([{"sweep": "s", "run_key": "k0", "step": step} for step in (1, 10)])
+    result = vanishing.share_over_training(pd.concat([ends, during, blind]), metrics)
+    assert result[["step", "mean", "n"]].to_numpy().tolist() == [[0, 0.5, 1], [4, 1.0, 1], [10, 0.5, 1]]
+    assert set(result["run_keys"]) == {"k0"}
+
+
+def test_a_look_at_the_last_iteration_gives_way_to_the_one_after_it() -> None:
+    ends = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
+    during = ends[ends["phase"] == "before"].assign(phase="during", step=10.0, reward_std=0.0)
+    metrics = pd.DataFrame([{"sweep": "s", "run_key": "k0", "step": 10}])
+    result = vanishing.share_over_training(pd.concat([ends, during]), metrics)
+    assert result[["step", "mean"]].to_numpy().tolist() == [[0, 0.5], [10, 0.5]]
