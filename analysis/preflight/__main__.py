@@ -5,11 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from rich.console import Console
-
-from analysis.preflight.report import report
-from rftlab.errors import UserError
+from analysis.preflight.report import report_all
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,17 +20,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report on every folder and return the exit code: 2 on bad input."""
     options = parser().parse_args(arguments)
-    console = Console(highlight=False)
-    for folder in options.folders:
-        try:
-            written = report(folder, options.figures, console, np.random.default_rng(0))
-        except UserError as error:
-            print(error, file=sys.stderr)
-            return 2
-        console.print("\nwritten:")
-        for path in written:
-            console.print(f"  {path}", soft_wrap=True, markup=False)
-    return 0
+    return report_all(options.folders, options.figures)
 
 
 if __name__ == "__main__":

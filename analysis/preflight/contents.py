@@ -12,6 +12,7 @@ from analysis.preflight.reading import Measured, Sampled, Setting
 from analysis.preflight.statistics import NEGLIGIBLE, Estimate, Gradient, SamplingError, Summary
 from analysis.preflight.verdict import Verdict
 
+NOISY = 0.5  # error / norm of a gradient, above which the page says so
 EXAMPLES = 4  # prompts at either end
 SHOWN = 4  # responses of a prompt
 PROMPT_LENGTH, RESPONSE_LENGTH = 240, 160  # characters
@@ -148,9 +149,12 @@ def error_notes(contents: Contents) -> list[str]:
     notes = [
         "Intervals are 95 %: a bootstrap over prompts; at a share of 0 or 1, the exact binomial interval. They hold "
         f"what prompts and samples happened to be drawn, not that a std from {n_samples} samples is low on average.",
-        f"{n_samples} samples that all score the same leave up to {error.other_score_limit:.0%} (95 % limit) for the "
-        "probability of any other score: such a prompt seems to vanish, and may not.",
     ]
+    if error.alike > 0:
+        notes.append(
+            f"{n_samples} samples that all score the same leave up to {error.other_score_limit:.0%} (95 % limit) for "
+            "the probability of any other score: such a prompt seems to vanish, and may not."
+        )
     if not math.isnan(error.vanishing_half):
         fell = error.vanishing_half - error.vanishing
         moved = f"falls from {error.vanishing_half:.0%} to {error.vanishing:.0%}" if fell >= 0.005 else "does not fall"
@@ -170,6 +174,11 @@ def gradient_notes(gradient: Gradient | None) -> list[str]:
         f"bound {BOUNDS['bound_std']}, as far as its std is known. Prompts above may contribute little as well: the "
         "bound is loose.",
     ]
+    if gradient.noise > NOISY:
+        notes.append(
+            f"The error of a measurement is {gradient.noise:.0%} of its norm (median), so the mean norm is rough: more "
+            "responses per measured prompt would make it sharper."
+        )
     if gradient.n_over:
         notes.append(
             f"{gradient.n_over} measured norms lie above the bound by more than two errors: gamma is too low there."
@@ -188,7 +197,7 @@ def cases(measured: Measured) -> pd.DataFrame:
             "mean": [number(x, ".3f") for x in rows["reward_mean"]],
             "std": [number(x, ".3f") for x in rows["reward_std"]],
             "gradient norm": [
-                f"{number(norm, '.3g')} ± {number(error, '.1g')}"
+                f"{number(norm, '.3g')} ± {number(error, '.2g')}"
                 for norm, error in zip(rows["grad_norm"], rows["grad_error"], strict=True)
             ],
             BOUNDS["bound_std"]: [number(x, ".3g") for x in rows["bound_std"]],

@@ -151,7 +151,9 @@ def _decoding(rollout: Mapping[str, Any]) -> str:
     cuts = [f"top_k {rollout['top_k']}"] if rollout["top_k"] else []
     cuts += [f"top_p {rollout['top_p']:g}"] if rollout["top_p"] < 1 else []
     vocabulary = ", ".join(cuts) or "the whole vocabulary"
-    return f"temperature {rollout['temperature']:g}, {vocabulary}, at most {rollout['max_new_tokens']} new tokens"
+    least, most = rollout.get("min_new_tokens") or 0, rollout["max_new_tokens"]
+    length = f"{least} to {most}" if least else f"at most {most}"
+    return f"temperature {rollout['temperature']:g}, {vocabulary}, {length} new tokens"
 
 
 def _sampled(rows: list[dict[str, Any]], prompts: pd.DataFrame) -> dict[str, Sampled]:

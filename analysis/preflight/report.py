@@ -1,5 +1,8 @@
 """From the folder of a diagnosis to its report: terminal, page, figure and tables."""
 
+import logging
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,25 @@ from analysis.preflight.statistics import summarise
 from analysis.preflight.verdict import judge, numbers_of
 from analysis.save import save
 from rftlab.errors import UserError
+
+
+def report_all(folders: Sequence[Path], figures: Path) -> int:
+    """Report on every folder on the standard output and return the exit code: 2 when one of them holds no diagnosis.
+
+    What is wrong with a folder is one line on the standard error; the others are reported.
+    """
+    console, code = Console(highlight=False), 0
+    for folder in folders:
+        try:
+            written = report(folder, figures, console, np.random.default_rng(0))
+        except UserError as error:
+            print(error, file=sys.stderr)
+            code = 2
+            continue
+        console.print("\nwritten:")
+        for path in written:
+            console.print(f"  {path}", soft_wrap=True, markup=False)
+    return code
 
 
 def report(folder: Path, figures: Path, console: Console, generator: np.random.Generator) -> list[Path]:
@@ -49,6 +71,7 @@ def contents_of(measured: Measured, generator: np.random.Generator) -> Contents:
 
 def write(contents: Contents, figures: Path) -> list[Path]:
     """Write page, figure and tables, and return their paths, the page first."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells every glyph of a PDF to a root logger at INFO
     name = file_name(contents.setting)
     drawn = save(plots.overview(contents, name), figures)
     html, numbers, cases = (figures / f"{name}{end}" for end in (".html", "-numbers.csv", "-cases.csv"))

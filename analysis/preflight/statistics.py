@@ -37,6 +37,7 @@ class Gradient:
     jacobian_norm: float  # the largest of the cases: a lower estimate of gamma
     std_limit: float  # a reward std below this bounds the gradient by NEGLIGIBLE * grad_norm
     share: Estimate  # of prompts below std_limit
+    noise: float  # median over the cases of error / norm
     n_over: int  # cases whose norm exceeds the bound by STD by more than two standard errors
 
 
@@ -189,12 +190,14 @@ def _gradient(cases: pd.DataFrame | None, scale: tuple[float, float, float] | No
     if cases is None or scale is None:
         return None
     over = cases["grad_norm"] - 2 * cases["grad_error"].fillna(0.0) > cases["bound_std"]
+    sized = cases[cases["grad_norm"] > 0]
     return Gradient(
         n_cases=len(cases),
         grad_norm=scale[0],
         jacobian_norm=scale[1],
         std_limit=scale[2],
         share=share,
+        noise=float((sized["grad_error"] / sized["grad_norm"]).median()),
         n_over=int(over.sum()),
     )
 

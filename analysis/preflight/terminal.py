@@ -12,6 +12,7 @@ from analysis.preflight.contents import Contents, Example, Row
 
 BINS = 10
 BAR = 22  # characters
+BESIDE = 100  # columns that two histograms take
 
 
 def show(contents: Contents, console: Console) -> None:
@@ -20,7 +21,7 @@ def show(contents: Contents, console: Console) -> None:
     console.print(_pairs(said.header(contents)))
     _text(console, said.disclaimer(contents.setting), style="italic")
     _heading(console, "Reward std and mean of the prompts")
-    console.print(histograms(contents))
+    console.print(histograms(contents, beside=console.width >= BESIDE))
     _heading(console, "Prompts with a vanishing expected gradient")
     console.print(_numbers(said.shares(contents)))
     _heading(console, "Averages and low percentiles")
@@ -35,13 +36,15 @@ def show(contents: Contents, console: Console) -> None:
     _show_verdict(contents, console)
 
 
-def histograms(contents: Contents) -> Table:
-    """Draw the histograms of std and mean beside each other."""
+def histograms(contents: Contents, beside: bool) -> Table:
+    """Draw the histograms of std and mean, beside or below each other."""
     prompts, threshold = contents.measured.prompts, contents.setting.std_below
     stds, means = prompts["reward_std"].to_numpy(), prompts["reward_mean"].to_numpy()
     result = Table(box=None, show_header=False, pad_edge=False, padding=(0, 4, 0, 0))
     left = _histogram("std", stds, said.std_edges(stds.max(), threshold, BINS))
-    result.add_row(left, _histogram("mean", means, said.mean_edges(means, BINS)))
+    right = _histogram("mean", means, said.mean_edges(means, BINS))
+    for row in [(left, right)] if beside else [(left,), ("",), (right,)]:
+        result.add_row(*row)
     return result
 
 

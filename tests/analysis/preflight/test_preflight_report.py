@@ -16,7 +16,7 @@ from rich.console import Console
 from analysis.preflight import __main__ as command
 from analysis.preflight import contents as said
 from analysis.preflight import page as html
-from analysis.preflight import report, terminal
+from analysis.preflight import report, report_all, terminal
 from analysis.preflight.reading import read
 from analysis.preflight.report import contents_of
 
@@ -86,6 +86,8 @@ def test_long_texts_keep_the_terminal_in_its_width(tmp_path: Path) -> None:
         line for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines() if "python src/" not in line
     ]  # commands are not broken
     assert max(map(len, lines)) <= 80
+    headers = [line.split() for line in lines if line.split()[:1] in (["std"], ["mean"])]
+    assert headers == [["std", "prompts"], ["mean", "prompts"]]  # one histogram below the other
 
 
 def test_without_measured_gradients_the_rest_is_there(tmp_path: Path) -> None:
@@ -150,8 +152,9 @@ def test_a_resumed_run_counts_its_last_samples(tmp_path: Path) -> None:
 
 def test_the_header_names_a_finetuned_policy_and_a_cut_vocabulary(tmp_path: Path) -> None:
     changes = {"init_from": "abcdefabcdef", "data__rollout__top_k": 50, "data__rollout__top_p": 0.9}
+    changes["data__rollout__min_new_tokens"] = 5
     _, printed = shown(diagnoses.write(tmp_path, SCORES, **changes))
-    assert "the weights of run abcdefabcdef" in printed and "top_k 50, top_p 0.9" in printed
+    assert "the weights of run abcdefabcdef" in printed and "top_k 50, top_p 0.9, 5 to 24 new tokens" in printed
 
 
 # --- small things -------------------------------------------------------------------------------------------------
@@ -230,3 +233,19 @@ def test_only_nan_scores_and_a_file_for_a_folder_are_refused(tmp_path: Path, cap
     (tmp_path / "file").write_text("")
     assert command.main([str(good), "--figures", str(tmp_path / "file")]) == 2
     assert "which is a file" in capsys.readouterr().err
+
+
+def test_a_bad_folder_does_not_keep_the_others_from_their_reports(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    good = diagnoses.write(tmp_path, SCORES)
+    assert report_all([tmp_path / "nowhere", good], tmp_path / "figures") == 2
+    captured = capsys.readouterr()
+    assert "no run in" in captured.err and "Verdict: SFT first" in captured.out
+
+
+def test_noisy_gradients_are_called_noisy(tmp_path: Path) -> None:
+    cases = diagnoses.cases_of(SCORES)
+    folder = diagnoses.write(tmp_path / "a", SCORES, cases=cases.assign(grad_error=0.8 * cases["grad_norm"]))
+    assert "80% of its norm" in " ".join(shown(folder)[1].split())
+    assert "of its norm" not in shown(diagnoses.write(tmp_path / "b", SCORES, cases=cases))[1]

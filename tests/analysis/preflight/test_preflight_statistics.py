@@ -96,12 +96,13 @@ def test_without_a_jacobian_there_is_no_bound(jacobian: float) -> None:
 def test_prompts_by_bound_and_cases_over_theirs(tmp_path) -> None:
     scores = np.array([ZEROS, ONES, [0.5, 0.5001] * 2, HALVES])
     table = diagnoses.cases_of(scores, every=3).assign(
-        grad_norm=[0.0, 2.0], grad_error=[0.0, 0.0], jacobian_norm=[1.0, 2.0], bound_std=[0.0, 1.9]
+        grad_norm=[0.0, 2.0], grad_error=[0.0, 0.5], jacobian_norm=[1.0, 2.0], bound_std=[0.0, 0.9]
     )
     found = summary(tmp_path, scores.tolist(), cases=table).gradient
-    assert found.std_limit == pytest.approx(0.1 * 1.0 / (math.sqrt(2) * 24 * 2.0))  # 0.0015
+    assert found.std_limit == pytest.approx(0.1 * math.sqrt(2**2 - 0.5**2) / 2 / (math.sqrt(2) * 24 * 2.0))  # 0.0014
     assert found.share.value == 0.75
     assert (found.n_cases, found.n_over) == (2, 1)
+    assert found.noise == 0.25
 
 
 def test_the_limit_on_another_score() -> None:
