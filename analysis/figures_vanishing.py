@@ -137,7 +137,7 @@ def _draw_correlation(axes: Axes, position: int, row: dict, palette: dict[str, s
     colour = palette[f"{row['algo']} {row['variant']}".strip()]
     axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
     axes.plot(row["r"], position, color=colour, marker="o", markersize=5, markeredgecolor="white")
-    side = 1.0 if row["r"] < 0.5 else -1.0
+    side = 1.0 if row["high"] < 0.65 else -1.0  # where the text has room
     edge, align = (row["high"], "left") if side > 0 else (row["low"], "right")
     words: dict = {"va": "center", "ha": align, "fontsize": style.CAPTION_SIZE, "color": "0.25"}
     axes.text(edge + 0.03 * side, position, f"{row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}]", **words)
@@ -174,7 +174,8 @@ def _draw_points(axes: Axes, points: pd.DataFrame, looks: pd.DataFrame, side: st
         axes.plot([row["std"]] * 2, [low, high], color=row["colour"], linewidth=1.0)
         axes.plot(row["std"], row[side], row["marker"], color=row["colour"], markersize=6, markeredgecolor="white")
     axes.axhline(1.0 if side == "ratio" else 0.0, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    right = 1.08 * max(points["std"].max(), 0.01)
+    axes.set_xlim(-0.03 * right, right)
     sns.despine(ax=axes)
 
 

@@ -62,7 +62,9 @@ def span(low: int, high: int) -> str:
 
 
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
-    """Draw one metric of all cells: band from minimum to maximum, then the line of the mean."""
+    """Draw one metric of all cells: band from minimum to maximum, then the line of the mean; nothing where none is."""
+    if rows.empty:
+        return
     rows = rows.assign(hue=hue(rows))
     for _, cell in rows.groupby("cell"):
         colour = looks.palette[cell["hue"].iloc[0]]
