@@ -15,7 +15,7 @@ def commands(setting: Setting, verdict: Verdict) -> list[tuple[str, str]]:
     alone = ("RFT from this policy as it is", _train(setting, *_start(setting)))
     if verdict.sft_share is None:
         return [alone]
-    return [alone, *_sft(setting, verdict.sft_share), ("the whole grid of SFT", _grid(setting))]
+    return [alone, *_sft(setting, verdict.sft_share), ("how much SFT is enough (a grid of many runs)", _grid(setting))]
 
 
 def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
