@@ -198,8 +198,8 @@ def _reasons(kind: Kind, numbers: Numbers, held: Estimate) -> list[str]:
         return [*_denser_reasons(numbers, held), *_near_limit(held)]
     if kind is Kind.LITTLE_TO_GAIN:
         return [_little_reason(numbers)]
-    few = "Nearly every other prompt gives the policy something to learn from" if held.value else "Every prompt counts"
-    return [f"{few}: vanishing gradients do not stand in the way of RFT alone.", *_near_limit(held)]
+    few = "That is too few to stand in the way: RFT alone can learn from the other prompts."
+    return [few, *_near_limit(held)]
 
 
 def _held_reason(held: Estimate) -> str:
