@@ -81,17 +81,21 @@ def _labels(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the keys whose values differ; of keys that always differ together the first one, a heuristic's before all.
+    """Return as few keys as tell the configs apart, a heuristic's own before all, then the names of options.
 
     What a parent makes different (`parent`, `init_from`) follows from the rest.
     """
-    columns: dict[str, str] = {}
-    keys = sorted({key for config in configs for key in config}, key=lambda key: (not key.startswith("heuristic"), key))
-    for key in keys:
-        values = [str(config.get(key)) for config in configs]
-        if len(set(values)) > 1 and key.split(".")[0] not in ("parent", "init_from"):
-            columns.setdefault("\0".join(values), key)
-    return list(columns.values())
+    keys = {key for config in configs for key in config if key.split(".")[0] not in ("parent", "init_from")}
+    chosen: list[str] = []
+    for key in sorted(keys, key=lambda key: (not key.startswith("heuristic"), not key.endswith(".name"), key)):
+        if _classes(configs, [*chosen, key]) > _classes(configs, chosen):
+            chosen.append(key)
+    return chosen
+
+
+def _classes(configs: Sequence[Mapping[str, object]], keys: Sequence[str]) -> int:
+    """Count the configs that differ in the given keys."""
+    return len({tuple(str(config.get(key)) for key in keys) for config in configs})
 
 
 def _hours(cost: Cost | None, row: Row) -> str:
