@@ -24,6 +24,8 @@ LAUNCHER = {
 }  # fmt: skip
 
 HELD = "+hydra.launcher.sbatch.hold=true"  # nothing runs
+# a script's `command &` ignores SIGINT, and so does all that it starts: here the tests, and each sweep of theirs
+HEARS_INTERRUPTS = ("env", "--default-signal=INT")
 
 _started: list[subprocess.Popen[str]] = []
 
@@ -53,10 +55,11 @@ class Product:
         return [sys.executable, "src/train.py", "-m", "hydra/launcher=slurm", *settings, *values, *overrides]
 
     def start(self, *overrides: str, iterations: int = 4, **launcher: object) -> subprocess.Popen[str]:
-        """Start a sweep; what it prints goes to its `stdout`."""
+        """Start a sweep as a terminal does; what it prints goes to its `stdout`."""
+        command = [*HEARS_INTERRUPTS, *self.command(*overrides, iterations=iterations, **launcher)]
         process = subprocess.Popen(
-            self.command(*overrides, iterations=iterations, **launcher), cwd=self.root, env=self.env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            command, cwd=self.root, env=self.env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         _started.append(process)
         return process
