@@ -185,23 +185,34 @@ def test_a_large_run_is_stored_and_readable(request, tmp_path, store):
 # The command
 
 
-@pytest.mark.slow
-def test_data_survive_a_restart_and_nothing_goes_on_after_the_end(server, tmp_path):
-    with claim(tmp_path / "restart", 99) as run:
+def send_run(uri: str, outputs: Path) -> Path:
+    """Write a run and send it; returns its folder."""
+    with claim(outputs, 99) as run:
         run.log(0, {"reward": 0.5})
         run.finish({})
-    target = partial(prepare, server.uri, outputs=tmp_path / "restart")
-    assert sync([run.folder], target).failed == {}
+    assert sync([run.folder], partial(prepare, uri, outputs=outputs)).failed == {}
+    return run.folder
+
+
+def check_still_there(uri: str, folder: Path) -> None:
+    assert folder.name in {found.info.run_name for found in runs_of(uri, "run")}
+    report = sync([folder], partial(prepare, uri, outputs=folder.parents[1]))
+    assert (report.created, report.metrics, report.failed) == (0, 0, {})
+
+
+@pytest.mark.slow
+def test_data_survive_a_restart_and_nothing_goes_on_after_the_end(server, tmp_path):
+    folder = send_run(server.uri, tmp_path)
     assert processes_of(server.folder)
     assert server.stop(signal.SIGINT) == 0
     assert processes_of(server.folder) == []
     server.start()
-    assert run.folder.name in {found.info.run_name for found in runs_of(server.uri, "run")}
-    assert sync([run.folder], target).metrics == 0
+    check_still_there(server.uri, folder)
 
 
 @pytest.mark.slow
-def test_the_end_of_one_part_ends_the_other(server):
+def test_the_end_of_one_part_ends_the_other(server, tmp_path):
+    folder = send_run(server.uri, tmp_path)
     postmaster = (server.folder / "database" / "postmaster.pid").read_text().splitlines()[0]
     os.kill(int(postmaster), signal.SIGKILL)
     until = time.monotonic() + 60
@@ -210,7 +221,7 @@ def test_the_end_of_one_part_ends_the_other(server):
     assert processes_of(server.folder) == []
     assert server.stop(signal.SIGTERM) == command.ENDED_ITSELF
     server.start()
-    assert runs_of(server.uri, "run")
+    check_still_there(server.uri, folder)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
