@@ -48,7 +48,7 @@ def together(start: Barrier, uri: str, outputs: Path, seed: int) -> None:
 
 @dataclass(kw_only=True)
 class Paired:
-    """Step times of two equal runs, of which one was mirrored."""
+    """Times of the steps of two equal runs, of which one was mirrored; without the waits for a processor."""
 
     mirrored: list[float] = field(default_factory=list)
     alone: list[float] = field(default_factory=list)
@@ -57,26 +57,33 @@ class Paired:
 
     @property
     def ratio(self) -> float:
-        """By how much the median step is longer with the mirror."""
-        return statistics.median(self.mirrored) / statistics.median(self.alone)
+        """By how much a step is longer with the mirror: the median over pairs of neighbours.
+
+        Where half of the steps meet other programs, both medians lie between two kinds of steps, and their ratio says
+        little. Neighbours are of one kind.
+        """
+        return statistics.median(mirrored / alone for mirrored, alone in zip(self.mirrored, self.alone, strict=True))
 
     @property
     def total_ratio(self) -> float:
-        """The same for the sum, which has the import of the client in it."""
+        """By how much all steps together are longer; the import of the client is in it."""
         return sum(self.mirrored) / sum(self.alone)
 
 
-def run_pair(outputs: Path, uri: str, steps: int, events: Mapping[int, Callable[[], None]]) -> Paired:
+def run_pair(
+    outputs: Path, uri: str, steps: int, events: Mapping[int, Callable[[], None]], burden: float = 0.0
+) -> Paired:
     """Take turns, step by step, between a mirrored run and the same without; call `events` before their steps.
 
     The machine is shared, so that times of two separate loops say little. Neighbouring steps meet the same
     neighbours, and two processes share no interpreter: whatever the mirror's thread takes, it takes from its own run.
+    `burden` makes each mirrored step longer by this part of it, to see whether that is noticed.
     """
     context = multiprocessing.get_context("spawn")
     ends = []
-    for place, store in ((outputs, uri), (outputs / "alone", None)):
+    for place, store, more in ((outputs, uri, burden), (outputs / "alone", None, 0.0)):
         mine, theirs = context.Pipe()
-        process = context.Process(target=_steps, args=(theirs, place, store), daemon=True)
+        process = context.Process(target=_steps, args=(theirs, place, store, more), daemon=True)
         process.start()
         ends.append((process, mine))
     paired = Paired()
@@ -99,23 +106,49 @@ def run_pair(outputs: Path, uri: str, steps: int, events: Mapping[int, Callable[
     return paired
 
 
-def _steps(pipe: Connection, outputs: Path, uri: str | None) -> None:
+def _steps(pipe: Connection, outputs: Path, uri: str | None, burden: float) -> None:
     with claim(outputs) as run:
         for _ in range(20):
             _work()
         mirror = Mirror(run.folder, partial(prepare, uri, SWEEP, outputs), 0.5) if uri is not None else None
         pipe.send("ready")
         while (step := pipe.recv()) is not None:
-            start = time.perf_counter()
+            start = _own_time()
             _work()
+            _hold_up(burden * (_own_time() - start))
             run.log(step, {name: step + index / 10 for index, name in enumerate(NAMES)})
-            pipe.send(time.perf_counter() - start)
+            pipe.send(_own_time() - start)
         run.finish({})
     start = time.perf_counter()
     complete = mirror is not None and mirror.close(CLOSE_S)
     pipe.send((time.perf_counter() - start, complete))
 
 
+def _own_time() -> float:
+    """Return the time of this thread without its waits for a processor, which other programs on the machine cause.
+
+    Whatever a mirror can do to its run stays in it: to compute in its step, to block it on a lock, a file or a server,
+    or to hold the interpreter. Time of the processor alone would miss all but the first; time of the clock triples
+    while others compute, and a run with a second thread waits longer for its turn than one without. On a system that
+    does not tell how long a thread has waited this is the clock.
+    """
+    try:
+        waited_ns = int(WAITS.read_text().split()[1])
+    except FileNotFoundError:
+        waited_ns = 0
+    return time.perf_counter() - waited_ns / 1e9
+
+
+def _hold_up(seconds: float) -> None:
+    """Lose time, half of it asleep and half computing."""
+    if seconds > 0:
+        time.sleep(seconds / 2)
+        until = time.thread_time() + seconds / 2
+        while time.thread_time() < until:
+            pass
+
+
+WAITS = Path("/proc/thread-self/schedstat")  # of this thread: ns on a processor, ns ready and waiting for one, turns
 MATRIX = np.random.default_rng(0).normal(size=(320, 320))
 OUT = np.empty_like(MATRIX)  # no allocation in the loop: what it costs depends on what else a process has loaded
 

@@ -42,7 +42,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
 def check(paired: Paired, uri: str, outputs: Path) -> None:
     """Hold the run against the promises: its end, after `sync` all of it once, and the speed of a run that is long."""
     print(
-        f"median step {paired.ratio:.3f} x, sum {paired.total_ratio:.3f} x, "
+        f"step {paired.ratio:.3f} x, sum {paired.total_ratio:.3f} x, "
         f"close {paired.close_s:.2f} s, {'complete' if paired.complete else 'incomplete'}"
     )
     assert paired.close_s < CLOSE_S + 1.0
@@ -61,6 +61,13 @@ def check(paired: Paired, uri: str, outputs: Path) -> None:
     assert (second.created, second.metrics, second.files, second.failed) == (0, 0, 0, {})
     assert len(runs_of(uri, "run")) == 1
     assert len(paired.mirrored) < STEPS or paired.ratio < MAX_RATIO
+
+
+@pytest.mark.slow
+def test_a_step_that_is_a_tenth_longer_is_noticed(server, tmp_path):
+    paired = run_pair(tmp_path, server.uri, FEW_STEPS, {}, burden=0.1)
+    print(f"step {paired.ratio:.3f} x")
+    assert paired.ratio > MAX_RATIO
 
 
 @pytest.mark.slow
