@@ -137,6 +137,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     kind = check_kind(config)
     if kind == "labels":
         _check_labels(config)
+    if "std_high" in loop:
+        _check_separation(loop)
     if kind != "text":
         return
     _check_model(config["model"], data)
@@ -182,6 +184,18 @@ def check_kind(config: Mapping[str, Any]) -> str:
     return kind
 
 
+def _check_separation(loop: Mapping[str, Any]) -> None:
+    """Let the correct label start below all others: at probability 1 / K the std of a reward of +-1 is the limit."""
+    labels, high, low = loop["n_labels"], loop["std_high"], loop["std_low"]
+    limit = 2 * (labels - 1) ** 0.5 / labels
+    if not 0 < low < high < limit:
+        expected = f"0 < std_low < std_high < {limit:.3f}, so that the correct label does not lead at the start"
+        raise UserError(f"algo.loop.std_low={low}, std_high={high}", expected, "algo.loop.std_low or std_high")
+    if not 0 < loop["n_pretraining_labels"] < labels:
+        found = f"algo.loop.n_pretraining_labels={loop['n_pretraining_labels']} of n_labels={labels}"
+        raise UserError(found, f"1 to {labels - 1}", "algo.loop.n_pretraining_labels")
+
+
 def _check_labels(config: Mapping[str, Any]) -> None:
     data, model = config["data"], config["model"]
     if model["inputs"] != data["inputs"]:
@@ -190,6 +204,10 @@ def _check_labels(config: Mapping[str, Any]) -> None:
     if data["labels_per_input"] >= data["classes"]:
         found = f"data.labels_per_input={data['labels_per_input']} of data.classes={data['classes']}"
         raise UserError(found, "fewer labels than classes, so that one is left outside", "data.labels_per_input")
+    for name in ("n_train", "n_test"):
+        if (n := data["loader"][name]) is not None and n < data["classes"]:
+            key = f"data.loader.{name}"
+            raise UserError(f"{key}={n} with {data['classes']} classes", f"{data['classes']} or more", key)
     if (heads := model["network"].get("heads")) and model["network"]["hidden_size"] % heads:
         _check_divides("model.network.hidden_size", model["network"]["hidden_size"], "model.network.heads", heads)
 

@@ -25,7 +25,7 @@ Usage
 Keys
   n_prompts=N  samples=N       prompts, and responses to each (500, 10)
   algo.loop.bound_prompts=N    prompts whose gradient and its bounds are measured (8; 0 = none)
-  algo.loop.reward_range=[0,1] interval of the reward, for the bounds
+  algo.loop.reward_low=0  algo.loop.reward_high=1    interval of the reward, for the bounds
   data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for src/train.py (--help there)
 """
 
@@ -39,7 +39,9 @@ def main(report: Report) -> None:
         print(HELP, end="")
         return
     if any(argument.startswith("algo=") for argument in arguments):
-        sys.exit(f"error: {UserError('algo=...', 'no algorithm, as nothing is trained here', 'algo, or src/train.py')}")
+        refused = UserError("algo=...", "no algorithm, as nothing is trained here", "algo, or use src/train.py")
+        print(f"error: {refused}", file=sys.stderr)
+        sys.exit(cli.BAD_INPUT)
     sys.argv[1:] = [*map(_long, arguments), "algo=diagnose"]
     if not any(argument.startswith("sweep.name=") for argument in arguments):
         sys.argv.append(f"sweep.name={SWEEP}")

@@ -4,15 +4,24 @@ import mlflow.store.tracking.sqlalchemy_store
 import pandas
 import transformers.models.bert.modeling_bert
 import transformers.models.gpt2.modeling_gpt2
+import transformers.models.resnet.modeling_resnet
 import transformers.models.t5.modeling_t5
 
+import rftlab.data.cifar10
 import rftlab.data.corpus
 import rftlab.data.imdb
+import rftlab.data.mnist
 import rftlab.data.narrativeqa
+import rftlab.data.stsb
 import rftlab.entry.training
 import rftlab.entry.worker
+import rftlab.loops.bounds
+import rftlab.loops.diagnose
+import rftlab.loops.epochs
 import rftlab.loops.online
 import rftlab.loops.supervised
+import rftlab.loops.theory
+import rftlab.models.networks
 import rftlab.rewards.rouge
 import rftlab.rewards.sentiment
 

@@ -28,7 +28,8 @@ class Diagnose:
     bound_samples: int  # responses per such prompt
     bound_prefixes: int  # prefixes per such prompt whose Jacobian is measured
     power_iterations: int
-    reward_range: tuple[float, float]
+    reward_low: float
+    reward_high: float
 
     def run(self, lab: Lab) -> dict[str, float]:
         """Write `prompts.parquet`, every response to `samples.jsonl`, measured gradients to `cases.parquet`.
@@ -94,7 +95,7 @@ class Diagnose:
                 lab.policy, *prompt, responses, scores,
                 temperature=whole.temperature,
                 max_new_tokens=whole.max_new_tokens,
-                reward_range=self.reward_range,
+                reward_range=(self.reward_low, self.reward_high),
                 prefixes=self.bound_prefixes,
                 power_iterations=self.power_iterations,
                 generator=generator,

@@ -108,7 +108,8 @@ class DiagnoseLoopConfig:
     bound_samples: int = MISSING
     bound_prefixes: int = MISSING
     power_iterations: int = MISSING
-    reward_range: tuple[float, float] = MISSING
+    reward_low: float = MISSING
+    reward_high: float = MISSING
 
 
 @dataclass

@@ -1,0 +1,121 @@
+"""`python src/diagnose.py`: short names, a run folder, a report; and `train.py` on computed cases."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rftlab.entry import cli
+from rftlab.entry.diagnose import main
+from rftlab.runs import find_runs
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["data=narrativeqa", "n_prompts=24", "samples=4", "algo.loop.bound_prompts=2", "algo.loop.bound_samples=4",
+         "algo.loop.bound_prefixes=1", "algo.loop.batch_size=8", "tracking=none"]  # fmt: skip
+
+
+@pytest.fixture
+def diagnose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run the command in this process; returns the folders that the report was asked for."""
+
+    def run(*arguments: str) -> list[Path]:
+        asked: list[Path] = []
+        monkeypatch.setattr(sys, "argv", ["diagnose.py", *arguments, f"paths.outputs={tmp_path}"])
+        main(lambda folders, figures: asked.extend(folders))
+        return asked
+
+    return run
+
+
+def test_every_response_statistic_and_gradient_is_kept_and_a_second_call_samples_nothing(diagnose) -> None:
+    (folder,) = diagnose(*SMALL)
+    (run,) = find_runs(folder.parent.parent, "preflight")
+    assert run.folder == folder and run.done
+    samples, prompts, cases = run.samples(), run.prompts(), run.cases()
+    assert len(samples) == 24 * 4 and len(prompts) == 24 and len(cases) == 2
+    for prompt in prompts.to_dict("records"):
+        scores = [row["score"] for row in samples if row["prompt_id"] == prompt["prompt_id"]]
+        assert sum(scores) / 4 == pytest.approx(prompt["reward_mean"], abs=1e-6)
+    assert (cases["grad_norm"] <= cases["bound_std"]).all()
+    written = (folder / "samples.jsonl").read_bytes()
+    assert diagnose(*SMALL) == [folder]
+    assert (folder / "samples.jsonl").read_bytes() == written
+
+
+def test_the_statistics_are_those_that_a_training_run_takes_before_it_starts(
+    diagnose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnose(*SMALL)
+    budget = ["algo.loop.iterations=1", "eval.n_train=4", "eval.n_validation=4", "eval.n_test=4", "eval.batch_size=32"]
+    training = ["algo=ppo", "data=narrativeqa", "eval.probe_prompts=24", "eval.probe_samples=4", "tracking=none"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *training, *budget, f"paths.outputs={tmp_path}", "sweep.name=ppo"])
+    cli.main()
+    (run,) = find_runs(tmp_path, "ppo")
+    (look,) = find_runs(tmp_path, "preflight")
+    before = run.prompts().query("phase == 'before'")
+    assert before.equals(look.prompts().set_index(before.index))
+
+
+def test_an_interrupted_diagnosis_goes_on_where_it_was(diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rftlab.loops import diagnose as loop
+
+    whole = diagnose(*SMALL, "sweep.name=whole")[0]
+    sample, calls = loop.sample_and_score, []
+
+    def dies(*arguments: object):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return sample(*arguments)
+
+    monkeypatch.setattr(loop, "sample_and_score", dies)
+    (whole / "DONE").rename(whole / "DONE.kept")  # otherwise the same key is done
+    (whole / "status.json").unlink()
+    with pytest.raises(SystemExit):
+        diagnose(*SMALL, "sweep.name=broken")
+    broken = diagnose(*SMALL, "sweep.name=broken")[0]
+    runs = [find_runs(folder.parent.parent, folder.parent.name)[0] for folder in (whole, broken)]
+    assert runs[0].prompts().equals(runs[1].prompts())
+    assert len(calls) == 4  # batch 1, the death, batches 2 and 3
+
+
+def test_help_and_bad_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["diagnose.py", "--help"])
+    main(lambda folders, figures: None)
+    assert "n_prompts" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["diagnose.py", "algo=ppo"])
+    with pytest.raises(SystemExit) as stop:
+        main(lambda folders, figures: None)
+    assert stop.value.code == 2
+    assert "; change algo" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_a_report(tmp_path: Path) -> None:
+    places = [f"paths.outputs={tmp_path / 'outputs'}", f"paths.figures={tmp_path / 'figures'}"]
+    command = [sys.executable, "src/diagnose.py", *SMALL, *places]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".html", ".png", ".pdf", ".csv"}
+    assert "std" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "metric", "low", "high"),
+    [
+        ("time_separation", "rft/slope", -2.05, -1.95),
+        ("ppo_gradient", "ppo/max_ratio", 0.0, 1.0),
+        ("gradient_bound", "bound/max_norm_over_std", 0.0, 0.5**0.5 + 1e-6),
+    ],
+)
+def test_theory_runs_give_their_numbers_and_a_table(
+    preset: str, metric: str, low: float, high: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [f"+experiment=theory/{preset}", f"paths.outputs={tmp_path}", "tracking=none"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    cli.main()
+    (run,) = find_runs(tmp_path)
+    assert run.final is not None and low <= run.final[metric] <= high
+    assert len(run.cases()) > 10
