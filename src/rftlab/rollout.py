@@ -72,15 +72,14 @@ def choose(logits: Float[Tensor, "n v"], noise: Float[Tensor, " n"], sampling: S
     """
     full = logits if sampling.temperature == 1.0 else logits / sampling.temperature
     kept = restrict(full, sampling, banned)
-    normaliser = kept.logsumexp(-1, keepdim=True)
-    cumulative = (kept - normaliser).exp().cumsum(-1, dtype=torch.float64)
+    probs = kept.softmax(-1)
+    cumulative = probs.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:].contiguous()
     hit = torch.searchsorted(cumulative, noise.unsqueeze(-1) * total, right=True)
     last_possible = torch.searchsorted(cumulative, total)  # rounding may carry noise * total up to the total itself
     tokens = torch.minimum(hit, last_possible)
-    logprobs = kept.gather(-1, tokens) - normaliser
-    mass = torch.ones_like(normaliser) if kept is full else (normaliser - full.logsumexp(-1, keepdim=True)).exp()
-    return Choice(tokens=tokens.squeeze(-1), logprobs=logprobs.squeeze(-1), kept_mass=mass.squeeze(-1))
+    mass = torch.ones_like(probs[:, 0]) if kept is full else (kept.logsumexp(-1) - full.logsumexp(-1)).exp()
+    return Choice(tokens=tokens.squeeze(-1), logprobs=probs.gather(-1, tokens).squeeze(-1).log(), kept_mass=mass)
 
 
 # --- whole responses ----------------------------------------------------------------------------------------------

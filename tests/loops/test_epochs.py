@@ -19,7 +19,7 @@ from rftlab.loops.lab import OptimizerSpec
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.label_metrics import moments
 from rftlab.loops.session import Session
-from rftlab.models.networks import mlp, resnet
+from rftlab.models.networks import bert, mlp, resnet
 from rftlab.runs import Run, read_run
 from rftlab.stop import StopFlag, StopRequested
 from rftlab.types import LabelAlgorithm, LabelBatch, LabelSet
@@ -188,6 +188,22 @@ def test_bounds_of_a_pretrained_classifier_hold_and_tell_the_groups_apart(make_l
     assert dict(cases["group"].value_counts()) == {"small_std": 8, "large_std": 8}
     assert (cases["grad_norm"] <= cases["bound_std"]).all()
     assert final["small_std/grad_norm"] < 0.2 * final["large_std/grad_norm"]
+
+
+def test_pairs_are_padded_and_cut_without_changing_what_is_read() -> None:
+    sizes = {"hidden_size": 16, "layers": 1, "heads": 2, "classes": 3, "hub_mirror": None}
+    network = bert(
+        tokenizer="asset:tokenizer", max_tokens=12, **sizes, generator=torch.Generator().manual_seed(0)
+    ).eval()
+    pairs = (("a dog", "the dog runs"), ("one two three four five six seven eight nine ten", "short"))
+    encoded = network.encode(LabelSet(inputs=pairs, labels=torch.zeros(2, dtype=torch.long)))
+    ids, segments, mask = encoded.unbind(1)
+    assert int(mask[1].sum()) == 12  # cut, the longer sentence alone
+    end = network.tokenizer.eos_token_id
+    assert (ids[:, 0] == end).all() and ((ids == end) & (mask == 1)).sum(-1).tolist() == [3, 3]
+    assert segments[0][mask[0] == 1].diff().tolist().count(1) == 1
+    alone = network.encode(LabelSet(inputs=pairs[:1], labels=torch.zeros(1, dtype=torch.long)))
+    torch.testing.assert_close(network(alone)[0], network(encoded)[0])
 
 
 def test_a_resnet_18_has_the_parameters_of_the_original() -> None:

@@ -38,15 +38,19 @@ CHOICES = {
     "algo.loss.whiten_advantages": ("rollout", "minibatch", "none"),
 }
 LOOP_SIZES = (
-    "iterations",
-    "prompts_per_iteration",
-    "samples_per_prompt",
-    "update_epochs",
-    "minibatch_size",
-    "epochs",
-    "measure_every",
+    *("iterations", "prompts_per_iteration", "samples_per_prompt", "update_epochs", "minibatch_size", "epochs"),
+    *("measure_every", "n_prompts", "bound_samples", "inputs_per_group"),
 )
-EVAL_SIZES = ("every", "batch_size", "n_train", "n_validation", "n_test", "probe_prompts")
+EVAL_SIZES = (
+    "every",
+    "batch_size",
+    "n_train",
+    "n_validation",
+    "n_test",
+    "probe_prompts",
+    "probe_every",
+    "probe_prompts_during",
+)
 POSITIVE = (
     *(f"algo.loop.{name}" for name in (*LOOP_SIZES, "microbatch_size", "steps", "batch_size", "score_clip")),
     *(f"algo.loss.{name}" for name in ("clip_range", "value_clip_range", "lam", "kl.target")),
@@ -204,6 +208,9 @@ def _check_labels(config: Mapping[str, Any]) -> None:
     if data["labels_per_input"] >= data["classes"]:
         found = f"data.labels_per_input={data['labels_per_input']} of data.classes={data['classes']}"
         raise UserError(found, "fewer labels than classes, so that one is left outside", "data.labels_per_input")
+    if "inputs_per_group" in config["algo"]["loop"] and not 0 < data["modified_share"] < 1:
+        found = f"data.modified_share={data['modified_share']}, which leaves one group empty"
+        raise UserError(found, "a share between 0 and 1", "data.modified_share")
     for name in ("n_train", "n_test"):
         if (n := data["loader"][name]) is not None and n < data["classes"]:
             key = f"data.loader.{name}"

@@ -80,6 +80,8 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
 
 
 def _refuse(error: Exception) -> NoReturn:
+    if isinstance(error.__context__, KeyboardInterrupt):  # Ctrl-C in the middle of a composition, cleaned up badly
+        sys.exit(INTERRUPTED)
     if os.environ["RFTLAB_TRACEBACK"] == "1":
         traceback.print_exception(error)
     print(f"error: {explain(error)}", file=sys.stderr)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from rftlab import checkpoint
 from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
+from rftlab.errors import UserError
 from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
 from rftlab.loops.lab import Lab
 from rftlab.rollout import sample
@@ -71,6 +72,12 @@ class Diagnose:
         checkpoint.remove_all(session.run.folder)
         return final
 
+    def _refuse_outside(self, scores: Float[np.ndarray, " n"]) -> None:
+        if scores.min() < self.reward_low or scores.max() > self.reward_high:
+            found = f"scores from {scores.min():g} to {scores.max():g}"
+            expected = f"all within {self.reward_low:g} and {self.reward_high:g}"
+            raise UserError(found, expected, "algo.loop.reward_low or reward_high, or bound_prompts=0")
+
     def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float]:
         saved = checkpoint.latest(lab.session.run.folder)
         if saved is None:
@@ -91,6 +98,7 @@ class Diagnose:
             generator = stream(lab.session.seed, "gradient", number)
             responses = sample(lab.policy, *prompt, whole, self.bound_samples, generator)
             _, scores = score(lab, example, responses)
+            self._refuse_outside(scores)
             bound = sampled_gradient_bound(
                 lab.policy, *prompt, responses, scores,
                 temperature=whole.temperature,

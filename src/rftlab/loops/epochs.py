@@ -72,9 +72,16 @@ class Epochs:
         return epoch
 
     def _batches(self, lab: LabelLab, epoch: int) -> Iterator[Int[Tensor, " b"]]:
-        """Cut the order of an epoch, a function of seed and epoch alone, into minibatches."""
-        order = np.random.default_rng(stream_seed(lab.session.seed, "order", epoch)).permutation(len(lab.task.inputs))
-        yield from torch.from_numpy(order).to(lab.task.inputs.device).split(self.batch_size)
+        """Cut the order of an epoch, a function of seed and epoch alone, into minibatches.
+
+        A single input that is left over joins the last minibatch: batch normalisation has no statistics of one.
+        """
+        n = len(lab.task.inputs)
+        order = np.random.default_rng(stream_seed(lab.session.seed, "order", epoch)).permutation(n)
+        parts = list(torch.from_numpy(order).to(lab.task.inputs.device).split(self.batch_size))
+        if len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [torch.cat(parts[-2:])]
+        yield from parts
 
     def _update(
         self,

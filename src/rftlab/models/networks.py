@@ -56,6 +56,7 @@ class PairClassifier(nn.Module):
     def encode(self, examples: LabelSet) -> Int[Tensor, "n 3 p"]:
         """Tokenise pairs as [start] first [end] second [end]; the longer sentence is cut first.
 
+        A tokenizer without a start token uses its end token: the classifier reads the first place, whatever the text.
         Padding goes to the longest pair, not to `max_tokens`: it is masked, so the logits are the same.
         """
         assert isinstance(examples.inputs, tuple), "a dataset of sentence pairs"
@@ -70,11 +71,11 @@ class PairClassifier(nn.Module):
 
     def _row(self, first: str, second: str) -> tuple[list[int], list[int]]:
         a, b = token_ids(self.tokenizer, first), token_ids(self.tokenizer, second)
-        start = [] if self.tokenizer.cls_token_id is None else [self.tokenizer.cls_token_id]
         end = self.tokenizer.eos_token_id if self.tokenizer.sep_token_id is None else self.tokenizer.sep_token_id
-        while len(start) + len(a) + len(b) + 2 > self.max_tokens:
+        start = end if self.tokenizer.cls_token_id is None else self.tokenizer.cls_token_id
+        while len(a) + len(b) + 3 > self.max_tokens:
             (a if len(a) > len(b) else b).pop()
-        return [*start, *a, end, *b, end], [0] * (len(start) + len(a) + 1) + [1] * (len(b) + 1)
+        return [start, *a, end, *b, end], [0] * (len(a) + 2) + [1] * (len(b) + 1)
 
     def forward(self, encoded: Int[Tensor, "n 3 p"]) -> Float[Tensor, "n k"]:
         """Compute the logits in fp32; columns that are padding in every row are left out."""
