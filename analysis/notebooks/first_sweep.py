@@ -39,10 +39,10 @@ outputs = Path(os.environ.get("RFTLAB_OUTPUTS", "outputs"))
 
 # %% [markdown]
 # ## What is there
-# One row per run. `cell` is shared by all seeds of one setting; only finished runs enter a statistic.
+# One row per run that trains a language model. `cell` is shared by all seeds of one setting; only finished runs enter a statistic.
 
 # %%
-runs = load.load_runs(outputs)
+runs = stats.of_family(load.load_runs(outputs), "language")
 kept, repeated = stats.one_run_per_seed(runs)
 print(runs.groupby(["scale", "source", "data", "algo", "heuristic", "state"]).size().to_string())
 
