@@ -92,13 +92,15 @@ def test_help_and_bad_input(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_the_command_ends_with_a_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [["seed=0"], ["-m", "seed=0,1"]], ids=["one", "sweep"])
+def test_the_command_ends_with_a_report_of_each_run(seeds: list[str], tmp_path: Path) -> None:
     places = [f"paths.outputs={tmp_path / 'outputs'}", f"paths.figures={tmp_path / 'figures'}"]
-    command = [sys.executable, "src/diagnose.py", *SMALL, *places]
+    command = [sys.executable, "src/diagnose.py", *seeds, *SMALL, *places]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".html", ".png", ".pdf", ".csv"}
-    assert "std" in done.stdout
+    written = list((tmp_path / "figures").iterdir())
+    assert {path.suffix for path in written} == {".html", ".png", ".pdf", ".csv"}
+    assert len([path for path in written if path.suffix == ".html"]) == done.stdout.count("Verdict:") == len(seeds)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rftlab import runs
 from rftlab.entry import cli
 from rftlab.errors import UserError
 from rftlab.sweeps.job import Job
@@ -49,6 +50,20 @@ def main(report: Report) -> None:
     cli.main(finished.append)
     if finished:
         report([job.folder for job in finished], Path(finished[0].config["paths"]["figures"]))
+    elif {"-m", "--multirun"} & set(arguments) and (folders := _of_sweep(sys.argv)):
+        report(folders, Path(_value(sys.argv, "paths.figures", "figures")))
+
+
+def _of_sweep(arguments: Sequence[str]) -> list[Path]:
+    """Find the finished diagnoses of the sweep that the command line names; its jobs ran in processes of their own."""
+    outputs = Path(_value(arguments, "paths.outputs", "outputs"))
+    records = runs.find_runs(outputs, _value(arguments, "sweep.name", SWEEP))
+    return [record.folder for record in records if record.done and record.config["algo"]["name"] == "diagnose"]
+
+
+def _value(arguments: Sequence[str], key: str, default: str) -> str:
+    given = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{key}=")]
+    return given[-1] if given else default
 
 
 def _long(argument: str) -> str:
