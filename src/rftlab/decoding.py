@@ -4,13 +4,10 @@
 Models run as they come from transformers: masks and positions are given explicitly.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import Cache, DynamicCache, EncoderDecoderCache
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, EncoderDecoderCache
 
 from rftlab import shared_prompt
 from rftlab.errors import UserError
@@ -19,54 +16,25 @@ from rftlab.models.policy import position_ids
 from rftlab.shared_prompt import Prompt
 
 
-class RoomyLayer(DynamicLayer):
-    """A cache layer with room for more tokens: each is written in place, instead of copying all those before it."""
-
-    SPARE = 16
-    room: Float[Tensor, "2 n h s d"] | None = None  # keys and values; only the first tokens of the room are taken
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append the tokens; return the keys and values of all."""
-        new = torch.stack([key_states, value_states])
-        start = self.get_seq_length()
-        end = start + new.shape[-2]
-        if self.room is None or end > self.room.shape[-2]:
-            taken = new[..., :0, :] if self.room is None else self.room[..., :start, :]
-            spare = new.new_empty((*new.shape[:-2], new.shape[-2] + self.SPARE, new.shape[-1]))
-            self.room = torch.cat([taken, spare], dim=-2)
-        self.room[..., start:end, :] = new
-        self.is_initialized = True
-        self.keys, self.values = self.room[..., :end, :]
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Int[Tensor, " m"]) -> None:
-        """Keep, drop, repeat or reorder rows."""
-        if self.room is not None:
-            self.room = self.room.index_select(1, indices)
-            self.keys, self.values = self.room[..., : self.get_seq_length(), :]
-
-
 class Seq2SeqDecoder:
     """Decode after an encoder; the first step, which must come before any `select`, fills the cross-attention cache."""
 
     def __init__(self, policy: Policy, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"]) -> None:
         self.policy = policy
         self.states = policy.encode(prompt_ids, prompt_mask)
-        self.mask = prompt_mask
         config = policy.lm.config
+        self.cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
         shared = shared_prompt.enable(policy.lm)
-        own = Cache(layer_class_to_replicate=RoomyLayer) if shared else DynamicCache(config=config)
-        self.cache = EncoderDecoderCache(own, DynamicCache(config=config))
         self.prompt = shared_prompt.prompt_of(prompt_mask, self.states.dtype, ()) if shared else None
+        self.mask = prompt_mask if self.prompt is None else self.prompt.mask  # of four axes: taken as it is
 
     def fan_out(self, rows: Int[Tensor, " m"]) -> None:
         """Give every prompt several rows, adjacent to each other."""
         self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
-        if self.prompt is None:
-            kept = rows
-        else:
+        kept = rows
+        if self.prompt is not None:
             self.prompt, kept = self.prompt.select(rows)
         if self.prompt is None or len(kept) < len(self.mask):
             self.mask = self.mask[kept]
@@ -107,7 +75,7 @@ class CausalDecoder:
         if shared_prompt.enable(self.policy.lm):
             layers = tuple((keys, values) for keys, values, _ in self.cache)
             self.prompt = shared_prompt.prompt_of(self.mask[:, : self.length], layers[0][0].dtype, layers)
-            self.cache = Cache(layer_class_to_replicate=RoomyLayer)
+            self.cache = DynamicCache(config=self.policy.lm.config)
         self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:

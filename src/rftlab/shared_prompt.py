@@ -123,9 +123,9 @@ def _self_attention(
     """Attend to the prompt's keys, shared, and to the row's own: one softmax over both."""
     n, heads, _, d = query.shape
     rows = query.reshape(n, key.shape[1], -1, d) * scaling  # query heads that share a key head stand together
-    far = prompt.ungroup(prompt.group(rows) @ prompt_key.transpose(-1, -2) + prompt.mask)
-    near = rows @ key.transpose(-1, -2)
+    far = prompt.group(rows) @ prompt_key.transpose(-1, -2) + prompt.mask
+    near = prompt.group(rows @ key.transpose(-1, -2))
     weights = torch.cat([far, near], dim=-1).softmax(-1, dtype=torch.float32).to(query.dtype)
     width = prompt_key.shape[2]
-    out = prompt.ungroup(prompt.group(weights[..., :width]) @ prompt_value) + weights[..., width:] @ value
+    out = prompt.ungroup(weights[..., :width] @ prompt_value) + prompt.ungroup(weights[..., width:]) @ value
     return out.reshape(n, 1, heads, d)
