@@ -3,18 +3,23 @@
     python bench/rollout.py [--threads 1] [--samples 10] [--repeats 5]
 
 Both sides draw from the same model, with the same settings, in the same process, in turns; the ratio is the median over
-the pairs. The embedded models, given random tokens, hardly ever end a response before the limit; the random models have
-a bias on EOS, so that responses end after about ten tokens. The table goes to `bench/rollout.md`.
+the pairs. Two kinds of prompts: random tokens, and the bundled datasets with the prompts, the sampling settings (but no
+minimum length) and the batch of `src/diagnose.py`. The embedded models, given random tokens, hardly ever end a response
+before the limit; the random models have a bias on EOS, so that responses end after about ten tokens. The table goes to
+`bench/rollout.md`.
 """
 
 import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import nn
@@ -32,10 +37,11 @@ from rftlab.models import Policy, load_policy
 from rftlab.rollout import sample
 from rftlab.types import Sampling
 
+CONF = Path(__file__).parents[1] / "conf"
 VOCAB = 1024
 SETTINGS = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_new_tokens=0, max_new_tokens=32)
 HEADER = (
-    "| model | parameters | prompts x samples | prompt tokens | mean response "
+    "| model | parameters | prompts | prompts x samples | prompt tokens | new tokens | mean response "
     "| rftlab samples/s | generate samples/s | ratio |"
 )
 
@@ -75,30 +81,59 @@ def policy_of(name: str, family: str) -> Policy:
     )
 
 
-def prompts_of(family: str, prompts: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one call of either side samples."""
+
+    name: str
+    ids: torch.Tensor
+    mask: torch.Tensor
+    samples: int
+    sampling: Sampling
+
+    @property
+    def rows(self) -> int:
+        return len(self.ids) * self.samples
+
+
+def random_batch(family: str, prompts: int, samples: int, length: int) -> Batch:
     """Make prompts between half and the whole of `length`, padded as the family pads."""
     lengths = torch.linspace(length // 2, length, prompts).long().unsqueeze(1)
     mask = torch.arange(length) < lengths
     ids = torch.randint(2, VOCAB, mask.shape, generator=torch.Generator().manual_seed(0)).masked_fill(~mask, 0)
-    return (ids.flip(1), mask.flip(1)) if family == "causal" else (ids, mask)
+    if family == "causal":
+        ids, mask = ids.flip(1), mask.flip(1)
+    return Batch(name="random tokens", ids=ids, mask=mask, samples=samples, sampling=SETTINGS)
 
 
-def ours(policy: Policy, ids: torch.Tensor, mask: torch.Tensor, samples: int, seed: int) -> float:
-    out = sample(policy, ids, mask, SETTINGS, samples, torch.Generator().manual_seed(seed))
+def dataset_batch(policy: Policy, name: str) -> Batch:
+    """Take one batch of train prompts of a bundled dataset, as `src/diagnose.py` samples it."""
+    data, loop = OmegaConf.load(CONF / "data" / f"{name}.yaml"), OmegaConf.load(CONF / "algo" / "diagnose.yaml").loop
+    few = {"n_train": loop.batch_size, "n_validation": 1, "n_test": 1}
+    examples = instantiate(data.loader, source="bundled", hub_mirror=None, **few).train
+    prompts = [example.prompt for example in examples]
+    ids, mask = policy.encode_prompts(prompts, data.prompt.max_tokens, data.prompt.truncation_side)
+    sampling = Sampling(**{**data.rollout, "min_new_tokens": 0})
+    return Batch(name=name, ids=ids, mask=mask, samples=loop.samples_per_prompt, sampling=sampling)
+
+
+def ours(policy: Policy, batch: Batch, seed: int) -> float:
+    generator = torch.Generator().manual_seed(seed)
+    out = sample(policy, batch.ids, batch.mask, batch.sampling, batch.samples, generator)
     return out.response_mask.sum(-1).float().mean().item()
 
 
-def peer(policy: Policy, ids: torch.Tensor, mask: torch.Tensor, samples: int, seed: int) -> None:
+def peer(policy: Policy, batch: Batch, seed: int) -> None:
     start = {"decoder_start_token_id": 0} if policy.family == "seq2seq" else {}
     config = GenerationConfig(
-        do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=SETTINGS.max_new_tokens,
-        pad_token_id=policy.pad_id, eos_token_id=policy.eos_id, **start,
+        do_sample=True, temperature=batch.sampling.temperature, top_k=batch.sampling.top_k, top_p=batch.sampling.top_p,
+        max_new_tokens=batch.sampling.max_new_tokens, pad_token_id=policy.pad_id, eos_token_id=policy.eos_id, **start,
     )  # fmt: skip
     torch.manual_seed(seed)
     lm: Any = policy.lm
     lm.generate(
-        input_ids=ids.repeat_interleave(samples, 0),
-        attention_mask=mask.repeat_interleave(samples, 0),
+        input_ids=batch.ids.repeat_interleave(batch.samples, 0),
+        attention_mask=batch.mask.repeat_interleave(batch.samples, 0),
         generation_config=config,
     )
 
@@ -109,22 +144,20 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(name: str, family: str, length: int, arguments: argparse.Namespace) -> str:
+def measure(name: str, policy: Policy, batch: Batch, repeats: int) -> str:
     """Time both sides in turns and format one table row."""
-    policy = policy_of(name, family)
-    ids, mask = prompts_of(family, arguments.prompts, length)
-    args = policy, ids, mask, arguments.samples
-    mean_length = ours(*args, seed=0)
-    peer(*args, seed=0)
+    mean_length = ours(policy, batch, seed=0)
+    peer(policy, batch, seed=0)
     pairs = []
-    for seed in range(1, arguments.repeats + 1):
-        pairs.append((seconds(lambda s=seed: ours(*args, seed=s)), seconds(lambda s=seed: peer(*args, seed=s))))
-    rows = arguments.prompts * arguments.samples
-    own, other = (rows / statistics.median(side) for side in zip(*pairs, strict=True))
+    for seed in range(1, repeats + 1):
+        own = seconds(lambda s=seed: ours(policy, batch, seed=s))
+        pairs.append((own, seconds(lambda s=seed: peer(policy, batch, seed=s))))
+    own, other = (batch.rows / statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(b / a for a, b in pairs)
     size = sum(p.numel() for p in policy.parameters()) / 1e6
     return (
-        f"| {name} {family} | {size:.1f}M | {arguments.prompts} x {arguments.samples} | {length} | {mean_length:.1f} "
+        f"| {name} {policy.family} | {size:.1f}M | {batch.name} | {len(batch.ids)} x {batch.samples} "
+        f"| {batch.ids.shape[1]} | {batch.sampling.max_new_tokens} | {mean_length:.1f} "
         f"| {own:.0f} | {other:.0f} | {ratio:.1f} |"
     )
 
@@ -140,11 +173,16 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
     for name, family in (("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")):
-        if name == "random" or (FOLDER / name / "config.json").is_file():
-            for length in (32, 128):
-                lines.append(measure(name, family, length, arguments))
-                print(lines[-1], flush=True)
-    title = f"torch {torch.__version__}, {arguments.threads} thread(s), at most {SETTINGS.max_new_tokens} new tokens"
+        embedded = (FOLDER / name / "config.json").is_file()
+        if name != "random" and not embedded:
+            continue
+        policy = policy_of(name, family)
+        batches = [random_batch(family, arguments.prompts, arguments.samples, length) for length in (32, 128)]
+        batches += [dataset_batch(policy, data) for data in ("narrativeqa", "imdb") if embedded]
+        for batch in batches:
+            lines.append(measure(name, policy, batch, arguments.repeats))
+            print(lines[-1], flush=True)
+    title = f"torch {torch.__version__}, {arguments.threads} thread(s)"
     arguments.out.write_text("\n".join(["# Rollout speed", "", title, "", *lines, ""]))
 
 

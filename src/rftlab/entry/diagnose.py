@@ -25,7 +25,7 @@ Usage
 
 Keys
   n_prompts=N  samples=N       prompts, and responses to each (500, 10)
-  algo.loop.bound_prompts=N    prompts whose gradient and its bounds are measured (8; 0 = none)
+  algo.loop.bound_prompts=N    prompts whose gradient and its bounds are measured (6; 0 = none)
   algo.loop.reward_low=0  algo.loop.reward_high=1    interval of the reward, for the bounds
   data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for src/train.py (--help there)
 """
