@@ -39,7 +39,8 @@ outputs = Path(os.environ.get("RFTLAB_OUTPUTS", "outputs"))
 
 # %% [markdown]
 # ## What is there
-# One row per run that trains a language model. `cell` is shared by all seeds of one setting; only finished runs enter a statistic.
+# One row per run that trains a language model. `cell` is shared by all seeds of one setting; only finished runs enter a
+# statistic.
 
 # %%
 runs = stats.of_family(load.load_runs(outputs), "language")
