@@ -1,5 +1,6 @@
 """The plan of a sweep: which jobs are started, in what order, and what they are estimated to cost."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_supervised_steps_are_a_share_of_the_whole(tmp_path: Path) -> None:
     loop = {"steps": 100, "step_fraction": 0.25}
     assert total_steps({"algo": {"loop": loop}}) == 25
     assert total_steps({"algo": {"loop": {"steps": 10, "step_fraction": 0.001}}}) == 1
+
+
+def test_an_option_that_differs_in_many_keys_is_told_apart_by_its_name(tmp_path: Path) -> None:
+    adam = {"name": "adam", "build": {"betas": [0.9, 0.999], "eps": 1e-8}, "lr": 1e-4}
+    sgd = {"name": "sgd", "build": {"momentum": 0.0}, "lr": 1e-2}
+    made = [make_job(tmp_path, f"run{n}", optimizer=node, seed=n % 2) for n, node in enumerate((adam, adam, sgd, sgd))]
+    for job in made:
+        job.config["name"] = "run"
+    console = Console(record=True, width=200, file=io.StringIO())
+    show_plan(console, make_plan(made, tmp_path), {}, short=False)
+    text = console.export_text()
+    assert text.count("optimizer.name=adam seed=") == text.count("optimizer.name=sgd seed=") == 2
+    assert "build" not in text and "optimizer.lr" not in text
 
 
 def test_the_table_names_every_job_by_what_tells_it_from_the_others(tmp_path: Path) -> None:
