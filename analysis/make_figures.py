@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as Grid
 
 from analysis import coverage, everything, families, load, stats
+from analysis.preflight.reading import read
+from analysis.preflight.report import contents_of
+from analysis.preflight.report import write as write_report
 from analysis.save import Drawn, save, save_table
 from analysis.tables import Table
 from rftlab.errors import UserError
@@ -32,6 +36,17 @@ def parser() -> argparse.ArgumentParser:
 def write(each: Drawn | Table, folder: Path) -> list[Path]:
     """Write a figure or a table."""
     return save(each, folder) if isinstance(each, Drawn) else save_table(each, folder)
+
+
+def reports(runs: pd.DataFrame, folder: Path, console: Console) -> list[list[Path]]:
+    """Write the pre-flight report of every diagnosis; one that cannot be reported on is named."""
+    written = []
+    for run in stats.of_family(runs, "diagnose")["folder"]:
+        try:
+            written.append(write_report(contents_of(read(Path(run)), np.random.default_rng(0)), folder))
+        except UserError as error:
+            console.print(f"left out: {error}", soft_wrap=True, highlight=False)
+    return written
 
 
 def missing_runs(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:
@@ -69,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept, repeated = stats.one_run_per_seed(runs)
         frames = everything.read(options.outputs, options.sweep, kept)
         written = [write(each, options.figures) for each in everything.draw(frames)]
+        written += reports(kept, options.figures, console)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
