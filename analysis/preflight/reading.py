@@ -38,7 +38,7 @@ class Setting:
     max_new_tokens: int
     std_below: float  # a reward std below this counts as vanishing
     low_reward: float  # a mean reward below this is low; NaN where the data names none
-    needs_targets: bool
+    has_targets: bool
     samples_per_s: float
 
 
@@ -141,7 +141,7 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
         max_new_tokens=int(data["rollout"]["max_new_tokens"]),
         std_below=float(config["eval"]["std_below"]),
         low_reward=math.nan if low is None else float(low),
-        needs_targets=bool(data["needs_targets"]),
+        has_targets=final["preflight/has_targets"] == 1.0,
         samples_per_s=float(final.get("preflight/samples_per_s", math.nan)),
     )
 

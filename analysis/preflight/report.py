@@ -63,7 +63,7 @@ def contents_of(measured: Measured, generator: np.random.Generator) -> Contents:
         n_samples=setting.n_samples,
         n_train=setting.n_train,
         low_reward=setting.low_reward,
-        needs_targets=setting.needs_targets,
+        has_targets=setting.has_targets,
     )
     verdict = judge(numbers)
     return Contents(measured, summary, verdict, commands(setting, verdict))

@@ -51,7 +51,7 @@ class Numbers:
     one_score: float = 0.0
     distinct: float = nan
     drop: float = nan  # of the vanishing share, from half of the samples to all
-    needs_targets: bool = True
+    has_targets: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Verdict:
     n_samples: int | None = None
 
 
-def numbers_of(summary: Summary, *, n_samples: int, n_train: int, low_reward: float, needs_targets: bool) -> Numbers:
+def numbers_of(summary: Summary, *, n_samples: int, n_train: int, low_reward: float, has_targets: bool) -> Numbers:
     """Pick what the rules look at."""
     span, error = summary.best - summary.worst, summary.error
     return Numbers(
@@ -80,7 +80,7 @@ def numbers_of(summary: Summary, *, n_samples: int, n_train: int, low_reward: fl
         one_score=error.one_score if error else 0.0,
         distinct=error.distinct if error else nan,
         drop=error.vanishing_half - error.vanishing if error else nan,
-        needs_targets=needs_targets,
+        has_targets=has_targets,
     )
 
 
@@ -130,7 +130,7 @@ def _choose(numbers: Numbers, held: float, solved: float) -> Kind:
     if numbers.one_score >= NEARLY_ALL and numbers.distinct >= VARIED:
         return Kind.DENSER_REWARD if numbers.mean_is_low else Kind.LITTLE_TO_GAIN
     if held >= FEW:
-        return Kind.SFT_FIRST if numbers.needs_targets else Kind.DENSER_REWARD
+        return Kind.SFT_FIRST if numbers.has_targets else Kind.DENSER_REWARD
     return Kind.LITTLE_TO_GAIN if solved >= MANY and not _middling(numbers) else Kind.RFT_ALONE
 
 
@@ -226,15 +226,15 @@ def _denser_reasons(numbers: Numbers, held: Estimate) -> list[str]:
         )
         where = (
             "SFT first is the other way"
-            if numbers.needs_targets
-            else "SFT first is the other way if the data has target texts"
+            if numbers.has_targets
+            else "With gold texts from elsewhere, SFT first is the other way"
         )
         return [first, f"{where}: {_lower_first(_sft_reason(held, numbers.n_train))}"]
     return [
         _held_reason(held),
-        "The data's reward needs no gold answers (data.needs_targets=false), so there may be none to imitate: a reward "
-        "that gives partial credit is the way that always exists.",
-        f"If the data has target texts all the same: {_lower_first(_sft_reason(held, numbers.n_train))}",
+        "The train prompts have no gold texts that SFT could imitate: a reward that gives partial credit is the way "
+        "that remains.",
+        f"With gold texts from elsewhere: {_lower_first(_sft_reason(held, numbers.n_train))}",
     ]
 
 

@@ -63,7 +63,12 @@ class Diagnose:
             f"probe/{name}": value
             for name, value in statistics.summary(lab.evaluation.std_below, lab.task.low_reward).items()
         }
-        final |= {"preflight/n_train": len(lab.task.splits.train), "preflight/samples_per_s": scores.size / seconds}
+        train = lab.task.splits.train
+        final |= {
+            "preflight/n_train": len(train),
+            "preflight/has_targets": float(all(example.targets for example in train)),
+            "preflight/samples_per_s": scores.size / seconds,
+        }
         session.run.log(len(scores), final)
         vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
         also = "" if low is None else f", {low:.0%} with a low mean reward too"

@@ -25,7 +25,6 @@ def config(**changes: object) -> dict:
             "name": "narrativeqa",
             "source": "bundled",
             "low_reward": 0.15,
-            "needs_targets": True,
             "rollout": {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": L_OUT},
         },
         "algo": {"name": "diagnose", "loop": {"n_prompts": 60, "samples_per_prompt": 10}},
@@ -104,6 +103,6 @@ def write(
     if cases is not None:
         cases.to_parquet(run / "cases.parquet", index=False)
     if done:
-        final = {"preflight/n_train": float(n_train), "preflight/samples_per_s": 231.4}
+        final = {"preflight/n_train": float(n_train), "preflight/samples_per_s": 231.4, "preflight/has_targets": 1.0}
         (run / "DONE").write_text(json.dumps({"final": final}))
     return run

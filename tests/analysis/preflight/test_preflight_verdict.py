@@ -31,12 +31,12 @@ def text(verdict: Verdict) -> str:
         (numbers(0.099), Kind.RFT_ALONE),
         (numbers(0.1), Kind.SFT_FIRST),
         (numbers(0.8), Kind.SFT_FIRST),
-        (numbers(0.8, needs_targets=False), Kind.DENSER_REWARD),
+        (numbers(0.8, has_targets=False), Kind.DENSER_REWARD),
         (numbers(0.02, solved=0.49), Kind.RFT_ALONE),
         (numbers(0.02, solved=0.5), Kind.LITTLE_TO_GAIN),
         (numbers(0.3, solved=0.6), Kind.SFT_FIRST),
         (numbers(0.02, solved=0.6, solved_gap=0.5), Kind.SFT_FIRST),
-        (numbers(0.02, solved=0.6, solved_gap=0.5, needs_targets=False), Kind.DENSER_REWARD),
+        (numbers(0.02, solved=0.6, solved_gap=0.5, has_targets=False), Kind.DENSER_REWARD),
         (numbers(0.02, solved=0.05, solved_gap=0.5), Kind.RFT_ALONE),
         (numbers(0.97, one_score=0.96, distinct=0.9), Kind.DENSER_REWARD),
         (numbers(0.97, one_score=0.94, distinct=0.9), Kind.SFT_FIRST),
@@ -103,16 +103,16 @@ def test_more_prompts_are_at_least_twice_as_many_and_at_most_all() -> None:
     assert prompts_needed(1.0, 1, 4000) == 200  # 0.09 * (1.96 / 0.05)^2 = 138
 
 
-@pytest.mark.parametrize("needs_targets", [True, False])
-def test_a_denser_reward_still_offers_sft(needs_targets: bool) -> None:
-    verdict = judge(numbers(1.0, one_score=1.0, distinct=1.0, needs_targets=needs_targets))
+@pytest.mark.parametrize("has_targets", [True, False])
+def test_a_denser_reward_still_offers_sft(has_targets: bool) -> None:
+    verdict = judge(numbers(1.0, one_score=1.0, distinct=1.0, has_targets=has_targets))
     assert verdict.sft_share == 0.1
     assert "the reward does not tell them apart" in text(verdict)
-    assert ("if the data has target texts" in text(verdict)) is not needs_targets
+    assert ("gold texts from elsewhere" in text(verdict)) is not has_targets
 
 
 def test_a_denser_reward_without_gold_answers_says_why() -> None:
-    assert "data.needs_targets=false" in text(judge(numbers(0.6, needs_targets=False)))
+    assert "no gold texts" in text(judge(numbers(0.6, has_targets=False)))
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ SETTING = Setting(
     max_new_tokens=24,
     std_below=0.05,
     low_reward=0.15,
-    needs_targets=True,
+    has_targets=True,
     samples_per_s=1.0,
 )
 SFT = Verdict(kind=Kind.SFT_FIRST, sentences=[], sft_share=0.1)
