@@ -43,6 +43,7 @@ def test_every_response_statistic_and_gradient_is_kept_and_a_second_call_samples
     assert (folder / "samples.jsonl").read_bytes() == written
 
 
+@pytest.mark.slow
 def test_the_statistics_are_those_that_a_training_run_takes_before_it_starts(
     diagnose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +58,7 @@ def test_the_statistics_are_those_that_a_training_run_takes_before_it_starts(
     assert before.equals(look.prompts().set_index(before.index))
 
 
+@pytest.mark.slow
 def test_an_interrupted_diagnosis_goes_on_where_it_was(diagnose, monkeypatch: pytest.MonkeyPatch) -> None:
     from rftlab.loops import diagnose as loop
 

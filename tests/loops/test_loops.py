@@ -121,6 +121,7 @@ def test_an_sft_gradient_does_not_depend_on_the_microbatches(make_lab: Callable[
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["separate", "head"])
 @pytest.mark.parametrize("loss", [PPO_LOSS, APA_LOSS], ids=["ppo", "apa"])
 def test_reward_rises_on_a_toy_task(make_lab: Callable[..., Lab], loss: Algorithm, value: str) -> None:
