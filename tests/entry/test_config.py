@@ -102,9 +102,10 @@ def test_ten_runs_share_one_sft_run_unless_it_concerns_them() -> None:
         plan(*base, "optimizer.lr=0.1"),
         plan(*base, "data.rollout.temperature=2.0"),
         plan(*base, "algo.loss.entropy_coef=0.5"),
+        plan(*base, "eval.probe_every=3"),  # counts iterations, of which SFT has none
     ]
     assert len({p.parent.key for p in same if p.parent}) == 1
-    assert len({p.key for p in same}) == 5
+    assert len({p.key for p in same}) == 6
     others = [plan(*base, "seed=1"), plan(*base, "heuristic.step_fraction=0.1"), plan(*base, "data.loader.n_train=50")]
     assert len({p.parent.key for p in others if p.parent} | {same[0].parent.key if same[0].parent else ""}) == 4
 

@@ -23,6 +23,7 @@ from rftlab.entry.checks import check, check_kind, reject_unknown_keys
 from rftlab.sweeps.job import Job
 
 OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
+OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 PLAIN = (bool, int, float, str, type(None))
 
@@ -126,7 +127,7 @@ class Composer:
         groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
         shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking", "resources")}
         shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
-        shared["eval"] = {k: v for k, v in config["eval"].items() if k != "every"}  # which counts other steps there
+        shared["eval"] = {k: v for k, v in config["eval"].items() if k not in OWN_EVAL}
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
         overrides = [*groups, *config["parent"]["overrides"]]
         known = repr((overrides, shared))
