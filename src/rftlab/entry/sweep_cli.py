@@ -25,8 +25,9 @@ from rftlab.sweeps import scheduler
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.ledger import PREFIX, ledgers
 from rftlab.sweeps.outcome import outcomes
+from rftlab.sweeps.slurm_logs import submission_logs
 from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
-from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, statuses, submission_logs, to_cancel
+from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, statuses, to_cancel
 from rftlab.sweeps.table import make_console, painted, show_outcomes
 
 BAD_INPUT = 2

@@ -6,6 +6,7 @@ from rftlab import runs
 from rftlab.files import read_json
 from rftlab.records import log_path
 from rftlab.sweeps.job import Job, folder_of
+from rftlab.sweeps.slurm_logs import last_task, last_words, submission_logs
 from rftlab.sweeps.table import Outcome
 
 SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "policy/kl")
@@ -22,15 +23,19 @@ def _outcome(job: Job, state: str) -> Outcome:
     if state == "done" and final is None:
         state = "failed"
     status = read_json(folder / "status.json") or {}
+    task = last_task(folder.parent, job.key) if state == "failed" else None
+    said = last_words(folder.parent, task) if task is not None else None
     details = {
         "done": summary(final or {}),
-        "failed": status.get("error") or "ended without a word; its log says more",
+        "failed": status.get("error") or said or "ended without a word; its log says more",
         "stopped": f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})",
         "skipped": "not started: its parent is not finished, or the sweep was stopped",
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
     detail = next(iter(details.get(state, "").splitlines()), "")
-    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log_path(folder))
+    logs = [log_path(folder), *(submission_logs(folder.parent, task)[:1] if task is not None else [])]
+    log = next((path for path in logs if path.exists() and path.stat().st_size), log_path(folder))
+    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log)
 
 
 def summary(final: Mapping[str, float]) -> str:

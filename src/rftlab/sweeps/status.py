@@ -11,9 +11,10 @@ from rftlab.cost import total_steps
 from rftlab.files import read_json
 from rftlab.records import RunRecord
 from rftlab.sweeps import scheduler
-from rftlab.sweeps.ledger import Ledger, ledgers
+from rftlab.sweeps.ledger import ledgers
 from rftlab.sweeps.outcome import summary
 from rftlab.sweeps.progress import read_progress
+from rftlab.sweeps.slurm_logs import last_words, submission_logs
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
 NOT_CLAIMED = ("new", "failed", "lost")  # its own status may not name the job that tried
@@ -89,6 +90,8 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
     status, task = record.status, queue.tasks.get(record.key)
     queued = queue.jobs.get(task or "")
     state = record.state
+    if state == "new" and queue.known and queued is None and task and submission_logs(record.folder.parent, task):
+        state = "lost"  # it started and vanished before it could say so
     if queued is not None and state != "done":
         if queued.state in WAITING:
             state = "queued"
@@ -107,12 +110,12 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
         job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),
         host=status.get("host"),
         seconds=end - status["started"] if end and "started" in status else None,
-        detail=_detail(record, state, progress.in_words() if progress else "", queued, queue.final.get(task or "")),
+        detail=_detail(record, state, progress.in_words() if progress else "", queued, _said(record, queue, task)),
         folder=str(record.folder),
     )
 
 
-def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, final: str | None) -> str:
+def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, said: str) -> str:
     if state == "done":
         return summary(record.final or {})
     if state in ("queued", "starting") and queued is not None:
@@ -122,8 +125,16 @@ def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queu
     if state == "stopped":
         return record.status.get("reason") or ""
     if state == "lost":
-        return f"its process vanished{f'; SLURM: {final}' if final else ''}"
+        return f"its process vanished{f'; SLURM: {said}' if said else ''}"
     return progress
+
+
+def _said(record: RunRecord, queue: Queue, task: str | None) -> str:
+    """Say how SLURM ended a task: its state where the cluster keeps records, and the last complaint."""
+    if task is None or task in queue.jobs:
+        return ""
+    words = [queue.final.get(task), last_words(record.folder.parent, task)]
+    return ", ".join(word for word in words if word)
 
 
 def to_cancel(found: Sequence[RunStatus]) -> list[str]:
@@ -134,8 +145,3 @@ def to_cancel(found: Sequence[RunStatus]) -> list[str]:
 def launcher_of(sweep_folder: Path) -> dict[str, Any]:
     """Return the settings of the launcher that a sweep used last; empty where there was none."""
     return (read_json(sweep_folder / "launch.json") or {}).get("launcher", {})
-
-
-def submission_logs(sweep_folder: Path, task: str) -> list[Path]:
-    """Return what SLURM itself kept of a task: output before the run's own log begins."""
-    return sorted((Ledger(sweep_folder).folder / "logs").glob(f"{task}_*_log.*"))
