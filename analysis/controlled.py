@@ -11,8 +11,13 @@ from analysis.stats import CELL, PANEL, curves, over_seeds, run_keys, start_and_
 GROUPS = ("small_std", "large_std")
 QUANTITIES = ("reward", "reward_std", "grad_norm")
 CURVES = [f"{group}/{quantity}" for group in GROUPS for quantity in QUANTITIES]
-ACCURACIES = ["train/accuracy", "eval/test/accuracy"]
-METRICS = [*CURVES, *ACCURACIES]
+# of one network each, unlike CURVES, whose minibatches are measured while an epoch goes on
+ENDS = [
+    *(f"eval/{group}/{quantity}" for group in GROUPS for quantity in ("reward", "reward_std")),
+    *(f"{group}/grad_norm" for group in GROUPS),
+    *("eval/train/accuracy", "eval/test/accuracy"),
+]
+METRICS = [*CURVES, *(name for name in ENDS if name not in CURVES)]
 FINETUNING = ("expected_reinforce", "reinforce", "sft")  # in the order of tables and legends
 SETTING = [*PANEL, "optimizer", "wrong_reward"]  # what one figure shows
 
@@ -45,17 +50,17 @@ def of_setting(frame: pd.DataFrame, setting: tuple) -> pd.DataFrame:
 
 
 def final_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Say where each cell of the controlled runs ended: one row per cell.
+    """Say where each cell of the controlled runs began and ended: one row per cell.
 
-    Returns CELL, wrong_reward, and per metric of METRICS `{metric}/start`, `/end`, `/end_min` and `/end_max` (over
+    Returns CELL, wrong_reward, and per metric of ENDS `{metric}/start`, `/end`, `/end_min` and `/end_max` (over
     seeds; NaN where never logged), then n (seeds), n_nonfinite (values of seeds that left an average) and run_keys.
     """
     rows = finetuning(metrics)
-    ends = over_seeds(start_and_end(rows, METRICS))
+    ends = over_seeds(start_and_end(rows, ENDS))
     values = ["start", "end", "end_min", "end_max"]
     wide = ends.pivot(index=CELL, columns="metric", values=values)
     wide.columns = [f"{metric}/{value}" for value, metric in wide.columns]
-    wide = wide.reindex(columns=[f"{metric}/{value}" for metric in METRICS for value in values]).astype(float)
+    wide = wide.reindex(columns=[f"{metric}/{value}" for metric in ENDS for value in values]).astype(float)
     counts = rows.groupby(CELL).agg(wrong_reward=("wrong_reward", "first"), n=("run_key", "nunique"))
     bad = ends.groupby(CELL)["n_nonfinite"].sum()
     return wide.join(counts).join(bad).reset_index().merge(run_keys(rows, CELL), on=CELL)

@@ -12,6 +12,11 @@ from analysis.save import Drawn
 LOG = ("reward_std", "grad_norm")  # drawn on a logarithmic axis: they fall over decades
 LONG = 200  # from this ratio of last to first epoch on, epochs are logarithmic too: SFT is done within the first few
 LINES = {"expected_reinforce": "-", "reinforce": (0, (1, 1.2)), "sft": (0, (4, 1.5))}
+OBJECTIVES = {
+    "expected_reinforce": "RFT: expected reward",
+    "reinforce": "sampled RFT: its one-sample surrogate",
+    "sft": "SFT: negative log-likelihood",
+}
 REWARDS = {
     "default_rewards": "rewards ±1",
     "high_initial_reward": "high initial reward (a wrong label of a modified input earns 0.5)",
@@ -57,10 +62,11 @@ def _single_setting(curves: pd.DataFrame) -> tuple:
 
 def _notes(curves: pd.DataFrame, drawn: pd.DataFrame) -> list[str]:
     """Say what lines, bands and norms are, and what a logarithmic axis leaves out."""
+    objectives = "; ".join(words for algo, words in OBJECTIVES.items() if (drawn["algo"] == algo).any())
     zeros = int(((drawn["mean"] <= 0) & drawn["quantity"].isin(LOG)).sum())
     return [
-        "Measured before the updates of an epoch; line: mean over the n seeds; band: their minimum to maximum.",
-        "Gradient norm: of the group's mean objective (RFT: expected reward, SFT: negative log-likelihood).",
+        "Each minibatch is measured before its own update; line: mean over the n seeds, band: minimum to maximum.",
+        f"Gradient norm: of the group's mean objective ({objectives}).",
         *([f"{zeros} values of zero are not on the logarithmic axes."] if zeros else []),
         *layout.nonfinite_note(curves),
     ]

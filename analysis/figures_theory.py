@@ -30,7 +30,10 @@ def time_separation(points: pd.DataFrame, fits: pd.DataFrame) -> Drawn:
     panel = layout.single_panel(points)
     drawn = points[points["n"] > 0].reset_index(drop=True)
     never = int(points["n_nonfinite"].sum())
-    notes = ["Slopes: least squares of ln(time) on ln(std) for RFT, of time on ln(1/std) for SFT, 95 % interval."]
+    notes = [
+        "Slopes: least squares of ln(time) on ln(std) for RFT, of time on ln(1/std) for SFT,"
+        " 95 % interval of the fit (nothing here is sampled: it says how straight the points are)."
+    ]
     notes += [f"{never} simulations ended before the correct label led; these are not drawn."] if never else []
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 3.1, layout.runs_caption(notes, points["run_keys"]))

@@ -95,7 +95,7 @@ def controlled(ends: pd.DataFrame) -> Table:
     ranked = ends.assign(rank=ends["algo"].map(FINETUNING.index)).sort_values(by)
     caption = (
         "Controlled experiments: mean over n seeds, in brackets their minimum and maximum; small and large: the inputs "
-        "with a small and with a large reward std before finetuning; std: at the first and at the last measured epoch."
+        "with a small and with a large reward std before finetuning; std: before the first update and at the end."
     )
     if bad := int(ends["n_nonfinite"].sum()):
         caption += f" {bad} values of seeds are NaN or infinite and enter no mean."
@@ -120,11 +120,11 @@ def _controlled(row: dict) -> dict[str, str]:
         "optimizer": row["optimizer"],
         "rewards": reward_variant(row["wrong_reward"]).replace("_", " "),
         "algorithm": algo,
-        "reward, small": end("small_std/reward"),
-        "reward, large": end("large_std/reward"),
-        "std, small": change("small_std/reward_std"),
-        "std, large": change("large_std/reward_std"),
-        "train accuracy": end("train/accuracy"),
+        "reward, small": end("eval/small_std/reward"),
+        "reward, large": end("eval/large_std/reward"),
+        "std, small": change("eval/small_std/reward_std"),
+        "std, large": change("eval/large_std/reward_std"),
+        "train accuracy": end("eval/train/accuracy"),
         "test accuracy": end("eval/test/accuracy"),
         "n": str(row["n"]),
         "runs": row["run_keys"],
@@ -142,7 +142,9 @@ def separation(fits: pd.DataFrame) -> Table:
         | {"std from": number(row["std_low"], ".3g"), "to": number(row["std_high"], ".3g")}
         for row in fits.sort_values(["data", "model", "variant", "objective", "method"]).to_dict("records")
     ]
-    caption = "Time until the correct label leads, against the initial reward std: slopes with 95 % intervals."
+    caption = (
+        "Time until the correct label leads, against the initial reward std: slopes with 95 % intervals of the fit."
+    )
     return Table(_kind_name("table_time_separation", fits), caption, pd.DataFrame(rows))
 
 

@@ -48,6 +48,6 @@ def test_a_step_without_targets_costs_nothing(randn, mask_of, make_forward):
 def test_logged_loss_is_in_nats_per_token_and_carries_no_graph(mask_of, make_forward):
     logprobs = torch.log(torch.tensor([[0.5, 0.25]])).requires_grad_()
     metrics = SFT().loss(make_forward(logprobs, values=None, entropy=0.7), mask_of(2, width=2), 2).metrics
-    assert metrics["policy/loss"].item() == pytest.approx(1.5 * 0.6931472)
+    assert metrics["sft/loss"].item() == pytest.approx(1.5 * 0.6931472)
     assert metrics["policy/entropy"].item() == pytest.approx(0.7)
     assert not any(value.requires_grad for value in metrics.values())

@@ -52,6 +52,12 @@ def controlled_metrics(resolved: dict, generator: np.random.Generator) -> list[t
             metrics |= {f"{group}/{name}": value + 0.01 * generator.random() * value for name, value in values.items()}
         if epoch % 10 == 0:
             metrics |= {"eval/test/accuracy": 0.5 + 0.4 * epoch / EPOCHS, "eval/test/reward": 0.1}
+            metrics |= {"eval/train/accuracy": metrics["train/accuracy"]}
+            metrics |= {
+                f"eval/{name}": metrics[name]
+                for name in metrics
+                if name.startswith(("small_std/reward", "large_std/reward"))
+            }
         rows.append((epoch, metrics))
     return rows
 

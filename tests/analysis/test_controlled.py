@@ -18,6 +18,7 @@ def one_run(outputs: Path, seed: int, shift: float = 0.0, **changes: object) -> 
         (epoch, {"small_std/reward": reward + shift, "small_std/reward_std": std, "large_std/reward": 1.0})
         for epoch, std, reward in SMALL
     ]
+    rows += [(0, {"eval/small_std/reward": -1.0}), (5, {"eval/small_std/reward": 0.7 + shift})]
     kinds.write(outputs, kinds.controlled("mnist", "sft", seed, **changes), metrics=rows)
 
 
@@ -32,14 +33,13 @@ def test_curves_of_a_group_are_reduced_over_seeds(tmp_path: Path) -> None:
     assert set(small["wrong_reward"]) == {-1.0}
 
 
-def test_the_table_takes_first_and_last_values_over_seeds(tmp_path: Path) -> None:
+def test_the_table_says_what_the_network_scored_before_the_first_update_and_at_the_end(tmp_path: Path) -> None:
     one_run(tmp_path, 0)
     one_run(tmp_path, 1, shift=0.2)
     row = controlled.final_table(load.load_metrics(tmp_path)).iloc[0]
-    ends = [row[f"small_std/reward/{value}"] for value in ("end", "end_min", "end_max")]
-    assert ends == pytest.approx([0.7, 0.6, 0.8])
-    assert (row["small_std/reward_std/start"], row["small_std/reward_std/end"]) == pytest.approx((0.1, 0.3))
-    assert np.isnan(row["train/accuracy/end"])
+    values = [row[f"eval/small_std/reward/{value}"] for value in ("start", "end", "end_min", "end_max")]
+    assert values == pytest.approx([-1.0, 0.8, 0.7, 0.9])
+    assert np.isnan(row["eval/train/accuracy/end"])
     assert (row["n"], len(row["run_keys"].split())) == (2, 2)
 
 

@@ -13,11 +13,11 @@ from rftlab.algorithms.expected_reinforce import ExpectedReinforce
 from rftlab.algorithms.reinforce import Reinforce
 from rftlab.algorithms.sft import SFT
 from rftlab.data.label_sets import assign, reward_table
+from rftlab.diagnostics.bounds import reward_moments
 from rftlab.loops.bounds import LabelBound
 from rftlab.loops.epochs import Epochs, backward_by_group
 from rftlab.loops.lab import OptimizerSpec
 from rftlab.loops.label_lab import LabelLab, LabelTask
-from rftlab.loops.label_metrics import moments
 from rftlab.loops.session import Session
 from rftlab.models.networks import bert, mlp, resnet
 from rftlab.runs import Run, read_run
@@ -78,9 +78,26 @@ def epochs(n: int = 6, measure_every: int = 1) -> Epochs:
 
 
 def test_moments_of_a_hand_computed_case() -> None:
-    mean, std = moments(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[1.0, -1.0]]))
+    mean, std, _ = reward_moments(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[1.0, -1.0]]))
     assert mean.item() == pytest.approx(-0.5)
     assert std.item() == pytest.approx(0.75**0.5)  # 1 - V^2 for rewards of +-1
+
+
+def test_the_learning_rate_follows_optimiser_steps_and_not_epochs(
+    make_lab: Callable[..., LabelLab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab("warm")
+    seen: list[tuple[int, int]] = []
+    lr_at = OptimizerSpec.lr_at
+
+    def noted(spec: OptimizerSpec, step: int, total: int) -> float:
+        seen.append((step, total))
+        return lr_at(spec, step, total)
+
+    monkeypatch.setattr(OptimizerSpec, "lr_at", noted)
+    epochs(2).run(lab, SFT())
+    steps = 2 * 4  # 60 inputs in minibatches of 16
+    assert seen == [(step, steps) for step in range(1, steps + 1)]
 
 
 def test_the_gradients_of_groups_add_up_to_that_of_the_batch_also_under_batch_normalisation() -> None:

@@ -25,7 +25,7 @@ class SFT:
         tokens = max(denominator, 1)
         nll = -masked_sum(new.logprobs, mask) / tokens
         spread = masked_sum(new.entropy.detach(), mask) / tokens
-        return LossOutput(loss=nll, metrics={"policy/loss": nll.detach(), "policy/entropy": spread})
+        return LossOutput(loss=nll, metrics={"sft/loss": nll.detach(), "policy/entropy": spread})
 
     def label_loss(self, batch: LabelBatch) -> Float[Tensor, " n"]:
         """Give the negative log-likelihood of each input's gold labels, averaged over them, in nats."""

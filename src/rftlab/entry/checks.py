@@ -39,7 +39,8 @@ CHOICES = {
 }
 LOOP_SIZES = (
     *("iterations", "prompts_per_iteration", "samples_per_prompt", "update_epochs", "minibatch_size", "epochs"),
-    *("measure_every", "n_prompts", "bound_samples", "inputs_per_group"),
+    *("measure_every", "n_prompts", "inputs_per_group", "bound_prefixes", "power_iterations"),
+    *("cases", "tv_low", "tv_high", "descent_step", "descent_budget"),
 )
 EVAL_SIZES = (
     "every",
@@ -73,15 +74,20 @@ NON_NEGATIVE = (
         "optimizer.warmup_steps",
         "optimizer.build.weight_decay",
         "eval.n_logged",
+        "algo.loop.bound_prompts",
     ),
 )
 FRACTIONS = ("algo.loop.step_fraction", "algo.loop.sample_fraction", "data.rollout.top_p")  # in (0, 1]
 UNIT = ("algo.loss.gamma", "algo.loss.gae_lambda", "data.modified_share", "optimizer.build.momentum")  # in [0, 1]
+PAIRS = ("algo.loop.bound_samples",)  # an estimate with an error
 RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     (POSITIVE, lambda x: x > 0, "a number above 0"),
     (NON_NEGATIVE, lambda x: x >= 0, "0 or more"),
     (FRACTIONS, lambda x: 0 < x <= 1, "a fraction in (0, 1]"),
     (UNIT, lambda x: 0 <= x <= 1, "a number in [0, 1]"),
+    (PAIRS, lambda x: x >= 2, "2 or more, for a standard error"),
+    (("algo.loop.points",), lambda x: x >= 3, "3 or more, for the interval of a slope"),
+    (("algo.loop.tv_high",), lambda x: x < 1, "a number below 1, the distance of policies that share no output"),
 )
 
 
@@ -141,8 +147,14 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     kind = check_kind(config)
     if kind == "labels":
         _check_labels(config)
+    if kind == "cases" and min(sizes := _sizes(loop)) < 2:
+        raise UserError(f"algo.loop.n_labels={sizes}", "2 or more labels", "algo.loop.n_labels")
     if "std_high" in loop:
         _check_separation(loop)
+    for low, high in (("reward_low", "reward_high"), ("tv_low", "tv_high")):
+        if low in loop and not loop[low] < loop[high]:
+            found, keys = f"algo.loop.{low}={loop[low]}, {high}={loop[high]}", f"algo.loop.{low} or algo.loop.{high}"
+            raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
         return
     _check_model(config["model"], data)
@@ -163,6 +175,11 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _sizes(loop: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of labels of computed cases, one or several."""
+    return [loop["n_labels"]] if isinstance(loop["n_labels"], int) else list(loop["n_labels"])
 
 
 def check_kind(config: Mapping[str, Any]) -> str:

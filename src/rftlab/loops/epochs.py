@@ -4,7 +4,7 @@ The controlled experiments of Razin et al. 2024, section 4.2.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from rftlab.types import LabelAlgorithm, LabelBatch
 
 @dataclass(frozen=True, kw_only=True)
 class Epochs:
-    """Pass over the train inputs in minibatches; what is logged of an epoch is from before its updates."""
+    """Pass over the train inputs in minibatches; each is measured right before its own update."""
 
     epochs: int
     batch_size: int
@@ -43,8 +43,12 @@ class Epochs:
             started = time.perf_counter()
             measured = epoch == 1 or epoch % self.measure_every == 0
             averages = Averages()
-            for number, rows in enumerate(self._batches(lab, epoch)):
-                self._update(lab, algorithm, optimizer, rows, epoch, number, averages if measured else None)
+            batches = self._batches(lab, epoch)
+            for number, rows in enumerate(batches):
+                gradient(lab, algorithm, rows, (epoch, number), averages if measured else None)
+                step, total = (epoch - 1) * len(batches) + number + 1, self.epochs * len(batches)
+                norm = lab.optimizer.step(optimizer, lab.network, step, total)
+                averages.add(len(rows), {"grad/norm": norm})
             if measured:
                 session.run.log(epoch, averages.means() | {"time/step_s": time.perf_counter() - started})
             if epoch % lab.evaluate_every == 0 and epoch < self.epochs:
@@ -71,8 +75,8 @@ class Epochs:
         optimizer.load_state_dict(state["optimizer"])
         return epoch
 
-    def _batches(self, lab: LabelLab, epoch: int) -> Iterator[Int[Tensor, " b"]]:
-        """Cut the order of an epoch, a function of seed and epoch alone, into minibatches.
+    def _batches(self, lab: LabelLab, epoch: int) -> list[Int[Tensor, " b"]]:
+        """Cut the order of an epoch, a function of seed and epoch alone, into minibatches; every epoch has as many.
 
         A single input that is left over joins the last minibatch: batch normalisation has no statistics of one.
         """
@@ -81,36 +85,35 @@ class Epochs:
         parts = list(torch.from_numpy(order).to(lab.task.inputs.device).split(self.batch_size))
         if len(parts) > 1 and len(parts[-1]) == 1:
             parts[-2:] = [torch.cat(parts[-2:])]
-        yield from parts
+        return parts
 
-    def _update(
-        self,
-        lab: LabelLab,
-        algorithm: LabelAlgorithm,
-        optimizer: torch.optim.Optimizer,
-        rows: Int[Tensor, " b"],
-        epoch: int,
-        number: int,
-        averages: Averages | None,
-    ) -> None:
-        task = lab.task
-        lab.network.train()
-        noise = torch.rand(len(rows), generator=stream(lab.session.seed, "labels", epoch, number)).to(rows.device)
-        batch = LabelBatch(
-            logprobs=lab.network(task.inputs[rows]).log_softmax(-1),
-            rewards=task.rewards[rows],
-            targets=task.targets[rows],
-            noise=noise,
-        )
-        loss = algorithm.label_loss(batch)
-        groups = {name: mask[rows] for name, mask in task.groups.items() if bool(mask[rows].any())}
-        if averages is None:
-            loss.mean().backward()
-        else:
-            measure(lab.network, batch, loss, groups, averages)
-        norm = lab.optimizer.step(optimizer, lab.network, epoch, self.epochs)
-        if averages is not None:
-            averages.add(len(rows), {"grad/norm": norm})
+
+def gradient(
+    lab: LabelLab,
+    algorithm: LabelAlgorithm,
+    rows: Int[Tensor, " b"],
+    place: tuple[int, int],
+    averages: Averages | None,
+) -> None:
+    """Leave the gradient of a minibatch's mean loss in the parameters, and what describes it in the averages.
+
+    `place` is the minibatch's epoch and number, from which the noise of sampled labels is drawn.
+    """
+    task = lab.task
+    lab.network.train()
+    noise = torch.rand(len(rows), generator=stream(lab.session.seed, "labels", *place)).to(rows.device)
+    batch = LabelBatch(
+        logprobs=lab.network(task.inputs[rows]).log_softmax(-1),
+        rewards=task.rewards[rows],
+        targets=task.targets[rows],
+        noise=noise,
+    )
+    loss = algorithm.label_loss(batch)
+    groups = {name: mask[rows] for name, mask in task.groups.items() if bool(mask[rows].any())}
+    if averages is None:
+        loss.mean().backward()
+    else:
+        measure(lab.network, batch, loss, groups, averages)
 
 
 def measure(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from rftlab.diagnostics.bounds import reward_moments
 from rftlab.loops.label_lab import LabelLab
 from rftlab.types import LabelBatch
 
@@ -39,20 +40,10 @@ def describe_group(
     """
     rows = slice(None) if mask is None else mask
     logprobs, rewards = batch.logprobs.detach()[rows], batch.rewards[rows]
-    mean, std = moments(logprobs, rewards)
+    mean, std, _ = reward_moments(logprobs, rewards)
     right = (logprobs.argmax(-1, keepdim=True) == batch.targets[rows]).any(-1)
     values = {"reward": mean, "reward_std": std, "accuracy": right.float(), "objective": -loss.detach()[rows]}
     return {name: float(value.mean()) for name, value in values.items()}
-
-
-def moments(
-    logprobs: Float[Tensor, "n k"], rewards: Float[Tensor, "n k"]
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Give the exact mean and standard deviation of the reward of each input."""
-    probs = logprobs.exp()
-    mean = (probs * rewards).sum(-1)
-    variance = (probs * (rewards - mean.unsqueeze(-1)).square()).sum(-1)
-    return mean, variance.sqrt()
 
 
 def norm_of(tensors: Iterable[Tensor]) -> float:
@@ -85,7 +76,7 @@ def _logprobs(lab: LabelLab, inputs: Tensor) -> Float[Tensor, "n k"]:
 
 
 def _describe(prefix: str, logprobs: Tensor, rewards: Tensor, targets: Tensor) -> dict[str, float]:
-    mean, std = moments(logprobs, rewards)
+    mean, std, _ = reward_moments(logprobs, rewards)
     right = (logprobs.argmax(-1, keepdim=True) == targets).any(-1).float()
     loss = -logprobs.gather(-1, targets).mean(-1)
     values = {"reward": mean, "reward_std": std, "accuracy": right, "loss": loss}

@@ -34,7 +34,7 @@ from rftlab.types import Algorithm, Responses, Rollout
 
 @dataclass(kw_only=True)
 class State:
-    """What changes from iteration to iteration; all of it goes into a checkpoint."""
+    """What an iteration takes over from those before it; all of it goes into a checkpoint."""
 
     iteration: int
     networks: ActorCritic

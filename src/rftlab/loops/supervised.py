@@ -79,14 +79,14 @@ class Supervised:
         ids, mask = encode_targets(lab, [example.targets[epoch % len(example.targets)] for example, epoch in pairs])
         denominator = int(mask.sum())
         by_length = (prompt_mask.sum(1) + mask.sum(1)).argsort()  # microbatches of like rows waste little on padding
-        loss = 0.0
+        sums: dict[str, float] = {}
         for rows in by_length.split(self.microbatch_size):
             asked, answered = trim(prompt_ids[rows], prompt_mask[rows]), trim(ids[rows], mask[rows])
             output = algorithm.loss(lab.policy(*asked, *answered), answered[1], denominator)
             output.loss.backward()
-            loss += float(output.loss.detach())
+            sums = {name: sums.get(name, 0.0) + float(value) for name, value in output.metrics.items()}
         norm = lab.optimizer.step(optimizer, lab.policy, step, total)
-        return {"sft/loss": loss, "grad/norm": norm, "optimizer/lr": lab.optimizer.lr_at(step, total)}
+        return {**sums, "grad/norm": norm, "optimizer/lr": lab.optimizer.lr_at(step, total)}
 
 
 def describe(step: int, total: int, metrics: dict[str, float]) -> str:

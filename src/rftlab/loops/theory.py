@@ -56,8 +56,8 @@ class TimeSeparation:
                 metrics[f"{objective}/{name}"] for name in ("slope", "slope_low", "slope_high", "r2")
             )
             session.describe(
-                f"{objective.upper()}: slope of {law} {slope:.4f} (95 % {low:.4f} to {high:.4f}, R2 {r2:.6f}); gradient"
-                f" descent off by {metrics[f'{objective}/descent_error']:.2%} at most"
+                f"{objective.upper()}: slope of {law} {slope:.4f} (95 % of fit {low:.4f} to {high:.4f}, R2 {r2:.6f});"
+                f" gradient descent off by {metrics[f'{objective}/descent_error']:.2%} at most"
             )
         return _finish(session, cases, metrics)
 

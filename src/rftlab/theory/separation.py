@@ -41,7 +41,11 @@ class LineFit:
 
 
 def fit_slope(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> LineFit:
-    """Fit a line through three points or more; the interval is that of Student's t with n - 2 degrees of freedom."""
+    """Fit a line through three points or more; the interval is that of Student's t with n - 2 degrees of freedom.
+
+    Times that are computed without noise leave residuals all the same: the bend of the curve. The interval then says
+    how straight the points are, not where the slope of a limit lies.
+    """
     if len(x) < 3:
         raise ValueError(f"{len(x)} points; a confidence interval needs 3")
     fit = linregress(x, y)
