@@ -10,7 +10,9 @@ from pathlib import Path
 from rftlab.errors import UserError
 
 SCHEMA_VERSION = 1  # raise it when the same config starts to mean another computation
-NOT_IDENTITY = frozenset({"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version"})
+NOT_IDENTITY = frozenset(
+    {"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"}
+)
 KEY_LENGTH = 12
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
@@ -18,9 +20,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 def run_key(config: Mapping) -> str:
     """Return 12 hex digits that identify the computation a resolved config describes.
 
-    Hashed is the whole config without the keys that say where and how it runs, nor the names of run and sweep, so
-    that a changed default gives a new key and a renamed sweep does not. 1e-4 and 0.0001 are one value; 1 and 1.0 are
-    two, because a structured config never mixes them. A stored config keeps the schema version it was written with.
+    Hashed is the whole config without the keys that say where and how it runs, the names of run and sweep, and the
+    overrides that gave the config, so that a changed default gives a new key and a renamed sweep does not. 1e-4 and
+    0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes them. A stored config keeps the
+    schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.

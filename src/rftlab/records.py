@@ -48,6 +48,11 @@ class RunRecord:
         return self.final is not None
 
     @property
+    def overrides(self) -> list[str] | None:
+        """The words that give this config, without seed, names and places; None where an older run kept none."""
+        return self.config.get("overrides")
+
+    @property
     def env(self) -> dict[str, Any]:
         """The environment of the last attempt."""
         attempts = (read_json(self.folder / "env.json") or {}).get("attempts")

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rftlab.entry import jobs, schema
 from rftlab.entry.compose import Composer
 from rftlab.errors import UserError
+from rftlab.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -98,3 +99,40 @@ def test_raw_config_is_untouched_by_resolution(loader) -> None:
     composer.job(["seed=1"])
     (base,) = composer._bases.values()
     assert OmegaConf.to_container(base.cfg, resolve=False) == base.raw
+
+
+PRESET = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores"]
+WHOLE = ["algo=apa", "data.loader.n_train=300", "heuristic=partial_sft", "heuristic.step_fraction=0.5"]
+ELSEWHERE = ["seed=3", "sweep.name=there", "paths.outputs=elsewhere", "runtime.device=cpu", "resources.mem_gb=9"]
+ELSEWHERE += ["tracking=none", "hydra/launcher=local", "name=mine"]
+
+
+def lineage(job: Job | None) -> Iterator[Job]:
+    while job is not None:
+        yield job
+        job = job.parent
+
+
+@pytest.mark.parametrize("overrides", [PRESET, WHOLE, ["data.prompt.max_tokens=99", "++optimizer.lr=2e-4"], []])
+def test_a_job_keeps_the_words_that_make_its_setting_and_not_where_or_with_which_seed_it_runs(
+    loader, overrides: list[str]
+) -> None:
+    composer = Composer(loader)
+    assert composer.job([*ELSEWHERE, *overrides]).config["overrides"] == overrides
+    assert by_hydra(loader, [*overrides, *ELSEWHERE]).config["overrides"] == overrides
+
+
+@pytest.mark.parametrize("overrides", [PRESET, WHOLE, [*WHOLE, "data.prompt.truncation_side=left", "eval.n_logged=0"]])
+def test_the_words_of_a_run_and_of_its_parents_make_the_same_run_again(loader, overrides: list[str]) -> None:
+    composer = Composer(loader)
+    family = list(lineage(composer.job([*overrides, "seed=3"])))
+    assert len(family) == 2
+    for job in family:
+        assert by_hydra(loader, [*job.config["overrides"], "seed=3"]).key == job.key
+
+
+def test_the_words_are_no_part_of_the_identity(loader) -> None:
+    composer = Composer(loader)
+    default, spelled = composer.job(["algo=ppo"]), composer.job(["algo=ppo", "data=narrativeqa", "heuristic=none"])
+    assert default.config["overrides"] != spelled.config["overrides"]
+    assert default.key == spelled.key

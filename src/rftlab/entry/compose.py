@@ -4,6 +4,7 @@ Hydra takes a fifth of a second to compose one config. The jobs of a grid mostly
 of groups is composed once and the values of a job are set on it by Hydra's own code, read, and put back.
 """
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -25,6 +26,7 @@ from rftlab.sweeps.job import Job
 OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
+OF_NO_CELL = runs.NOT_IDENTITY | {"seed"}  # what all seeds of a setting, wherever they run, do not share
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -61,20 +63,20 @@ class Composer:
         if len(plain) < len(values):  # containers, additions and removals: on a copy
             copy = deepcopy(base.cfg)
             ConfigLoaderImpl._apply_overrides_to_config(values, copy)
-            return self.resolve(copy, base.choices)
+            return self.resolve(copy, base.choices, overrides)
         with _values_set(base, plain) as cfg:
-            return self._resolved(cfg, base.choices)
+            return self._resolved(cfg, base.choices, overrides)
 
-    def resolve(self, cfg: DictConfig, choices: Mapping[str, str]) -> Job:
-        """Check a composed config and give the run its identity.
+    def resolve(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
+        """Check a config that was composed from `overrides`, and give the run its identity.
 
         Raises:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
         """
         reject_unknown_keys(cfg)
-        return self._resolved(cfg, choices)
+        return self._resolved(cfg, choices, overrides)
 
-    def _resolved(self, cfg: DictConfig, choices: Mapping[str, str]) -> Job:
+    def _resolved(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
         try:
             config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         except MissingMandatoryValue:  # groups that do not go together also lack values
@@ -87,6 +89,7 @@ class Composer:
         if config["parent"] is not None:
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
+        config["overrides"] = [text for text in overrides if _top(text) not in OF_NO_CELL]
         key = runs.run_key(config)
         folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
         return Job(config=config, key=key, folder=folder, parent=parent)
@@ -136,9 +139,26 @@ class Composer:
             base = self._base(structural)
             cfg = deepcopy(base.cfg)
             ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+            inherited = _differences(cfg, shared)
             cfg.merge_with(shared)
-            self._parents[known] = self.resolve(cfg, base.choices)
+            self._parents[known] = self.resolve(cfg, base.choices, [*overrides, *inherited])
         return self._parents[known]
+
+
+def _top(override: str) -> str:
+    """Return the group, or the first part of the key, that an override concerns."""
+    return re.split(r"[./@=]", override.lstrip("+~"), maxsplit=1)[0]
+
+
+def _differences(cfg: DictConfig, values: Mapping[str, Any]) -> list[str]:
+    """Write as overrides what makes `cfg` have these values, where it has others."""
+    words = []
+    for key, value in runs.flatten(values).items():
+        found = OmegaConf.select(cfg, key, throw_on_resolution_failure=False)
+        plain = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+        if plain != value or type(plain) is not type(value):
+            words.append(f"{key}={Override._get_value_element_as_str(value)}")
+    return words
 
 
 def _is_plain(override: Override, raw: Mapping[str, Any]) -> bool:

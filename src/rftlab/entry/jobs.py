@@ -23,11 +23,13 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
     Raises:
         UserError: On an unknown key, a value out of range, or a combination that cannot work.
     """
-    choices = HydraConfig.get().runtime.choices if choices is None else choices
+    node = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    choices = node.runtime.choices if choices is None else choices
+    overrides = [str(override) for override in node.overrides.task]
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.pop("hydra", None)
-    return Composer(GlobalHydra.instance().config_loader()).resolve(cfg, choices)
+    return Composer(GlobalHydra.instance().config_loader()).resolve(cfg, choices, overrides)
 
 
 def execute(job: Job, stop: StopFlag) -> dict[str, float]:
