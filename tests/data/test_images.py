@@ -1,5 +1,6 @@
 """The image loaders: normalisation, class-stratified subsets, bundled pictures, and what they refuse."""
 
+import logging
 from pathlib import Path
 
 import datasets
@@ -209,3 +210,12 @@ def test_no_single_pixel_gives_a_picture_away():
 def test_pictures_of_one_class_differ_in_place_and_colour():
     drawn = pictures.draw(np.random.default_rng(0), 0, 50).astype(float)
     assert drawn.mean(axis=(1, 2)).std(axis=0).min() > 20
+
+
+def test_a_mirror_with_fewer_rows_than_asked_is_told(mirror: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "rftlab")
+    write_rows(mirror, mnist, rows_of(mnist, *range(10), *range(10)))
+    load(mnist, mirror, n_train=20, n_test=10)
+    assert not caplog.messages
+    load(mnist, mirror, n_train=21, n_test=10)
+    assert caplog.messages == ["split 'train' has 20 rows, fewer than data.loader.n_train=21: all are taken"]

@@ -85,6 +85,14 @@ CASES = {
     "diagnosis from one sample": (["algo=diagnose", "algo.loop.samples_per_prompt=1"],
                                   "algo.loop.samples_per_prompt"),
     "diagnosis without a reward": (["algo=diagnose", "data=corpus_spans"], "data"),
+    "gradients without an error": (["algo=diagnose", "algo.loop.bound_samples=1"], "algo.loop.bound_samples"),
+    "Jacobians without an iteration": (["algo=diagnose", "algo.loop.power_iterations=0"], "algo.loop.power_iterations"),
+    "rewards of no range": (["algo=diagnose", "algo.loop.reward_low=1", "algo.loop.reward_high=1"], "reward_low"),
+    "two points for a slope": (["experiment=theory/time_separation", "algo.loop.points=2"], "algo.loop.points"),
+    "no cases": (["experiment=theory/ppo_gradient", "algo.loop.cases=0"], "algo.loop.cases"),
+    "no distance": (["experiment=theory/ppo_gradient", "algo.loop.tv_low=0"], "algo.loop.tv_low"),
+    "distances of no range": (["experiment=theory/ppo_gradient", "algo.loop.tv_low=0.95"], "algo.loop.tv_low"),
+    "policies of one label": (["experiment=theory/gradient_bound", "algo.loop.n_labels=[1,5]"], "algo.loop.n_labels"),
     "start that leads already": (["experiment=theory/time_separation", "algo.loop.std_high=0.9"], "std_high"),
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Rows of hub datasets, from a local mirror or from the hub; every failure is a `UserError`."""
 
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from huggingface_hub.utils import httpx  # the client that it uses, under the na
 from rftlab.errors import UserError
 
 T = TypeVar("T")
+
+log = logging.getLogger("rftlab")
 
 # pyarrow's errors are ValueErrors; the client's own come where the connection breaks half-way
 READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError, httpx.HTTPError)
@@ -55,11 +58,18 @@ def read_split(
     return rows.select_columns(list(columns))
 
 
-def take(examples: Sequence[T], n: int | None, rng: np.random.Generator) -> list[T]:
-    """Keep a random subset of at most n examples, in the order given; None keeps all."""
+def take(examples: Sequence[T], n: int | None, rng: np.random.Generator, split: str) -> list[T]:
+    """Keep a random subset of at most n examples, in the order given; None keeps all, and fewer are told."""
+    tell_shortage(len(examples), n, split)
     if n is None or n >= len(examples):
         return list(examples)
     return [examples[int(i)] for i in np.sort(rng.choice(len(examples), size=n, replace=False))]
+
+
+def tell_shortage(found: int, limit: int | None, split: str) -> None:
+    """Say so when a split has fewer rows than the limit: a small mirror is not the dataset that a config names."""
+    if limit is not None and found < limit:
+        log.warning("split '%s' has %d rows, fewer than data.loader.n_%s=%d: all are taken", split, found, split, limit)
 
 
 def check_source(source: str) -> None:

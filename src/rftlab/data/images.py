@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from rftlab.data.classes import check_limits, class_labels, stratified
+from rftlab.data.hub import tell_shortage
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
 from rftlab.types import LabelSet, LabelSplits
@@ -61,6 +62,7 @@ def load_splits(
     def label_set(split: str, limit: int | None) -> LabelSet:
         rows, place = read(split), f"split '{split}' of {name}"
         labels = class_labels(_labels(rows), form.classes, place)
+        tell_shortage(len(labels), limit, split)
         chosen = stratified(labels.numpy(), limit, generator(seed, "subset", split))
         pixels = _pixels(_select(rows, chosen), form, place)
         return LabelSet(inputs=normalise(pixels, form), labels=labels[torch.from_numpy(chosen)])

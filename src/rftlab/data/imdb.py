@@ -57,7 +57,7 @@ def load(
                 "data.loader.hub_id or paths.hub_mirror",
             )
         made = [to_example(row, f"{split}-{number}") for number, row in enumerate(chosen)]
-        return take(made, limit, generator(seed, "subset", split))
+        return take(made, limit, generator(seed, "subset", split), split)
 
     return Splits(
         train=examples("train", train, n_train),

@@ -40,7 +40,7 @@ def load(
             if source == "bundled"
             else read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
         )
-        return take(group_prompts(rows, split), limits[split], generator(seed, "subset", split))
+        return take(group_prompts(rows, split), limits[split], generator(seed, "subset", split), split)
 
     return Splits(train=examples("train"), validation=examples("validation"), test=examples("test"), source=source)
 

@@ -48,7 +48,7 @@ def load(
         )
         place = f"split '{HUB_SPLITS[split]}' of {hub_id}"
         made = [to_pair(row, place) for row in rows]
-        chosen = take(made, limits[f"n_{split}"], generator(seed, "subset", split))
+        chosen = take(made, limits[f"n_{split}"], generator(seed, "subset", split), split)
         return LabelSet(
             inputs=tuple(pair for pair, _ in chosen),
             labels=torch.tensor([label for _, label in chosen], dtype=torch.int64),
