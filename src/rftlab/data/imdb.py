@@ -56,8 +56,8 @@ def load(
                 "reviews of both labels (0 negative, 1 positive)",
                 "data.loader.hub_id or paths.hub_mirror",
             )
-        made = [to_example(row, f"{split}-{number}") for number, row in enumerate(chosen)]
-        return take(made, limit, generator(seed, "subset", split), split)
+        kept = take(list(enumerate(chosen)), limit, generator(seed, "subset", split), split)
+        return [to_example(row, f"{split}-{number}") for number, row in kept]
 
     return Splits(
         train=examples("train", train, n_train),

@@ -4,7 +4,8 @@ Each opinion of a review agrees with its label only somewhat more often than not
 tells little about the mood of the second, so that continuations of one prompt differ in sentiment.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -112,11 +113,31 @@ def prose(seed: int, split: str, index: int) -> str:
     return review(seed, split, index)[0]
 
 
-def rows(seed: int, split: str) -> Iterator[dict]:
+@dataclass(frozen=True)
+class Row(Mapping[str, str | int]):
+    """A review in the columns of the hub dataset; its text is made when it is read, as most rows are never chosen."""
+
+    seed: int
+    split: str
+    index: int
+
+    def __getitem__(self, column: str) -> str | int:
+        if column == "label":
+            return self.index % 2
+        if column == "text":
+            return prose(self.seed, self.split, self.index)
+        raise KeyError(column)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("text", "label"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def rows(seed: int, split: str) -> Iterator[Row]:
     """Yield one row per review, with the columns of the hub dataset."""
-    for index in range(SIZES[split]):
-        text, label = review(seed, split, index)
-        yield {"text": text, "label": label}
+    return (Row(seed, split, index) for index in range(SIZES[split]))
 
 
 def _neutral(rng: np.random.Generator) -> dict[str, str]:
