@@ -153,7 +153,8 @@ def _top(override: str) -> str:
 def _differences(cfg: DictConfig, values: Mapping[str, Any]) -> list[str]:
     """Write as overrides what makes `cfg` have these values, where it has others."""
     words = []
-    for key, value in runs.flatten(values).items():
+    flat: dict[str, Any] = runs.flatten(values)
+    for key, value in flat.items():
         found = OmegaConf.select(cfg, key, throw_on_resolution_failure=False)
         plain = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
         if plain != value or type(plain) is not type(value):
