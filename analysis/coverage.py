@@ -1,13 +1,16 @@
 """What the figures of language runs lack: unfinished runs, seeds and cells never run, and the commands for them."""
 
 import shlex
+from collections.abc import Collection
 
 import pandas as pd
 
+from analysis.load import UNRECORDED, changes
 from analysis.stats import CELL, PANEL, finished, of_family
 
 DATASETS = ("narrativeqa", "imdb")  # the figures of this project
 ALGOS = ("ppo", "apa")  # that every learning curve compares
+GUESSED = "# may be incomplete: these runs kept no overrides"
 COLUMNS = [*PANEL, "algo", "heuristic", "variant", "seeds", "reason", "command"]
 
 
@@ -26,7 +29,18 @@ def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd
 
 
 def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
-    """Write the command that makes a cell, with the mirror of its runs; keys at their defaults are left out."""
+    """Write the command that makes a cell, with the mirror of its runs: its overrides, or a guess from its columns."""
+    known = row.get("overrides") is not None
+    words = [shlex.quote(word) for word in row["overrides"]] if known else _guessed(row)
+    words += [shlex.quote(f"paths.hub_mirror={row['hub_mirror']}")] if row["hub_mirror"] else []
+    words += [f"seed={seeds}"] if seeds not in ("", "0") else []
+    words += [f"sweep.name={sweep}"] if sweep != "default" else []
+    many = "-m " if "," in row["algo"] + seeds else ""
+    return " ".join([f"python src/train.py {many}{' '.join(words)}", *([] if known or not row["model"] else [GUESSED])])
+
+
+def _guessed(row: dict) -> list[str]:
+    """Write the overrides of a cell that kept none: its groups at other than the defaults, and what sets it apart."""
     hub = row["source"] == "hub" and row["scale"] != "paper"
     words = [f"algo={row['algo']}", f"data={row['data']}"]
     words += [f"model={row['model']}"] if row["model"] else []
@@ -34,12 +48,33 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
     words += [f"scale={row['scale']}"] if row["scale"] not in ("", "mini") else []
     words += ["data.source=hub"] if hub else []
     words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
-    words += row["variant"].split()
-    words += [shlex.quote(f"paths.hub_mirror={row['hub_mirror']}")] if row["hub_mirror"] else []
-    words += [f"seed={seeds}"] if seeds not in ("", "0") else []
-    words += [f"sweep.name={sweep}"] if sweep != "default" else []
-    many = "-m " if "," in row["algo"] + seeds else ""
-    return f"python src/train.py {many}{' '.join(words)}"
+    return words + [word for word in row["variant"].split() if word != UNRECORDED]
+
+
+def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = True) -> dict:
+    """Describe a cell that was never run: like another one but for its algorithm and heuristic.
+
+    What was set within these two groups goes with them, but for `algo.loop` where both have the `same_loop`.
+    """
+    row = like | {"algo": algo, "heuristic": heuristic, "variant": ""}
+    if like["overrides"] is None:
+        return row
+    changed = {"algo": algo} | ({} if heuristic == like["heuristic"] else {"heuristic": heuristic})
+    kept = [word for word in like["overrides"] if _kept(word, changed, same_loop)]
+    overrides = (*(f"{group}={option}" for group, option in changed.items()), *kept)
+    return row | {"overrides": overrides, "variant": " ".join(changes(overrides))}
+
+
+def _kept(word: str, changed: Collection[str], same_loop: bool) -> bool:
+    """Say whether an override holds in a cell of other groups."""
+    key = word.lstrip("+").partition("=")[0]
+    return key.split(".")[0] not in changed or (same_loop and key.startswith("algo.loop."))
+
+
+def plainest(cells: pd.DataFrame) -> dict:
+    """Return the row of a frame whose overrides are known and the fewest: what others are compared with."""
+    rows = cells.to_dict("records")
+    return min(rows, key=lambda row: (row["overrides"] is None, len(row["overrides"] or ())))
 
 
 def _controlled_words(row: dict) -> list[str]:
@@ -77,18 +112,19 @@ def _absent_cells(runs: pd.DataFrame) -> list[dict]:
     for _, panel in runs.groupby(PANEL):
         online = panel[panel["algo"].isin(ALGOS)]
         for heuristic in sorted({"none", *online["heuristic"]}):
-            there = set(online.loc[online["heuristic"] == heuristic, "algo"])
-            if algos := ",".join(algo for algo in ALGOS if algo not in there):
-                mirror = max(panel["hub_mirror"])  # any of them rather than none
-                changes = {"algo": algos, "heuristic": heuristic, "variant": "", "hub_mirror": mirror}
-                first = panel.iloc[0].to_dict() | changes
-                rows.append(gap(first, "", "never run", panel["sweep"].iloc[0]))
+            here = online[online["heuristic"] == heuristic]
+            if algos := ",".join(algo for algo in ALGOS if algo not in set(here["algo"])):
+                like = next(cells for cells in (here, online, panel) if len(cells))
+                first = never_run(plainest(like), algos, heuristic, same_loop=len(online) > 0)
+                first["hub_mirror"] = max(panel["hub_mirror"])  # any of them rather than none
+                rows.append(gap(first, "", "never run", like["sweep"].iloc[0]))
     return rows
 
 
 def _absent_data(there: set[str], datasets: tuple[str, ...]) -> list[dict]:
     """List the datasets without any run."""
-    blank = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"algo": ",".join(ALGOS), "heuristic": "none"}
+    blank: dict = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"heuristic": "none", "overrides": None}
+    blank["algo"] = ",".join(ALGOS)
     return [gap(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
 
 

@@ -1,7 +1,7 @@
 """Every figure and table that some runs allow, family by family; what `make_figures` writes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ from analysis import (
     figures_controlled,
     figures_theory,
     figures_vanishing,
+    layout,
     load,
     stats,
+    style,
     tables,
     theory,
     vanishing,
@@ -23,6 +25,7 @@ from analysis.save import Drawn
 from analysis.tables import Table
 
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
+SETTINGS = ("variant", "sft_variant")  # columns with the words of a setting
 BOUND_ALGOS = ("gradient_bound", "diagnose")
 
 
@@ -62,17 +65,17 @@ def draw_language(frames: Frames) -> Iterator[Drawn]:
     )
     shares = stats.vanishing_share(prompts, np.random.default_rng(0))
     curves = stats.curves(metrics, figures.CURVE_METRICS)
-    over_training = vanishing.share_over_training(prompts, metrics)
+    over_training = vanishing.share_over_training(prompts)
     for panel in _distinct(runs, stats.PANEL):
-        in_curves, in_prompts, in_training = (
-            stats.of_panel(frame, panel) for frame in (curves, stats.before_and_after(prompts), over_training)
+        in_curves, in_prompts, in_shares, in_training = (
+            stats.of_panel(frame, panel) for frame in (curves, stats.before_and_after(prompts), shares, over_training)
         )
         if (in_curves["n"] > 0).any():
-            yield figures.learning_curves(in_curves)
+            yield titled(figures.learning_curves, in_curves)
         if not in_prompts.empty:
-            yield figures.reward_scatter(in_prompts, stats.of_panel(shares, panel))
+            yield titled(figures.reward_scatter, in_prompts, in_shares)
         if not in_training.empty:
-            yield figures_vanishing.vanishing_over_training(in_training)
+            yield titled(figures_vanishing.vanishing_over_training, in_training)
 
 
 def draw_foretold(frames: Frames) -> Iterator[Drawn | Table]:
@@ -81,18 +84,18 @@ def draw_foretold(frames: Frames) -> Iterator[Drawn | Table]:
     correlations = vanishing.correlation_table(pairs, np.random.default_rng(0))
     points = vanishing.relative_reward(frames.runs, frames.prompts)
     for here in _parts(correlations, KIND):
-        yield figures_vanishing.correlations(here)
+        yield titled(figures_vanishing.correlations, here)
         yield tables.correlations(here)
     for here in _parts(points, KIND):
-        yield figures_vanishing.relative_reward(here)
-        yield figures_vanishing.relative_reward_percentiles(here)
+        yield titled(figures_vanishing.relative_reward, here)
+        yield titled(figures_vanishing.relative_reward_percentiles, here)
         yield tables.relative_reward(here)
 
 
 def draw_controlled(frames: Frames) -> Iterator[Drawn | Table]:
     """Yield the curves of each controlled setting, and the table of all of them."""
     for here in _parts(controlled.group_curves(frames.metrics), controlled.SETTING):
-        yield figures_controlled.groups_over_training(here)
+        yield titled(figures_controlled.groups_over_training, here)
     for here in _parts(controlled.final_table(frames.metrics), KIND):
         yield tables.controlled(here)
 
@@ -101,20 +104,55 @@ def draw_theory(frames: Frames) -> Iterator[Drawn | Table]:
     """Yield time separation, bounds and the distance of PPO's gradient, of each cell that measured them."""
     points = theory.separation_points(frames.cases)
     fits = theory.separation_fits(points)
-    for here in _parts(points, stats.CELL):
-        yield figures_theory.time_separation(here, fits[fits["cell"] == here["cell"].iloc[0]])
+    yield from _of_cells(points, lambda here: figures_theory.time_separation(here, _fits_of(here, fits)))
     for here in _parts(fits, KIND):
         yield tables.separation(here)
     for algo in BOUND_ALGOS:
-        bounds = theory.bound_points(theory.of_algo(frames.cases, algo))
-        yield from map(_bound_figure(algo), _parts(bounds, stats.CELL))
-    for here in _parts(theory.ppo_points(frames.cases), stats.CELL):
-        yield figures_theory.ppo_gradient(here)
+        yield from _of_cells(theory.bound_points(theory.of_algo(frames.cases, algo)), _bound_figure(algo))
+    yield from _of_cells(theory.ppo_points(frames.cases), figures_theory.ppo_gradient)
+
+
+def _of_cells(points: pd.DataFrame, draw: Callable[[pd.DataFrame], Drawn]) -> Iterator[Drawn]:
+    """Draw each cell; what the cells of a panel share is in their titles, not in what tells them apart."""
+    for panel in _parts(points, stats.PANEL):
+        words = layout.shared_words(panel["variant"])
+        for here in _parts(layout.without(panel, words), stats.CELL):
+            yield _with_title(draw(here), words)
+
+
+def _fits_of(points: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """Keep the fits of the one cell of these points, under the same words."""
+    first = points.iloc[0]
+    return fits[fits["cell"] == first["cell"]].assign(variant=first["variant"])
 
 
 def _bound_figure(algo: str) -> Callable[[pd.DataFrame], Drawn]:
     """Return the figure of an algorithm that measures gradients."""
     return lambda points: figures_theory.gradient_bound(points, algo)
+
+
+def titled(draw: Callable[..., Drawn], frame: pd.DataFrame, *more: pd.DataFrame) -> Drawn:
+    """Draw frames of the same cells; the words that all their settings share go from the labels into the title."""
+    words = layout.shared_words(*(frame[column] for column in SETTINGS if column in frame))
+    return _with_title(draw(*(_without(each, words) for each in (frame, *more))), words)
+
+
+def _without(frame: pd.DataFrame, words: list[str]) -> pd.DataFrame:
+    """Take words out of all settings of a frame."""
+    for column in SETTINGS:
+        frame = layout.without(frame, words, column) if column in frame else frame
+    return frame
+
+
+def _with_title(drawn: Drawn, words: list[str]) -> Drawn:
+    """Add to title and CSV what all cells of a figure changed: every figure passes here, so none can leave it out."""
+    with style.print_style():
+        layout.fit(drawn.figure)
+        if not words:
+            return drawn
+        plots = drawn.figure.subfigs[0]
+        plots.suptitle(f"{plots.get_suptitle()}\n{layout.setting_lines(words)}")
+    return replace(drawn, data=drawn.data.assign(changed=" ".join(words)))
 
 
 def _distinct(frame: pd.DataFrame, by: list[str]) -> list[tuple]:

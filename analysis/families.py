@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.controlled import SETTING, finetuning
-from analysis.coverage import COLUMNS, gap, unfinished
+from analysis.coverage import COLUMNS, gap, never_run, plainest, unfinished
 from analysis.load import THEORY
 from analysis.stats import CELL, PANEL
 from analysis.vanishing import from_pretrained
@@ -41,8 +41,8 @@ def _absent_sft(runs: pd.DataFrame) -> list[dict]:
     rows = []
     for _, panel in from_pretrained(runs).groupby(PANEL):
         if "sft" not in set(panel["algo"]):
-            changes = {"algo": "sft", "variant": "", "hub_mirror": max(panel["hub_mirror"])}
-            rows.append(gap(panel.iloc[0].to_dict() | changes, "", "no whole SFT", panel["sweep"].iloc[0]))
+            cell = never_run(plainest(panel), "sft", same_loop=False) | {"hub_mirror": max(panel["hub_mirror"])}
+            rows.append(gap(cell, "", "no whole SFT", panel["sweep"].iloc[0]))
     return rows
 
 
@@ -64,7 +64,7 @@ def _absent_algos(runs: pd.DataFrame) -> list[dict]:
     """List the one of PAIR that a figure lacks, with the seeds that the figure has."""
     if not (absent := [algo for algo in PAIR if algo not in set(runs["algo"])]):
         return []
-    cell = runs.iloc[0].to_dict() | {"algo": ",".join(absent), "variant": "", "hub_mirror": max(runs["hub_mirror"])}
+    cell = never_run(plainest(runs), ",".join(absent)) | {"hub_mirror": max(runs["hub_mirror"])}
     return [gap(cell, _joined(set(runs["seed"])), "never run", runs["sweep"].iloc[0])]
 
 

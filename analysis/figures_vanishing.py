@@ -89,23 +89,28 @@ def relative_reward_percentiles(points: pd.DataFrame) -> Drawn:
 
 
 def vanishing_over_training(curves: pd.DataFrame) -> Drawn:
-    """Draw the share of prompts with a vanishing gradient against iterations.
+    """Draw the share of prompts with a vanishing gradient against iterations, or optimiser steps of supervised runs.
 
     `curves` is what `vanishing.share_over_training` returns, of one scale, source, dataset and model.
     """
     panel = layout.single_panel(curves)
     cells = layout.cells(curves)
     looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
-    notes = [f"Share of train prompts with reward std < {STD_BELOW:g}; line: mean over the n seeds; band: minimum to"]
-    caption = layout.runs_caption(
-        [*notes, "maximum. First and last point: before and after finetuning."], curves["run_keys"]
-    )
+    prompts = layout.span(curves["n_prompts"].min(), curves["n_prompts"].max())
+    notes = [
+        f"Share of prompts with reward std < {STD_BELOW:g}, of the {prompts} train prompts looked at during training;",
+        "first and last point: the same prompts before and after it.",
+        "Line: mean over the n seeds; band: their minimum to maximum.",
+    ]
+    caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():
-        figure, plots = layout.with_caption(style.WIDTH, 2.8 + 0.17 * ((len(cells) + 1) // 2), caption)
+        figure, plots = layout.with_caption(style.WIDTH, 3.0 + 0.17 * ((len(cells) + 1) // 2), caption)
         axes = plots.subplots()
         layout.draw_metric(axes, curves, looks)
-        axes.set(xlabel="iteration", ylabel="prompts with a vanishing gradient", ylim=(-0.02, 1.02))
+        axes.set(xlabel=layout.step_label(cells["algo"].unique()), ylim=(-0.02, 1.02))
+        axes.set_ylabel("prompts with a vanishing gradient")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         sns.despine(ax=axes)
         plots.suptitle(style.panel_title(*panel))
         handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]

@@ -1,6 +1,7 @@
 """What several figures share: title, caption, legend and lines of cells. Nothing here decides what is drawn."""
 
 import textwrap
+from collections.abc import Collection
 
 import pandas as pd
 import seaborn as sns
@@ -9,9 +10,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from analysis import style
+from analysis.load import PRESET, UNRECORDED
 from analysis.stats import PANEL
 
 KEYS_SHOWN = 12  # more run keys than this are left to the CSV
+WORDS_SHOWN = 5  # of a setting, in a label; more are counted
+LINE = 95  # characters of a line across the figure
+HANDLE = 5  # characters that the line beside an entry of a legend takes
+LEGEND_LINE = 0.17  # inches
 
 
 def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
@@ -54,6 +60,59 @@ def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def hue(rows: pd.DataFrame) -> pd.Series:
     """Join what a colour stands for: the algorithm and, where settings differ within it, the setting."""
     return (rows["algo"] + " " + rows["variant"]).str.strip()
+
+
+def shared_words(*variants: pd.Series) -> list[str]:
+    """Return the words that all these settings have, in the order of the first."""
+    texts = [text.split() for series in variants for text in series.unique()]
+    return [word for word in texts[0] if all(word in other for other in texts)] if texts else []
+
+
+def without(frame: pd.DataFrame, words: Collection[str], column: str = "variant") -> pd.DataFrame:
+    """Take words out of the settings of a frame, and count those that a label has no room for."""
+    shorter = {text: _shorter([word for word in text.split() if word not in words]) for text in frame[column].unique()}
+    return frame.assign(**{column: frame[column].map(shorter)})
+
+
+def _shorter(words: list[str]) -> str:
+    """Join the words of a setting; the first tell it from others, the rest are counted where there are many."""
+    shown = (
+        words if len(words) <= WORDS_SHOWN else [*words[: WORDS_SHOWN - 1], f"others={len(words) - WORDS_SHOWN + 1}"]
+    )
+    return " ".join(shown)
+
+
+def setting_lines(words: list[str]) -> str:
+    """Say for a title what all that it stands above has in common beyond dataset, model and scale."""
+    presets = [word.partition("=")[2] for word in words if word.startswith(f"{PRESET}=")]
+    values = [_with_group(word) for word in words if not word.startswith((f"{PRESET}=", UNRECORDED))]
+    parts = [f"preset {preset}" for preset in presets]
+    parts += [f"changed: {', '.join(values)}"] if values else []
+    parts += ["what was changed is not recorded"] if UNRECORDED in words else []
+    return "\n".join(textwrap.wrap("  ·  ".join(parts), LINE))
+
+
+def _with_group(word: str) -> str:
+    """Shorten `data.loader.seed=1` to `loader.seed=1`: alone, some keys could be another one's."""
+    key, _, value = word.partition("=")
+    return f"{'.'.join(key.split('.')[-2:])}={value}"
+
+
+def fit(figure: Figure) -> None:
+    """Break the long labels of the drawn part into lines: settings may have many words; what fits stays as it is."""
+    plots, lines = figure.subfigs[0], 0
+    for text in [text for legend in plots.legends for text in legend.get_texts()]:
+        text.set_text(_broken(text.get_text(), LINE // 2 - HANDLE))
+        lines += text.get_text().count("\n")
+    for axes in plots.axes:
+        if axes.get_title() and (spec := axes.get_subplotspec()):
+            axes.set_title(_broken(axes.get_title(), LINE // spec.get_gridspec().ncols))
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+
+
+def _broken(text: str, width: int) -> str:
+    """Break each line of a text to at most so many characters."""
+    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, width))
 
 
 def span(low: int, high: int) -> str:
@@ -126,9 +185,18 @@ def model_label(data: str, model: str) -> str:
     return f"{style.DATASETS.get(data, data)}, {model}"
 
 
+def step_label(algos: Collection[str]) -> str:
+    """Name the steps of these algorithms' runs: iterations of online ones, optimiser steps of supervised ones."""
+    names = [
+        "iteration" if algo in style.ONLINE else f"{style.NAMES.get(algo, algo)}: optimiser step" for algo in algos
+    ]
+    units = sorted(set(names), key=lambda name: (name != "iteration", name))
+    return units[0].rpartition(": ")[2] if len(units) == 1 else f"{units[0]} ({', '.join(units[1:])})"
+
+
 def setting_label(algo: str, variant: str) -> str:
     """Name an algorithm with what sets its setting apart, where the heuristic needs no word."""
-    return ", ".join([style.NAMES.get(algo, algo), *map(style.short_override, variant.split())])
+    return ", ".join([style.NAMES.get(algo, algo), *map(style.short_override, _shorter(variant.split()).split())])
 
 
 def file_name(kind: str, panel: tuple[str, str, str, str]) -> str:

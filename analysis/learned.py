@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analysis import load, stats, style, words
+from analysis import layout, load, stats, style, words
 from rftlab.errors import UserError
 
 TRAIN, TEST, KL = "probe/reward_mean", "eval/test/reward", "policy/kl"
@@ -128,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     cells = summary(metrics, prompts, np.random.default_rng(0))
     for _, group in cells.groupby(stats.PANEL):
-        console.print(table(group, style.panel_title(*group[stats.PANEL].iloc[0])))
+        shared = layout.shared_words(group["variant"])
+        title = [style.panel_title(*group[stats.PANEL].iloc[0]), *filter(None, [layout.setting_lines(shared)])]
+        console.print(table(layout.without(group, shared), "\n".join(title)))
         for sentence in in_words(group):
             console.print(sentence, soft_wrap=True)
         console.print()

@@ -1,8 +1,10 @@
 """Run folders (or MLflow) to tidy frames, one row per value, prompt, sample or run; the only module that reads.
 
 Every frame begins with the columns IDENTITY. A cell is all seeds of one setting: `cell` is a hash of the resolved
-config without what differs between seeds, machines and sweeps, and `variant` names in words what sets it apart from
-other cells of the same algorithm and heuristic. `family` is what the run is about: language, controlled, theory,
+config without what differs between seeds, machines and sweeps. `variant` names in words what sets it apart from other
+cells of the same algorithm and heuristic, and from what its choice of groups gives: the values in `changed`, as its
+`overrides` set them (None where no run of the cell kept them). `sampling` is equal for runs whose pretrained policy was
+measured in the same way. `family` is what the run is about: language, controlled, theory,
 diagnose or pretraining; `partial` marks SFT on a share of its steps or prompts; `init_from` is the run it starts from.
 """
 
@@ -18,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, flatten
+from rftlab.runs import NOT_IDENTITY, RunRecord, find_runs, flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,13 +30,19 @@ if TYPE_CHECKING:
 IDENTITY = [
     *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
     *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
-    *["family", "wrong_reward", "init_from", "partial"],
+    *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling"],
 ]
 KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
 CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled experiments show one of each
 THEORY = ("time_separation", "ppo_gradient", "gradient_bound")
 FAMILIES = dict.fromkeys(THEORY, "theory") | {"diagnose": "diagnose"}  # by algorithm, whatever the data
-NOT_SETTING = ("seed", "name", "sweep", "paths", "tracking", "runtime", "hydra", "schema_version")
+NOT_SETTING = NOT_IDENTITY | {"seed"}
+# overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
+NAMED = ("model", "data", "algo", "optimizer", "heuristic", "scale", "data.source", "data.rewards.wrong_modified")
+LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
+PRESET = "preset"  # the word for `experiment=...`, which sets values
+UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
+SAMPLING = ("data.", "model.", "eval.probe_samples", "eval.probe_prompts")  # what the pretrain statistics depend on
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 
 _WHERE = {
@@ -72,7 +80,7 @@ def load_metrics(
 def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples).
 
-    Phases are before, during and after; `step` is the iteration of `during` and NaN in the others.
+    Phases are before, during and after training; `step` counts iterations or supervised steps, 0 before the first.
     """
     columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples", "step"]
     frame = _tidy(_records(outputs, sweeps), lambda run: run.prompts(), columns)
@@ -129,8 +137,48 @@ def identify(settings: list[Setting]) -> list[dict]:
         | {"cell": _digest(cell)}
         for setting, cell in zip(settings, cells, strict=True)
     ]
-    variants = _variants(rows, cells)
-    return [row | {"variant": variants[row["cell"]]} for row in rows]
+    apart = _variants(rows, cells)
+    words = _words_of_cells(rows, settings)
+    return [row | _described(apart[row["cell"]], *words[row["cell"]]) for row in rows]
+
+
+def _described(apart: str, overrides: tuple[str, ...] | None, changed: list[str]) -> dict:
+    """Join what tells a cell from others with what its overrides changed; a key that is in both is named once."""
+    named = {word.partition("=")[0] for word in apart.split()}
+    more = [word for word in changed if word.partition("=")[0] not in named]
+    return {"variant": " ".join([*apart.split(), *more]), "changed": " ".join(changed), "overrides": overrides}
+
+
+def _words_of_cells(rows: list[dict], settings: list[Setting]) -> dict[str, tuple[tuple[str, ...] | None, list[str]]]:
+    """Map each cell to its overrides and to the words of what they change: of all its runs, the shortest account."""
+    found: dict[str, list[tuple[tuple[str, ...] | None, list[str]]]] = {}
+    for row, setting in zip(rows, settings, strict=True):
+        kept = json.loads(setting.get("overrides", "null"))
+        overrides = tuple(kept) if isinstance(kept, list) else None
+        found.setdefault(row["cell"], []).append((overrides, _changed(overrides, setting, row["scale"])))
+    return {
+        cell: min(each, key=lambda one: (one[0] is None, len(one[1]), one[0] or ())) for cell, each in found.items()
+    }
+
+
+def _changed(overrides: Sequence[str] | None, setting: Setting, scale: str) -> list[str]:
+    """Name what overrides set beyond a choice of groups, with the values that the config has in the end."""
+    if overrides is None:
+        return [] if scale == "mini" else [UNRECORDED]
+    return changes(overrides, setting)
+
+
+def changes(overrides: Sequence[str], setting: Setting | None = None) -> list[str]:
+    """Name what overrides set beyond a choice of groups; as the config has it where `setting` holds the key."""
+    given = dict(override.lstrip("+").partition("=")[::2] for override in overrides)
+    preset = given.pop("experiment", "null").rpartition("/")[2]
+    words = [f"{PRESET}={preset}"] if preset != "null" else []
+    return words + [_word(key, value, setting or {}) for key, value in given.items() if key not in NAMED + LOOKS]
+
+
+def _word(key: str, given: str, setting: Setting) -> str:
+    """Write `key=value` with the value of the config, or as given where the key holds no single value; no spaces."""
+    return _override(key, setting) if key in setting else f"{key}={given}".replace(" ", "").replace("$", "")
 
 
 def _kind_of_run(setting: Setting) -> dict:
@@ -149,6 +197,7 @@ def _kind_of_run(setting: Setting) -> dict:
         "family": family,
         "wrong_reward": value("data.rewards.wrong_modified", -1.0) if family == "controlled" else math.nan,
         "init_from": value("init_from", None) or "",
+        "sampling": _digest({key: text for key, text in setting.items() if key.startswith(SAMPLING)}),
         "partial": algo == "sft" and min(shares) < 1,
     }
 

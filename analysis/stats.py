@@ -11,7 +11,9 @@ from jaxtyping import Float
 PANEL = ["scale", "source", "data", "model"]  # what may never share an axis
 CELL = [*PANEL, "algo", "optimizer", "heuristic", "variant", "cell"]
 PHASES = ("before", "after")  # of finetuning; a third phase, `during`, has a step
-STD_BELOW = 0.05  # reward std under which a prompt's expected gradient counts as vanishing (Razin et al. 2024)
+# Reward std under which a prompt's expected gradient counts as vanishing: our choice for rewards in [0, 1], as in
+# conf/train.yaml; Razin et al. 2024 speak of a std near zero and give no number.
+STD_BELOW = 0.05
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:

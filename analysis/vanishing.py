@@ -20,12 +20,13 @@ RUN = ["sweep", "run_key"]
 def from_pretrained(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of language runs that train the pretrained model in full.
 
-    `variant` is cleared where these runs hold one setting of an algorithm: there is nothing to tell it from.
+    Where these runs hold one setting of an algorithm there is nothing to tell it from: `variant` then says only what
+    its overrides changed.
     """
     plain = (frame["heuristic"] == "none") & (frame["init_from"] == "") & ~frame["partial"].astype(bool)
     kept = of_family(frame[plain], "language")
     alone = kept.groupby([*PANEL, "algo"])["cell"].transform("nunique") == 1
-    return kept.assign(variant=kept["variant"].mask(alone, ""))
+    return kept.assign(variant=kept["variant"].mask(alone, kept["changed"]))
 
 
 def changes(prompts: pd.DataFrame) -> pd.DataFrame:
@@ -132,11 +133,12 @@ def relative_reward(
     """Set the train reward of RFT beside that of SFT, per dataset, model, RFT setting and SFT setting.
 
     Returns one row per point and percentile: PANEL, algo, variant, sft_variant, percentile, std (that percentile of the
-    pretrain std over prompts, averaged over runs), rft, rft_min, rft_max, n_rft, sft, n_sft, ratio, ratio_min,
-    ratio_max (over RFT's seeds), difference, run_keys. A ratio to a reward of zero or less is NaN.
+    pretrain std over prompts, averaged over the runs that sample as RFT does), rft, rft_min, rft_max, n_rft, sft,
+    n_sft, ratio, ratio_min, ratio_max (over RFT's seeds), difference, run_keys. A ratio to a reward of zero or less is
+    NaN.
     """
     rewards = _final_rewards(from_pretrained(finished(runs)))
-    sft = rewards[rewards["algo"] == "sft"].drop(columns=["algo", "min", "max"])
+    sft = rewards[rewards["algo"] == "sft"].drop(columns=["algo", "min", "max", "sampling"])
     rft = rewards[rewards["algo"] != "sft"]
     joined = rft.merge(sft, on=PANEL, suffixes=("_rft", "_sft"))
     names = {"mean_rft": "rft", "min": "rft_min", "max": "rft_max", "mean_sft": "sft"}
@@ -145,26 +147,30 @@ def relative_reward(
     base = points["sft"].where(points["sft"] > 0)
     points = points.assign(ratio=points["rft"] / base, difference=points["rft"] - points["sft"])
     points = points.assign(ratio_min=points["rft_min"] / base, ratio_max=points["rft_max"] / base)
-    return points.merge(_percentiles(from_pretrained(prompts), percentiles), on=PANEL)
+    return points.merge(_percentiles(from_pretrained(prompts), percentiles), on=[*PANEL, "sampling"])
 
 
 def _final_rewards(runs: pd.DataFrame) -> pd.DataFrame:
     """Average the final train reward over the seeds of each cell."""
-    values = runs.reindex(columns=[*PANEL, "algo", "variant", "cell", "run_key", TRAIN_REWARD])
+    values = runs.reindex(columns=[*PANEL, "algo", "variant", "cell", "sampling", "run_key", TRAIN_REWARD])
     values = values.rename(columns={TRAIN_REWARD: "value"}).astype({"value": "float64"})
     values = values[np.isfinite(values["value"])]
-    by = [*PANEL, "algo", "variant", "cell"]
+    by = [*PANEL, "algo", "variant", "cell", "sampling"]
     reduced = values.groupby(by)["value"].agg(["mean", "min", "max", "count"]).reset_index()
     return reduced.merge(run_keys(values, by), on=by).rename(columns={"count": "n"}).drop(columns="cell")
 
 
 def _percentiles(prompts: pd.DataFrame, percentiles: tuple[int, ...]) -> pd.DataFrame:
-    """Take percentiles of the pretrain std over the prompts of each run, averaged over the runs of a panel."""
+    """Take percentiles of the pretrain std over the prompts of each run, averaged over the runs that sample alike.
+
+    A std at another temperature, of another reward or of more samples is another quantity.
+    """
     before = prompts[(prompts["phase"] == "before") & np.isfinite(prompts["reward_std"])]
+    by = [*PANEL, "sampling"]
     parts = [
-        before.groupby([*PANEL, *RUN])["reward_std"]
+        before.groupby([*by, *RUN])["reward_std"]
         .quantile(percentile / 100)
-        .groupby(PANEL)
+        .groupby(by)
         .mean()
         .rename("std")
         .reset_index()
@@ -174,18 +180,18 @@ def _percentiles(prompts: pd.DataFrame, percentiles: tuple[int, ...]) -> pd.Data
     return pd.concat(parts, ignore_index=True)
 
 
-def share_over_training(prompts: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+def share_over_training(prompts: pd.DataFrame) -> pd.DataFrame:
     """Follow the share of prompts with a vanishing gradient through the runs that look at it during training.
 
-    Returns what `stats.curves` does, for the one metric SHARE: `before` is iteration 0 and `after` the last one that
-    the run logged in `metrics`.
+    Every look counts the prompts that are looked at during training, the first of the probe set. Returns what
+    `stats.curves` does, for the one metric SHARE, with n_prompts (of a run) beside.
     """
-    during = prompts.loc[prompts["phase"] == "during", RUN].drop_duplicates()
-    last = metrics.groupby(RUN)["step"].max().rename("last_step").reset_index()
-    rows = prompts.merge(during, on=RUN).merge(last, on=RUN, how="left")
-    rows["step"] = rows["step"].mask(rows["phase"] == "before", 0).mask(rows["phase"] == "after", rows["last_step"])
-    usable = rows[np.isfinite(rows["reward_std"]) & rows["step"].notna()]
-    usable = usable.assign(value=(usable["reward_std"] < STD_BELOW).astype(float), step=usable["step"].astype(int))
-    by_run = usable.groupby([*CELL, *RUN, "step", "phase"])["value"].mean().reset_index()
-    once = by_run.drop_duplicates([*RUN, "step"], keep="first")  # `after` before `during`, of the same iteration
-    return curves(once.assign(metric=SHARE), [SHARE])
+    looked_at = prompts.loc[prompts["phase"] == "during", [*RUN, "prompt_id"]].drop_duplicates()
+    rows = prompts.merge(looked_at, on=[*RUN, "prompt_id"])
+    rows = rows[np.isfinite(rows["reward_std"])]
+    rows = rows.assign(value=(rows["reward_std"] < STD_BELOW).astype(float), step=rows["step"].astype(int))
+    look = rows.groupby([*CELL, *RUN, "step", "phase"])["value"].agg(value="mean", n_prompts="size").reset_index()
+    once = look.drop_duplicates([*RUN, "step"], keep="first")  # `after` before `during`, of the same step
+    sizes = once.groupby("cell")["n_prompts"].max()
+    reduced = curves(once.assign(metric=SHARE), [SHARE])
+    return reduced.assign(n_prompts=reduced["cell"].map(sizes))

@@ -12,7 +12,7 @@ MOVED = 0.05  # a reward in [0, 1] moved when it changed by at least this much; 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the words need of one cell: averages over its n seeds, train reward by the evaluation decoding."""
+    """What the words need of one cell: averages over its n seeds; train reward: of the samples of the probe prompts."""
 
     start: float
     end: float

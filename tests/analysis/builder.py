@@ -94,13 +94,13 @@ def prompt_rows(resolved: dict, generator: np.random.Generator) -> pd.DataFrame:
     data, heuristic = resolved["data"]["name"], resolved["heuristic"]["name"]
     share = {("narrativeqa", "none"): 0.75, ("narrativeqa", "partial_sft"): 0.2}.get((data, heuristic), 0.05)
     frames = []
-    for phase, shift in (("before", 0.0), ("after", GAIN.get((data, heuristic), 0.3))):
+    for phase, step, shift in (("before", 0, 0.0), ("after", ITERATIONS, GAIN.get((data, heuristic), 0.3))):
         vanishes = np.arange(PROMPTS) < round(share * PROMPTS)
         std = np.where(vanishes, generator.uniform(0, 0.045, PROMPTS), generator.uniform(0.06, 0.35, PROMPTS))
         mean = np.where(vanishes, generator.uniform(0, 0.1, PROMPTS), generator.uniform(0.2, 0.6, PROMPTS)) + shift
         ids = [f"p{i}" for i in range(PROMPTS)]
         columns = {"phase": phase, "split": "train", "prompt_id": ids, "reward_mean": mean, "reward_std": std}
-        frames.append(pd.DataFrame(columns | {"n_samples": 10}))
+        frames.append(pd.DataFrame(columns | {"n_samples": 10, "step": step}))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -164,7 +164,7 @@ def write_language(
     gain = std * generator.uniform(0.2, 1.2, n) if algo != "sft" else generator.uniform(0.0, 0.5, n)
     ids = [f"p{i}" for i in range(n)]
     less = 0.4 if algo == "ppo" else 0.7
-    phases = [("before", np.nan, std, mean), ("after", np.nan, std * (1 - less), mean + gain)]
+    phases = [("before", 0, std, mean), ("after", builder.ITERATIONS, std * (1 - less), mean + gain)]
     if during:
         phases += [("during", step, std * (1 - less * step / 12), mean + gain * step / 12) for step in (3, 6, 9)]
     frames = [

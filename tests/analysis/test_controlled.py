@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import controlled, families, load
+from analysis import controlled, coverage, families, load
 
 SMALL = [(1, 0.1, 0.4), (2, 0.2, 0.8), (5, 0.3, 0.6)]  # epoch, reward std, reward of the small-std group
 
@@ -67,7 +67,7 @@ def test_the_companion_of_a_controlled_run_is_named_with_its_command(tmp_path: P
     for seed in (0, 1):
         kinds.write_controlled(tmp_path, "mnist", "expected_reinforce", seed, optimizer="sgd", wrong=0.5)
     command = "python src/train.py -m algo=sft data=mnist model=mlp optimizer=sgd data.rewards.wrong_modified=0.5"
-    assert list(missing(tmp_path)["command"]) == [f"{command} seed=0,1 sweep.name=controlled"]
+    assert list(missing(tmp_path)["command"]) == [f"{command} seed=0,1 sweep.name=controlled {coverage.GUESSED}"]
     for seed in (0, 1):
         kinds.write_controlled(tmp_path, "mnist", "sft", seed, optimizer="sgd", wrong=0.5)
     kinds.write_controlled(tmp_path, "mnist", "pretrain", 0, optimizer="sgd")
@@ -86,7 +86,8 @@ def test_rft_of_a_language_model_asks_for_a_whole_sft(tmp_path: Path) -> None:
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0))
     partial = {"step_fraction": 0.4, "sample_fraction": 1.0}
     builder.write_run(tmp_path, builder.config("imdb", "sft", "none", 0, algo__loop=partial))
-    assert list(missing(tmp_path)["command"]) == ["python src/train.py algo=sft data=imdb model=gpt2_mini"]
+    command = "python src/train.py algo=sft data=imdb model=gpt2_mini"
+    assert list(missing(tmp_path)["command"]) == [f"{command} {coverage.GUESSED}"]
     builder.write_run(tmp_path, builder.config("imdb", "sft", "none", 0))
     assert missing(tmp_path).empty
 

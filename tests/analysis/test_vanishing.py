@@ -19,14 +19,16 @@ RUN = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo
     "family": "language",
     "init_from": "",
     "partial": False,
+    "changed": "",
+    "sampling": "s0",
 }
 
 
 def prompts(std: list[float], before: list[float], after: list[float], **changes: object) -> pd.DataFrame:
     rows = []
-    for phase, mean in (("before", before), ("after", after)):
+    for phase, step, mean in (("before", 0, before), ("after", 10, after)):
         rows += [
-            RUN | {"phase": phase, "step": math.nan, "prompt_id": f"p{i}", "reward_std": s, "reward_mean": m} | changes
+            RUN | {"phase": phase, "step": step, "prompt_id": f"p{i}", "reward_std": s, "reward_mean": m} | changes
             for i, (s, m) in enumerate(zip(std, mean, strict=True))
         ]
     return pd.DataFrame(rows)
@@ -109,14 +111,15 @@ def test_only_whole_runs_from_the_pretrained_model_count(change: dict) -> None:
     assert len(vanishing.from_pretrained(pd.DataFrame([RUN]))) == 1
 
 
-def test_a_setting_that_is_alone_among_whole_runs_needs_no_words() -> None:
+@pytest.mark.parametrize("changed", ["", "preset=small"])
+def test_a_setting_that_is_alone_among_whole_runs_is_named_by_what_it_changed(changed: str) -> None:
     runs = pd.DataFrame(
         [
-            RUN | {"algo": "sft", "variant": "f=1"},
+            RUN | {"algo": "sft", "variant": f"f=1 {changed}".strip(), "changed": changed},
             RUN | {"algo": "sft", "variant": "f=0.4", "cell": "c1", "partial": True},
         ]
     )
-    assert list(vanishing.from_pretrained(runs)["variant"]) == [""]
+    assert list(vanishing.from_pretrained(runs)["variant"]) == [changed]
 
 
 def rewards(values: dict[str, list[float]]) -> pd.DataFrame:
@@ -146,6 +149,17 @@ def test_the_percentile_is_averaged_over_runs_and_not_over_their_prompts() -> No
     assert points["std"].tolist() == pytest.approx([0.2])
 
 
+def test_a_point_lies_at_the_std_of_the_runs_that_sample_as_its_rft_does() -> None:
+    """PPO at a higher temperature has a larger pretrain std, which says nothing of PPO at the plain one."""
+    plain, hot = prompts([0.1] * 3, [0.5] * 3, [0.5] * 3), prompts([0.3] * 3, [0.5] * 3, [0.5] * 3, run_key="k1")
+    both = pd.concat([plain, hot.assign(sampling="s1", cell="hot")])
+    runs = rewards({"ppo": [0.2], "sft": [0.5]})
+    more = rewards({"ppo": [0.1]}).assign(sampling="s1", cell="hot", variant="temperature=2", run_key="k1")
+    points = vanishing.relative_reward(pd.concat([runs, more]), both, (10,))
+    assert dict(zip(points["variant"], points["std"], strict=True)) == pytest.approx({"": 0.1, "temperature=2": 0.3})
+    assert points["sft"].tolist() == [0.5, 0.5]
+
+
 def test_there_is_no_ratio_to_a_reward_of_zero_and_no_point_without_sft() -> None:
     before = prompts([0.1, 0.2], [0.5] * 2, [0.5] * 2)
     zero = vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [0.0]}), before)
@@ -154,19 +168,36 @@ def test_there_is_no_ratio_to_a_reward_of_zero_and_no_point_without_sft() -> Non
     assert vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [math.nan]}), before).empty
 
 
+def look(of: pd.DataFrame, step: int, std: list[float]) -> pd.DataFrame:
+    first = of[of["phase"] == "before"].head(len(std))
+    return first.assign(phase="during", step=step, reward_std=std)
+
+
 def test_the_share_over_training_runs_from_before_to_after() -> None:
     ends = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
-    during = ends[ends["phase"] == "before"].assign(phase="during", step=4.0, reward_std=[0.0, 0.01])
     blind = prompts([0.0, 0.0], [0.5] * 2, [0.5] * 2, run_key="k1", seed=1)  # a run that did not look during training
-    metrics = pd.DataFrame([{"sweep": "s", "run_key": "k0", "step": step} for step in (1, 10)])
-    result = vanishing.share_over_training(pd.concat([ends, during, blind]), metrics)
+    result = vanishing.share_over_training(pd.concat([ends, look(ends, 4, [0.0, 0.01]), blind]))
     assert result[["step", "mean", "n"]].to_numpy().tolist() == [[0, 0.5, 1], [4, 1.0, 1], [10, 0.5, 1]]
     assert set(result["run_keys"]) == {"k0"}
 
 
+def test_every_look_counts_the_prompts_that_are_looked_at_during_training() -> None:
+    """The other prompts of the probe set have another share: beside it, the first look would seem to change it."""
+    ends = prompts([0.0, 0.2, 0.0, 0.0, 0.0], [0.5] * 5, [0.5] * 5)
+    result = vanishing.share_over_training(pd.concat([ends, look(ends, 4, [0.0, 0.2])]))
+    assert result[["step", "mean"]].to_numpy().tolist() == [[0, 0.5], [4, 0.5], [10, 0.5]]
+    assert set(result["n_prompts"]) == {2}
+
+
+def test_the_prompts_looked_at_are_those_of_the_run_itself() -> None:
+    one = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
+    other = prompts([0.2, 0.0], [0.5] * 2, [0.5] * 2, run_key="k1", cell="c1")
+    looks = [look(one, 4, [0.0]), look(other, 4, [0.2, 0.0])]
+    result = vanishing.share_over_training(pd.concat([one, other, *looks])).set_index(["cell", "step"])["mean"]
+    assert (result["c0", 0], result["c1", 0]) == (1.0, 0.5)
+
+
 def test_a_look_at_the_last_iteration_gives_way_to_the_one_after_it() -> None:
     ends = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
-    during = ends[ends["phase"] == "before"].assign(phase="during", step=10.0, reward_std=0.0)
-    metrics = pd.DataFrame([{"sweep": "s", "run_key": "k0", "step": 10}])
-    result = vanishing.share_over_training(pd.concat([ends, during]), metrics)
+    result = vanishing.share_over_training(pd.concat([ends, look(ends, 10, [0.0, 0.0])]))
     assert result[["step", "mean"]].to_numpy().tolist() == [[0, 0.5], [10, 0.5]]

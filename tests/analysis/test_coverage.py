@@ -1,0 +1,121 @@
+"""The commands that are printed for what is missing: composed again, they are the runs that were meant."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import builder
+import pandas as pd
+import pytest
+import yaml
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from analysis import coverage, families, load
+from rftlab.entry import schema
+from rftlab.entry.compose import Composer
+from rftlab.sweeps.job import Job
+
+CONF = Path(__file__).parents[2] / "conf"
+PRESET = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores"]
+
+
+@pytest.fixture(scope="module")
+def composer() -> Iterator[Composer]:
+    schema.register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield Composer(GlobalHydra.instance().config_loader())
+
+
+def write(outputs: Path, job: Job, state: str) -> None:
+    """Write the folder of a job, as far as the analysis asks what there is."""
+    folder = outputs / job.config["sweep"]["name"] / f"{job.name}-{job.key}"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump({**job.config, "schema_version": 1}))
+    (folder / "status.json").write_text(json.dumps({"state": state, "attempt": 1, "heartbeat": 0.0}))
+    if state == "done":
+        (folder / "DONE").write_text(json.dumps({"final": {}}))
+
+
+def missing(outputs: Path) -> pd.DataFrame:
+    runs = load.load_runs(outputs)
+    parts = [coverage.missing_runs(runs, tuple(set(runs["data"]))), families.missing_companions(runs)]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def words(command: str) -> list[str]:
+    """Return the overrides of a command as the shell hands them over."""
+    return [word for word in shlex.split(command.partition(" # ")[0])[2:] if word != "-m"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [*PRESET, "seed=1"],
+        ["data=stsb", "algo=expected_reinforce", "optimizer.lr=1e-3", "data.rewards.wrong_modified=0.5"],
+        ["algo=apa", "optimizer.build.betas=[0.8,0.9]", "data.source=hub", "seed=2", "sweep.name=other"],
+        ["+sweep=heuristics", "algo=ppo", "heuristic=temperature", "heuristic.temperature=2", "data=imdb"],
+    ],
+)
+def test_the_command_for_an_unfinished_run_makes_this_run_and_its_parent(
+    composer: Composer, overrides: list[str], tmp_path: Path
+) -> None:
+    job = composer.job(overrides)
+    family = [job] if job.parent is None else [job, job.parent]
+    for each in family:
+        write(tmp_path, each, "failed")
+    rows = missing(tmp_path)
+    commands = {key: rows.loc[rows["reason"].str.contains(key), "command"].item() for key in (j.key for j in family)}
+    for each in family:
+        again = composer.job(words(commands[each.key]))
+        assert (again.key, again.config["sweep"]) == (each.key, each.config["sweep"])
+        assert coverage.GUESSED not in commands[each.key]
+
+
+def test_the_companion_of_a_reduced_run_is_as_reduced_and_starts_from_the_same_weights(
+    composer: Composer, tmp_path: Path
+) -> None:
+    rft = composer.job([*PRESET, "seed=1"])
+    write(tmp_path, rft, "done")
+    row = missing(tmp_path).set_index("algo").loc["sft"]
+    sft = composer.job(words(row["command"]))
+    assert (sft.config["algo"]["name"], sft.config["seed"]) == ("sft", 1)
+    assert sft.config["init_from"] == rft.config["init_from"]
+    assert sft.config["algo"]["loop"] == rft.config["algo"]["loop"]
+    assert row["variant"] == "optimizer=adam preset=stsb_two_cores"
+
+
+def test_apa_beside_ppo_keeps_the_budget_and_leaves_the_values_of_the_loss(composer: Composer, tmp_path: Path) -> None:
+    ppo = composer.job(["algo=ppo", "algo.loop.iterations=7", "algo.loss.gamma=0.9", "eval.every=3"])
+    write(tmp_path, ppo, "done")
+    rows = missing(tmp_path).set_index("algo")
+    apa = composer.job(words(rows.at["apa", "command"]))
+    assert (apa.config["algo"]["name"], apa.config["algo"]["loop"]["iterations"]) == ("apa", 7)
+    assert apa.config["eval"]["every"] == 3
+    sft = composer.job(words(rows.at["sft", "command"]))  # whose loop has other keys
+    assert (sft.config["algo"]["name"], sft.config["eval"]["every"]) == ("sft", 3)
+
+
+def test_plain_finetuning_beside_a_heuristic_leaves_its_values(composer: Composer, tmp_path: Path) -> None:
+    write(tmp_path, composer.job(["heuristic=temperature", "heuristic.temperature=2", "eval.every=3"]), "done")
+    rows = missing(tmp_path)
+    plain = composer.job(words(rows.loc[(rows["heuristic"] == "none") & (rows["algo"] == "ppo,apa"), "command"].item()
+                               .replace("algo=ppo,apa", "algo=ppo")))  # fmt: skip
+    assert plain.config["heuristic"]["name"] == "none" and plain.config["eval"]["every"] == 3
+    assert plain.config["data"]["rollout"]["temperature"] == 1.0
+
+
+def test_a_command_for_runs_that_kept_no_overrides_says_so(tmp_path: Path) -> None:
+    builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 1, scale="paper"), "failed")
+    commands = list(missing(tmp_path)["command"])
+    assert commands and all(command.endswith(coverage.GUESSED) for command in commands)
+    assert words(commands[0]) == ["algo=ppo", "data=imdb", "model=gpt2_mini", "scale=paper", "seed=1"]
+
+
+def test_a_run_that_kept_none_borrows_the_overrides_of_another_seed_of_its_cell(tmp_path: Path) -> None:
+    builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0) | {"overrides": ["data=imdb", "x.y=3"]})
+    builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 1), "failed")
+    row = missing(tmp_path).set_index("seeds").loc["1"]
+    assert row["command"] == "python src/train.py data=imdb x.y=3 seed=1"
