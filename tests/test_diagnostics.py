@@ -12,6 +12,21 @@ def test_mean_and_population_std_by_hand() -> None:
     assert found.std.tolist() == [0.5, 0.0]  # sqrt(((0.5)^2 + (0.5)^2) / 2)
 
 
+@pytest.mark.parametrize("value", [0.041, 0.075, 0.973, 1 / 3, 1e6 + 0.1, -0.7])
+@pytest.mark.parametrize("n", [3, 6, 10])
+def test_equal_scores_have_exactly_their_mean_and_a_std_of_zero(value: float, n: int) -> None:
+    found = prompt_statistics(np.full((2, n), value))
+    assert found.mean.tolist() == [value, value]
+    assert found.std.tolist() == [0.0, 0.0]
+
+
+def test_measuring_from_the_first_score_changes_neither_moment() -> None:
+    scores = np.random.default_rng(0).normal(3.0, 2.0, (50, 10))
+    found = prompt_statistics(scores)
+    assert found.mean == pytest.approx(scores.mean(axis=1), rel=1e-14)
+    assert found.std == pytest.approx(scores.std(axis=1), rel=1e-13)
+
+
 def test_a_solved_prompt_vanishes_but_is_not_low() -> None:
     found = prompt_statistics(np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.04]]))
     summary = found.summary(std_below=0.05, low_reward=0.15)

@@ -107,13 +107,17 @@ def test_estimates_from_few_samples_are_unbiased_on_average(tiny_gpt2: Callable)
     assert biased - np.mean([f.grad_error**2 for f in found]) == pytest.approx(squares.mean())
 
 
-def test_equal_scores_give_no_gradient_and_no_error(tiny_gpt2: Callable) -> None:
+@pytest.mark.parametrize(("score", "count"), [(0.25, 5), (0.041, 10), (0.973, 10)])  # the latter have a rounded mean
+def test_equal_scores_give_no_gradient_and_no_error(tiny_gpt2: Callable, score: float, count: int) -> None:
     policy = tiny_gpt2(**SMALL)
+    scores = np.full(count, score)
+    assert (leave_one_out(scores) == 0).all()
     found = sampled_gradient_bound(
-        policy, *PROMPT, draw(policy, 5), np.full(5, 0.25), temperature=1.0, generator=stream(0), **SETTINGS
+        policy, *PROMPT, draw(policy, count), scores, temperature=1.0, generator=stream(0), **SETTINGS
     )
     assert (found.grad_norm, found.grad_error, found.grad_norm_squared, found.bound_std) == (0, 0, 0, 0)
-    assert found.reward_mean == 0.25 and found.jacobian_norm > 0
+    assert (found.reward_mean, found.reward_std, found.bound_two_thirds) == (score, 0, 0)
+    assert found.jacobian_norm > 0
 
 
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rftlab.diagnostics.bounds import std_bounds
+from rftlab.diagnostics.prompts import prompt_statistics
 from rftlab.errors import UserError
 from rftlab.models import Policy
 from rftlab.types import Responses
@@ -84,11 +85,11 @@ def sampled_gradient_bound(
         for prefix in looked_at
     ]
     jacobian_norm = max(norms, default=nan)
-    std = scores.std()
-    by_std, by_two_thirds = std_bounds(np.array([std]), np.array([jacobian_norm]), reward_range, max_new_tokens)
+    moments = prompt_statistics(scores[np.newaxis])
+    by_std, by_two_thirds = std_bounds(moments.std, np.array([jacobian_norm]), reward_range, max_new_tokens)
     return SampledGradientBound(
-        reward_mean=float(scores.mean()),
-        reward_std=float(std),
+        reward_mean=float(moments.mean[0]),
+        reward_std=float(moments.std[0]),
         grad_norm=estimate**0.5,
         grad_error=max(0.0, estimate - square) ** 0.5,
         grad_norm_squared=square,
@@ -116,8 +117,12 @@ def _refuse(responses: Responses, scores: Float[np.ndarray, " n"], reward_range:
 
 
 def leave_one_out(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Subtract from each score the mean of the others: G / (G - 1) times its distance from the mean."""
-    return (scores - scores.mean()) * len(scores) / (len(scores) - 1)
+    """Subtract from each score the mean of the others: G / (G - 1) times its distance from the mean.
+
+    Measured from the first score, as in `prompt_statistics`: equal scores give exactly 0, and so does their gradient.
+    """
+    shifted = scores - scores[0]
+    return (shifted - shifted.mean()) * len(scores) / (len(scores) - 1)
 
 
 def squared_norms(sum_square: float, square_sum: float, n: int) -> tuple[float, float]:

@@ -39,5 +39,11 @@ class PromptStatistics:
 
 
 def prompt_statistics(scores: Float[np.ndarray, "b g"]) -> PromptStatistics:
-    """Compute the statistics of B prompts from G scores each."""
-    return PromptStatistics(mean=scores.mean(axis=1), std=scores.std(axis=1))
+    """Compute the statistics of B prompts from G scores each.
+
+    Scores are measured from the first one of their prompt, so that equal scores have exactly their mean and a std of 0,
+    where a rounded mean would leave about 1e-17 of it.
+    """
+    first = scores[:, :1]
+    shifted = scores - first
+    return PromptStatistics(mean=first[:, 0] + shifted.mean(axis=1), std=shifted.std(axis=1))
