@@ -1,4 +1,4 @@
-"""The commands that test a verdict, with every key that sets the diagnosis apart from the defaults."""
+"""The commands that test a verdict, with every key that sets the diagnosis apart from the defaults they meet."""
 
 import shlex
 
@@ -27,25 +27,26 @@ def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
         return []  # had SFT already: the grid compares how much is enough
     words = [f"init_from={setting.init_from}", f"algo.loop.sample_fraction={share:g}", "algo.loop.step_fraction=0.4"]
     return [
-        ("SFT first", _command("train.py", setting, "algo=sft", *words)),
+        ("SFT first", _command("train.py", setting, "sft", "algo=sft", *words)),
         ("then RFT", _train(setting, "init_from=KEY_OF_THAT_SFT")),
     ]
 
 
 def _grid(setting: Setting) -> str:
     """Compare shares of SFT, from the pretrained model."""
-    return _command("train.py -m", setting, "+sweep=partial_sft")
+    return _command("train.py -m", setting, "ppo", "+sweep=partial_sft")
 
 
 def _more(setting: Setting, verdict: Verdict) -> str:
-    """Repeat the diagnosis with more samples."""
-    words = [f"n_prompts={verdict.n_prompts}"] if verdict.n_prompts else []
+    """Repeat the diagnosis with more samples; what is not to change stays as it was."""
+    n_prompts = verdict.n_prompts or setting.n_prompts_asked
+    words = [f"n_prompts={n_prompts}"] if n_prompts else []
     words += [f"samples={verdict.n_samples or setting.n_samples}"]
-    return _command("diagnose.py", setting, *_start(setting), *words)
+    return _command("diagnose.py", setting, "diagnose", *_start(setting), *words)
 
 
 def _train(setting: Setting, *words: str) -> str:
-    return _command("train.py", setting, "algo=ppo", *words)
+    return _command("train.py", setting, "ppo", "algo=ppo", *words)
 
 
 def _start(setting: Setting) -> list[str]:
@@ -55,10 +56,10 @@ def _start(setting: Setting) -> list[str]:
     return [f"init_from={setting.init_from}"] if setting.init_from else []
 
 
-def _command(script: str, setting: Setting, *words: str) -> str:
-    """Write a command; keys at their defaults are left out."""
+def _command(script: str, setting: Setting, algo: str, *words: str) -> str:
+    """Write a command of this algorithm; keys at the defaults that it meets are left out."""
     keys = [f"data={setting.data}", f"model={setting.model}"]
     keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
-    keys += ["data.source=hub"] if setting.source == "hub" and setting.scale != "paper" else []
+    keys += setting.overrides.get(algo, ())
     keys += [f"paths.hub_mirror={setting.hub_mirror}"] if setting.hub_mirror else []
     return " ".join(["python", f"src/{script}", *map(shlex.quote, [*words, *keys])])

@@ -8,14 +8,20 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis import style
+from analysis.preflight.gradients import NEGLIGIBLE, Gradient
+from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, Setting
-from analysis.preflight.statistics import NEGLIGIBLE, Estimate, Gradient, SamplingError, Summary
-from analysis.preflight.verdict import Verdict
+from analysis.preflight.statistics import SamplingError, Summary, other_score_limit
+from analysis.preflight.verdict import BASIS, Verdict
 
 NOISY = 0.5  # error / norm of a gradient, above which the page says so
 EXAMPLES = 4  # prompts at either end
 SHOWN = 4  # responses of a prompt
 PROMPT_LENGTH, RESPONSE_LENGTH = 240, 160  # characters
+UNRECORDED = (
+    "This run kept no record of its overrides. The commands name the values that it sampled and judged with; keys "
+    "beyond those (reward, prompt, weights) are the defaults and may not be what was diagnosed."
+)
 BOUNDS = {"bound_std": "sqrt(2) L gamma STD", "bound_two_thirds": "6 L gamma STD^(2/3)"}
 BARS = " ▏▎▍▌▋▊▉█"
 
@@ -100,6 +106,24 @@ def disclaimer(setting: Setting) -> str:
     return "These are the numbers of this run, with its prompts, samples and decoding; not a paper's."
 
 
+def basis(contents: Contents) -> list[str]:
+    """Say what the verdict stands on: its limits, and the interval of the reward that its threshold assumes."""
+    setting, summary = contents.setting, contents.summary
+    low, high = setting.reward_range
+    said = [UNRECORDED] if contents.commands and not setting.recorded else []
+    said += [
+        BASIS,
+        f"A std below {setting.std_below:g} counts as vanishing: eval.std_below times the width of the interval "
+        f"[{low:g}, {high:g}] in which the reward lies (algo.loop.reward_low, reward_high).",
+    ]
+    if summary.worst < low or summary.best > high:
+        said.append(
+            f"Scores from {summary.worst:.3g} to {summary.best:.3g} leave that interval, so the threshold and the "
+            "verdict do not fit this reward: diagnose again with the right algo.loop.reward_low and reward_high."
+        )
+    return said
+
+
 def shares(contents: Contents) -> list[Row]:
     """Return the shares of prompts."""
     summary, setting = contents.summary, contents.setting
@@ -110,8 +134,8 @@ def shares(contents: Contents) -> list[Row]:
             Row("share_stuck", f"- stuck: and mean < {setting.low_reward:g}", summary.stuck),
             Row("share_solved", f"- solved: and mean ≥ {setting.low_reward:g}{mean}", summary.solved),
         ]
-    if (gradient := summary.gradient) is not None:
-        label = f"by bound: std < {gradient.std_limit:.2g}, gradient < {NEGLIGIBLE:.0%} of the mean"
+    if (gradient := summary.gradient) is not None and gradient.share is not None:
+        label = f"by bound: std < {gradient.std_limit:.2g}, gradient < {NEGLIGIBLE:.0%} of the usual"
         rows.append(Row("share_by_bound", label, gradient.share))
     return rows
 
@@ -146,10 +170,14 @@ def error_notes(contents: Contents) -> list[str]:
     n_samples, error = contents.setting.n_samples, contents.summary.error
     if error is None:
         return ["No prompt has all its samples in the run folder: how noisy a std is, is not known."]
-    notes = [
-        "Intervals are 95 %: a bootstrap over prompts; at a share of 0 or 1, the exact binomial interval. They hold "
-        f"what prompts and samples happened to be drawn, not that a std from {n_samples} samples is low on average.",
-    ]
+    what = (
+        "every train prompt was sampled, so they hold the noise of the samples alone (1.96 standard errors over "
+        "resamples of each prompt's scores)"
+        if contents.summary.all_sampled
+        else "a bootstrap over prompts; at a share of 0 or 1, the exact binomial interval. They hold what prompts and "
+        "samples happened to be drawn"
+    )
+    notes = [f"Intervals are 95 %: {what}, not that a std from {n_samples} samples is low on average."]
     if error.alike > 0:
         notes.append(
             f"{n_samples} samples that all score the same leave up to {error.other_score_limit:.0%} (95 % limit) for "
@@ -162,22 +190,30 @@ def error_notes(contents: Contents) -> list[str]:
     return notes
 
 
-def gradient_notes(gradient: Gradient | None) -> list[str]:
+def gradient_notes(contents: Contents) -> list[str]:
     """Explain what the measured gradients and their bounds say."""
+    gradient, n_samples = contents.summary.gradient, contents.setting.bound_samples
     if gradient is None:
         return []
-    notes = [
-        f"Mean measured norm {gradient.grad_norm:.3g} over {gradient.n_cases} prompts, noise removed. Common "
-        f"gamma = {gradient.jacobian_norm:.3g}, the largest of these prompts: a lower estimate, since prompts and "
-        "prefixes are a sample; the bounds, and what falls under them, are estimates too.",
-        f"A prompt with std < {gradient.std_limit:.2g} contributes less than {NEGLIGIBLE:.0%} of that norm by the "
-        f"bound {BOUNDS['bound_std']}, as far as its std is known. Prompts above may contribute little as well: the "
-        "bound is loose.",
-    ]
+    notes = [_scale_note(gradient)]
+    if gradient.n_alike:
+        limit = other_score_limit(n_samples)
+        notes.append(
+            f"All {n_samples} responses to {gradient.n_alike} of these prompts scored the same: their gradient is zero "
+            f"by the sample, not measured as zero. Any other score may have a probability up to {limit:.0%} (95 %)."
+        )
+    if not math.isnan(gradient.std_limit):
+        notes.append(
+            f"Common gamma = {gradient.jacobian_norm:.3g}, the largest of these prompts: a lower estimate, since "
+            f"prompts and prefixes are a sample. A prompt with std < {gradient.std_limit:.2g} contributes less than "
+            f"{NEGLIGIBLE:.0%} of that norm by the bound {BOUNDS['bound_std']}, as far as its std is known; an "
+            "estimate too, whose interval does not hold the errors of norm and gamma. Prompts above may contribute "
+            "little as well: the bound is loose."
+        )
     if gradient.noise > NOISY:
         notes.append(
-            f"The error of a measurement is {gradient.noise:.0%} of its norm (median), so the mean norm is rough: more "
-            "responses per measured prompt would make it sharper."
+            f"The error of a measurement is {gradient.noise:.0%} of its norm (median): more responses per measured "
+            "prompt (algo.loop.bound_samples) would make it sharper."
         )
     if gradient.n_over:
         notes.append(
@@ -186,24 +222,34 @@ def gradient_notes(gradient: Gradient | None) -> list[str]:
     return notes
 
 
+def _scale_note(gradient: Gradient) -> str:
+    """Say how large the gradients are, or that the measurements do not tell."""
+    if not math.isnan(gradient.grad_norm):
+        return f"Root mean square of the norms {gradient.grad_norm:.3g} over {gradient.n_cases} prompts, noise removed."
+    found = f"{number(gradient.square, '.3g')} ± {number(gradient.square_error, '.2g')}"
+    return (
+        f"Mean squared norm {found} over {gradient.n_cases} prompts, noise removed: not above its own error, so these "
+        "measurements do not say how large a usual gradient is, and no prompt is called negligible for its bound."
+    )
+
+
 def cases(measured: Measured) -> pd.DataFrame:
     """Return the measured gradients as text, smallest std first."""
     if measured.cases is None:
         return pd.DataFrame()
     rows = measured.cases.sort_values("reward_std", kind="stable")
-    return pd.DataFrame(
-        {
-            "prompt": [shorten(str(name), 24) for name in rows["input_id"]],
-            "mean": [number(x, ".3f") for x in rows["reward_mean"]],
-            "std": [number(x, ".3f") for x in rows["reward_std"]],
-            "gradient norm": [
-                f"{number(norm, '.3g')} ± {number(error, '.2g')}"
-                for norm, error in zip(rows["grad_norm"], rows["grad_error"], strict=True)
-            ],
-            BOUNDS["bound_std"]: [number(x, ".3g") for x in rows["bound_std"]],
-            BOUNDS["bound_two_thirds"]: [number(x, ".3g") for x in rows["bound_two_thirds"]],
-        }
-    )
+    alike = rows["reward_std"] == 0  # then norm, error and bounds are 0 by the sample, whatever they are
+    norms = [
+        "0 by the sample" if is_alike else f"{number(norm, '.3g')} ± {number(error, '.2g')}"
+        for norm, error, is_alike in zip(rows["grad_norm"], rows["grad_error"], alike, strict=True)
+    ]
+    bounds = {words: [number(x, ".3g") for x in rows[name].mask(alike)] for name, words in BOUNDS.items()}
+    columns = {
+        "prompt": [shorten(str(name), 24) for name in rows["input_id"]],
+        "mean": [number(x, ".3f") for x in rows["reward_mean"]],
+        "std": [number(x, ".3f") for x in rows["reward_std"]],
+    }
+    return pd.DataFrame(columns | {"gradient norm": norms} | bounds)
 
 
 def examples(measured: Measured, n: int = EXAMPLES) -> tuple[list[Example], list[Example]]:

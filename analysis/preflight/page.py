@@ -79,7 +79,8 @@ def _verdict(contents: Contents) -> str:
     commands = "".join(
         f'<p class="small">{escape(purpose)}</p><pre>{escape(command)}</pre>' for purpose, command in contents.commands
     )
-    return f'<div class="verdict"><h2>Verdict: {escape(contents.verdict.kind)}</h2>{said_so}{commands}</div>'
+    small = "".join(f'<p class="small">{escape(note)}</p>' for note in said.basis(contents))
+    return f'<div class="verdict"><h2>Verdict: {escape(contents.verdict.kind)}</h2>{said_so}{commands}{small}</div>'
 
 
 def _pictures(panels: list[tuple[str, str, str]], name: str, inside: bool) -> str:
@@ -111,7 +112,7 @@ def _gradients(contents: Contents, panels: list[tuple[str, str, str]]) -> str:
     cases = said.cases(contents.measured)
     if cases.empty:
         return ""
-    notes = _notes(said.gradient_notes(contents.summary.gradient))
+    notes = _notes(said.gradient_notes(contents))
     picture = _pictures(panels, "gradients", inside=True)
     return _section("Measured gradients and their bounds", _frame(cases), *notes, picture)
 

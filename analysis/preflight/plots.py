@@ -129,7 +129,11 @@ def _draw_scatter(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
 
 
 def _draw_gradients(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
-    """Draw measured norms against both bounds on two logarithmic axes; what is 0 has no place there."""
+    """Draw measured norms against both bounds on two logarithmic axes; what is 0 has no place there.
+
+    Axes as in `figures_theory.gradient_bound` (bound across, norm up), which shows one form of the bound per panel and
+    the groups of exact cases; here both forms of a handful of noisy cases share one small panel of the report.
+    """
     cases = contents.measured.cases
     if cases is None:
         return
@@ -153,12 +157,19 @@ def _draw_gradients(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None
         seen += [*points[column], *norms]
     axes.set(xlabel="bound on the norm", ylabel="measured gradient norm")
     if not seen:
-        axes.text(0.5, 0.5, "every measured norm or bound is 0", ha="center", va="center", transform=axes.transAxes)
+        axes.text(
+            0.5,
+            0.5,
+            "every norm or bound is zero by the sample, or unknown",
+            ha="center",
+            va="center",
+            transform=axes.transAxes,
+        )
         return
     ends = [min(seen) / 2, max(seen) * 2]
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=[ends[0], ends[1]])
     axes.plot(ends, ends, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), label="norm = bound")
-    axes.legend(loc="upper left", title=f"{missing} not drawn: 0 or unknown" if missing else None)
+    axes.legend(loc="upper left", title=f"not drawn: {missing}, zero by the sample or unknown" if missing else None)
 
 
 def _threshold(axes: Axes, std_below: float) -> None:

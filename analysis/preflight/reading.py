@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analysis.preflight.overrides import overrides, recorded
 from rftlab.errors import UserError
 from rftlab.runs import RunRecord, read_run
 
 PHASE, SPLIT = "before", "train"
 ALGO = "diagnose"
 BOUNDS = ("bound_std", "bound_two_thirds")
-ROUNDING = 1e-12  # of the mean
+COMMANDS = ("diagnose", "ppo", "sft")  # algorithms that the report writes commands for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,15 @@ class Setting:
     n_samples: int  # per prompt
     decoding: str  # in words
     max_new_tokens: int
-    std_below: float  # a reward std below this counts as vanishing
+    reward_range: tuple[float, float]  # the interval of the reward that the diagnosis was told
+    std_below: float  # a reward std below this counts as vanishing, in units of the reward
     low_reward: float  # a mean reward below this is low; NaN where the data names none
     has_targets: bool
     samples_per_s: float
+    n_prompts_asked: int  # `n_prompts` of the diagnosis, which may be more than there are
+    bound_samples: int  # responses of a prompt whose gradient is measured
+    overrides: Mapping[str, tuple[str, ...]]  # by algorithm: what its run must be told to do as this one did
+    recorded: bool  # the overrides are those that the run kept, so that none is missing
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def _measured(record: RunRecord) -> Measured:
         )
     prompts = prompts[(prompts["phase"] == PHASE) & (prompts["split"] == SPLIT)]
     columns = ["prompt_id", "reward_mean", "reward_std", "n_samples"]
-    prompts = _exact_zeros(prompts.assign(prompt_id=prompts["prompt_id"].astype(str)))[columns]
+    prompts = prompts.assign(prompt_id=prompts["prompt_id"].astype(str))[columns]
     finite = np.isfinite(prompts["reward_mean"]) & np.isfinite(prompts["reward_std"])
     kept = prompts[finite].reset_index(drop=True)
     if kept.empty:
@@ -113,16 +119,11 @@ def _measured(record: RunRecord) -> Measured:
     return Measured(setting, kept, int((~finite).sum()), _sampled(record.samples(), kept), _cases(record))
 
 
-def _exact_zeros(rows: pd.DataFrame) -> pd.DataFrame:
-    """Put 0 for the std of equal scores, which rounding makes about 1e-17 of their mean."""
-    is_rounding = rows["reward_std"] <= ROUNDING * rows["reward_mean"].abs()
-    return rows.assign(reward_std=rows["reward_std"].mask(is_rounding, 0.0))
-
-
 def _setting(record: RunRecord, n_samples: int) -> Setting:
     """Pick what the report needs of config and final metrics."""
     config, final = record.config, record.final or {}
-    data, low = config["data"], config["data"].get("low_reward")
+    data, low, loop = config["data"], config["data"].get("low_reward"), config["algo"]["loop"]
+    reward_range = (float(loop["reward_low"]), float(loop["reward_high"]))
     return Setting(
         data=data["name"],
         source=data["source"],
@@ -139,10 +140,15 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
         n_samples=n_samples,
         decoding=_decoding(data["rollout"]),
         max_new_tokens=int(data["rollout"]["max_new_tokens"]),
-        std_below=float(config["eval"]["std_below"]),
+        reward_range=reward_range,
+        std_below=float(config["eval"]["std_below"]) * (reward_range[1] - reward_range[0]),
         low_reward=math.nan if low is None else float(low),
         has_targets=final["preflight/has_targets"] == 1.0,
         samples_per_s=float(final.get("preflight/samples_per_s", math.nan)),
+        n_prompts_asked=int(loop["n_prompts"]),
+        bound_samples=int(loop["bound_samples"]),
+        overrides={algo: overrides(config, algo) for algo in COMMANDS},
+        recorded=recorded(config),
     )
 
 
@@ -176,8 +182,6 @@ def _cases(record: RunRecord) -> pd.DataFrame | None:
     cases = record.cases()
     if cases is None or cases.empty:
         return None
-    columns = ["input_id", "reward_mean", "reward_std", "grad_norm", "grad_error", "jacobian_norm"]
-    cases = _exact_zeros(cases)
-    sized = ["grad_norm", "grad_error", *BOUNDS]
-    zeros = {name: cases[name].mask(cases["reward_std"] == 0, 0.0) for name in sized}
-    return cases.assign(**zeros)[[*columns, *BOUNDS]].reset_index(drop=True)
+    moments = ["input_id", "reward_mean", "reward_std"]
+    norms = ["grad_norm", "grad_error", "grad_norm_squared", "jacobian_norm"]
+    return cases[[*moments, *norms, *BOUNDS]].reset_index(drop=True)

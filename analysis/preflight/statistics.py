@@ -1,44 +1,21 @@
 """Numbers of a diagnosis, with their sampling errors: frames in, dataclasses out. Formulas: `docs/preflight.md`."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import nan, sqrt
+from dataclasses import dataclass, replace
+from math import inf, nan
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from analysis.preflight.gradients import Gradient, measure
+from analysis.preflight.intervals import LEVEL, Estimate, bootstrap, clip, share_estimate, within_prompts
 from analysis.preflight.reading import Measured, Sampled, Setting
 
-LEVEL = 0.95
 PERCENTILES = (1, 5, 10, 25, 50)  # of the reward std over prompts
-NEGLIGIBLE = 0.1  # of the mean measured gradient norm: a bound below this share leaves next to nothing
-DRAWS = 1000  # of the bootstrap over prompts
 RESAMPLES = 100  # of the samples of a prompt
 CHUNK = 1000  # prompts resampled at a time
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float = nan
-    high: float = nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gradient:
-    """What the measured gradients say of all prompts."""
-
-    n_cases: int
-    grad_norm: float  # mean over the cases, noise removed
-    jacobian_norm: float  # the largest of the cases: a lower estimate of gamma
-    std_limit: float  # a reward std below this bounds the gradient by NEGLIGIBLE * grad_norm
-    share: Estimate  # of prompts below std_limit
-    noise: float  # median over the cases of error / norm
-    n_over: int  # cases whose norm exceeds the bound by STD by more than two standard errors
+FLAGS = ("vanishing", "stuck", "solved", "by_bound")  # what shares count, in the order of their columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +37,7 @@ class Summary:
     """All numbers of the report."""
 
     n_prompts: int
+    all_sampled: bool  # every train prompt: intervals then hold the noise of the samples, and no choice of prompts
     reward_mean: Estimate
     reward_std: Estimate
     vanishing: Estimate
@@ -76,51 +54,34 @@ class Summary:
 def summarise(measured: Measured, generator: np.random.Generator) -> Summary:
     """Compute everything that the report says in numbers."""
     setting, prompts = measured.setting, measured.prompts
-    scale = gradient_scale(measured.cases, setting.max_new_tokens)
-    flags = _flags(prompts, setting, nan if scale is None else scale[2])
-    moments, shares, percentiles = _with_intervals(prompts, flags, generator)
-    solved_mean = prompts["reward_mean"].to_numpy()[flags["solved"]].mean() if flags["solved"].any() else nan
+    gradient = measure(measured.cases, setting.max_new_tokens)
+    std_limit = nan if gradient is None else gradient.std_limit
+    scores = _scores_of_all(measured)
+    estimates = _estimates(prompts, scores, setting, std_limit, generator)
+    moments, shares = estimates[:2], dict(zip(FLAGS, estimates[2:6], strict=True))
+    solved = group(prompts, setting) == "solved"
     known = not math.isnan(setting.low_reward)
     worst, best = _score_range(measured)
+    if gradient is not None and not math.isnan(std_limit):
+        gradient = replace(gradient, share=shares["by_bound"])
     return Summary(
         n_prompts=len(prompts),
+        all_sampled=scores is not None,
         reward_mean=moments[0],
         reward_std=moments[1],
         vanishing=shares["vanishing"],
         stuck=shares["stuck"] if known else None,
         solved=shares["solved"] if known else None,
-        solved_mean=float(solved_mean),
+        solved_mean=float(prompts.loc[solved, "reward_mean"].mean()),
         worst=worst,
         best=best,
-        percentiles=percentiles,
-        gradient=_gradient(measured.cases, scale, shares["by_bound"]),
+        percentiles=dict(zip(PERCENTILES, estimates[6:], strict=True)),
+        gradient=gradient,
         error=sampling_error(list(measured.sampled.values()), setting.std_below, generator),
     )
 
 
 # --- over prompts -------------------------------------------------------------------------------------------------
-
-
-def bootstrap(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    rows: np.ndarray,
-    generator: np.random.Generator,
-    draws: int = DRAWS,
-    level: float = LEVEL,
-) -> list[Estimate]:
-    """Compute several statistics of independent rows, with percentile bootstrap intervals."""
-    n = len(rows)
-    resampled = np.array([statistic(rows[generator.integers(n, size=n)]) for _ in range(draws)])
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return [Estimate(*map(float, each)) for each in zip(statistic(rows), low, high, strict=True)]
-
-
-def share_estimate(share: Estimate, n: int, level: float = LEVEL) -> Estimate:
-    """Give a share of 0 or 1, whose bootstrap has no width, its exact binomial interval instead."""
-    reach = 1 - ((1 - level) / 2) ** (1 / n)
-    if share.value == 0:
-        return Estimate(0.0, 0.0, reach)
-    return Estimate(1.0, 1 - reach, 1.0) if share.value == 1 else share
 
 
 def group(prompts: pd.DataFrame, setting: Setting) -> pd.Series:
@@ -131,75 +92,62 @@ def group(prompts: pd.DataFrame, setting: Setting) -> pd.Series:
     return pd.Series(np.where(vanishing, flat, "other"), prompts.index)
 
 
-def _flags(prompts: pd.DataFrame, setting: Setting, std_limit: float) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Mark the prompts that each share counts."""
-    names = group(prompts, setting).to_numpy()
-    by_bound = (prompts["reward_std"] < std_limit).to_numpy()
-    return {"vanishing": names != "other", "stuck": names == "stuck", "solved": names == "solved"} | {
-        "by_bound": by_bound
-    }
+def _estimates(
+    prompts: pd.DataFrame,
+    scores: Float[np.ndarray, "n g"] | None,
+    setting: Setting,
+    std_limit: float,
+    generator: np.random.Generator,
+) -> list[Estimate]:
+    """Return mean and std averaged over prompts, the share of each flag, and the percentiles of the std.
 
-
-def _with_intervals(
-    prompts: pd.DataFrame, flags: dict[str, Bool[np.ndarray, " n"]], generator: np.random.Generator
-) -> tuple[list[Estimate], dict[str, Estimate], dict[int, Estimate]]:
-    """Compute the moments, the share of every flag and the percentiles of the std, in one bootstrap over prompts."""
+    Intervals are those of other prompts, or, where `scores` are those of every prompt there is, of other samples.
+    """
     moments = prompts[["reward_mean", "reward_std"]].to_numpy(float)
-    rows = np.column_stack([moments, *(flag.astype(float) for flag in flags.values())])
+    if scores is None:
+        found = bootstrap(_statistics, _rows(*moments.T, setting, std_limit), generator)
+        return [*found[:2], *(share_estimate(each, len(prompts)) for each in found[2:6]), *found[6:]]
 
-    def statistic(rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " m"]:
-        return np.concatenate([rows.mean(axis=0), np.percentile(rows[:, 1], PERCENTILES)])
+    def of_scores(scores: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " m"]:
+        return _statistics(_rows(*_moments(scores), setting, std_limit))
 
-    estimates = bootstrap(statistic, rows, generator)
-    end = 2 + len(flags)
-    shares = [share_estimate(each, len(prompts)) for each in estimates[2:end]]
-    return (
-        estimates[:2],
-        dict(zip(flags, shares, strict=True)),
-        dict(zip(PERCENTILES, estimates[end:], strict=True)),
-    )
+    found = within_prompts(of_scores, scores, generator)
+    shares = [clip(each, 0.0, 1.0) for each in found[2:6]]
+    return [found[0], clip(found[1], 0.0, inf), *shares, *(clip(each, 0.0, inf) for each in found[6:])]
+
+
+def _moments(scores: Float[np.ndarray, "n g"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return mean and population std of each prompt, measured from its first score as the run does."""
+    first = scores[:, 0]
+    shifted = scores - first[:, np.newaxis]
+    return first + shifted.mean(axis=1), shifted.std(axis=1)
+
+
+def _rows(
+    means: Float[np.ndarray, " n"], stds: Float[np.ndarray, " n"], setting: Setting, std_limit: float
+) -> Float[np.ndarray, "n 6"]:
+    """Return mean, std and FLAGS of each prompt, a column each."""
+    names = group(pd.DataFrame({"reward_mean": means, "reward_std": stds}), setting).to_numpy()
+    flags = [names != "other", names == "stuck", names == "solved", stds < std_limit]
+    return np.column_stack([means, stds, *flags]).astype(float)
+
+
+def _statistics(rows: Float[np.ndarray, "n 6"]) -> Float[np.ndarray, " m"]:
+    return np.concatenate([rows.mean(axis=0), np.percentile(rows[:, 1], PERCENTILES)])
+
+
+def _scores_of_all(measured: Measured) -> Float[np.ndarray, "n g"] | None:
+    """Return the scores where every train prompt was sampled and all samples are there, else None."""
+    rows = [sampled.scores for sampled in measured.sampled.values()]
+    n_seen = len(measured.prompts) + measured.n_nonfinite
+    complete = len(rows) == len(measured.prompts) and len({len(row) for row in rows}) == 1
+    return np.stack(rows) if complete and n_seen >= measured.setting.n_train else None
 
 
 def _score_range(measured: Measured) -> tuple[float, float]:
     """Return the lowest and the highest score seen; of the prompts' means where no sample was kept."""
     scores = [sampled.scores for sampled in measured.sampled.values()] or [measured.prompts["reward_mean"].to_numpy()]
     return float(min(each.min() for each in scores)), float(max(each.max() for each in scores))
-
-
-# --- gradients ----------------------------------------------------------------------------------------------------
-
-
-def gradient_scale(cases: pd.DataFrame | None, max_new_tokens: int) -> tuple[float, float, float] | None:
-    """Return the mean gradient norm, the largest Jacobian norm and the std under which the bound is negligible.
-
-    The square of a measured norm is too large by the square of its error, on average; that is taken off. None where
-    nothing was measured or no Jacobian is known.
-    """
-    if cases is None:
-        return None
-    errors = cases["grad_error"].fillna(0.0)
-    squares = (cases["grad_norm"] ** 2 - errors**2).clip(lower=0)
-    norm, jacobian_norm = float(np.sqrt(squares).mean()), float(cases["jacobian_norm"].max())
-    if not (math.isfinite(norm) and math.isfinite(jacobian_norm) and jacobian_norm > 0):
-        return None
-    return norm, jacobian_norm, NEGLIGIBLE * norm / (sqrt(2) * max_new_tokens * jacobian_norm)
-
-
-def _gradient(cases: pd.DataFrame | None, scale: tuple[float, float, float] | None, share: Estimate) -> Gradient | None:
-    """Put together what the cases say."""
-    if cases is None or scale is None:
-        return None
-    over = cases["grad_norm"] - 2 * cases["grad_error"].fillna(0.0) > cases["bound_std"]
-    sized = cases[cases["grad_norm"] > 0]
-    return Gradient(
-        n_cases=len(cases),
-        grad_norm=scale[0],
-        jacobian_norm=scale[1],
-        std_limit=scale[2],
-        share=share,
-        noise=float((sized["grad_error"] / sized["grad_norm"]).median()),
-        n_over=int(over.sum()),
-    )
 
 
 # --- samples of a prompt ------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def _show_cases(contents: Contents, console: Console) -> None:
     for row in cases.itertuples(index=False):
         result.add_row(*(Text(cell) for cell in row))
     console.print(result)
-    for note in said.gradient_notes(contents.summary.gradient):
+    for note in said.gradient_notes(contents):
         _text(console, note)
 
 
@@ -117,6 +117,8 @@ def _show_verdict(contents: Contents, console: Console) -> None:
     for purpose, command in contents.commands:
         _text(console, f"{purpose}:")
         console.print(Text(f"  {command}", style="green"), soft_wrap=True)
+    for note in said.basis(contents):
+        _text(console, note, style="dim")
 
 
 def _pairs(rows: list[tuple[str, str]]) -> Table:

@@ -29,7 +29,7 @@ class Diagnose:
     bound_samples: int  # responses per such prompt
     bound_prefixes: int  # prefixes per such prompt whose Jacobian is measured
     power_iterations: int
-    reward_low: float
+    reward_low: float  # interval of the reward: the bounds and the threshold of the std scale with its width
     reward_high: float
 
     def run(self, lab: Lab) -> dict[str, float]:
@@ -47,6 +47,7 @@ class Diagnose:
             started = time.perf_counter()
             batch = examples[start : start + self.batch_size]
             responses, texts, new = sample_and_score(lab, batch, self.samples_per_prompt, start)
+            self._refuse_outside(new[np.isfinite(new)])  # the report counts and leaves out the others
             seconds += time.perf_counter() - started
             scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
             asked = [batch[i] for i in responses.prompt_index.tolist()]
@@ -55,14 +56,11 @@ class Diagnose:
             state = {"scores": torch.from_numpy(scores), "seconds": seconds}
             checkpoint.save(session.run.folder, len(scores), state)
             session.stop.check()
-        statistics = prompt_statistics(scores)
+        statistics, std_below = prompt_statistics(scores), self._std_below(lab)
         session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
             session.run.save_cases(self._cases(lab, examples, statistics.std))
-        final = {
-            f"probe/{name}": value
-            for name, value in statistics.summary(lab.evaluation.std_below, lab.task.low_reward).items()
-        }
+        final = {f"probe/{name}": value for name, value in statistics.summary(std_below, lab.task.low_reward).items()}
         train = lab.task.splits.train
         final |= {
             "preflight/n_train": len(train),
@@ -72,16 +70,19 @@ class Diagnose:
         session.run.log(len(scores), final)
         vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
         also = "" if low is None else f", {low:.0%} with a low mean reward too"
-        limit = lab.evaluation.std_below
-        session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {limit:g}{also}")
+        session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {std_below:g}{also}")
         checkpoint.remove_all(session.run.folder)
         return final
 
+    def _std_below(self, lab: Lab) -> float:
+        """Return the std below which a gradient counts as vanishing: the threshold is one of rewards in [0, 1]."""
+        return lab.evaluation.std_below * (self.reward_high - self.reward_low)
+
     def _refuse_outside(self, scores: Float[np.ndarray, " n"]) -> None:
-        if scores.min() < self.reward_low or scores.max() > self.reward_high:
+        if scores.size and (scores.min() < self.reward_low or scores.max() > self.reward_high):
             found = f"scores from {scores.min():g} to {scores.max():g}"
             expected = f"all within {self.reward_low:g} and {self.reward_high:g}"
-            raise UserError(found, expected, "algo.loop.reward_low or reward_high, or bound_prompts=0")
+            raise UserError(found, expected, "algo.loop.reward_low or reward_high")
 
     def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float]:
         saved = checkpoint.latest(lab.session.run.folder)

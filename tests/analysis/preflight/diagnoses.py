@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from rftlab.diagnostics import prompt_statistics
+
 KEY = "0123456789ab"
 L_OUT = 24
+LOOP = {"n_prompts": 60, "samples_per_prompt": 10, "bound_samples": 32, "reward_low": 0.0, "reward_high": 1.0}
 
 
 def config(**changes: object) -> dict:
@@ -20,6 +23,7 @@ def config(**changes: object) -> dict:
         "init_from": None,
         "parent": None,
         "sweep": {"name": "default"},
+        "overrides": [],
         "model": {"name": "t5_mini"},
         "data": {
             "name": "narrativeqa",
@@ -27,7 +31,7 @@ def config(**changes: object) -> dict:
             "low_reward": 0.15,
             "rollout": {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": L_OUT},
         },
-        "algo": {"name": "diagnose", "loop": {"n_prompts": 60, "samples_per_prompt": 10}},
+        "algo": {"name": "diagnose", "loop": dict(LOOP)},
         "optimizer": {"name": "adamw"},
         "heuristic": {"name": "none"},
         "eval": {"std_below": 0.05},
@@ -55,7 +59,7 @@ def scores_of(n: int, n_samples: int, stuck: float, solved: float, seed: int = 0
 def cases_of(scores: np.ndarray, every: int = 8) -> pd.DataFrame:
     """Invent gradients under the bounds on every eighth prompt."""
     rows = np.arange(0, len(scores), every)
-    std, generator = scores[rows].std(axis=1), np.random.default_rng(1)
+    std, generator = prompt_statistics(scores[rows]).std, np.random.default_rng(1)
     jacobian = generator.uniform(2.0, 4.0, len(rows))
     norm = std * jacobian * generator.uniform(0.1, 0.6, len(rows))
     return pd.DataFrame(
@@ -65,6 +69,7 @@ def cases_of(scores: np.ndarray, every: int = 8) -> pd.DataFrame:
             "reward_std": std,
             "grad_norm": norm,
             "grad_error": norm * 0.3,
+            "grad_norm_squared": norm**2 * (1 - 0.3**2),
             "jacobian_norm": jacobian,
             "bound_std": 2**0.5 * L_OUT * jacobian * std,
             "bound_two_thirds": 6 * L_OUT * jacobian * np.cbrt(0.5 * std**2),
@@ -91,7 +96,9 @@ def write(
     (run / "status.json").write_text(json.dumps({"state": "done" if done else "failed", "heartbeat": 0.0}))
     common = {"phase": "before", "split": "train"}
     ids = [f"train-{i}" for i in range(len(scores))]
-    moments = {"reward_mean": scores.mean(axis=1), "reward_std": scores.std(axis=1), "n_samples": scores.shape[1]}
+    with np.errstate(invalid="ignore"):  # a row may hold NaN or infinity
+        found = prompt_statistics(scores)
+    moments = {"reward_mean": found.mean, "reward_std": found.std, "n_samples": scores.shape[1]}
     pd.DataFrame(common | {"prompt_id": ids} | moments).to_parquet(run / "prompts.parquet", index=False)
     lines = [
         common

@@ -20,7 +20,7 @@ from analysis.preflight import report, report_all, terminal
 from analysis.preflight.reading import read
 from analysis.preflight.report import contents_of
 
-SCORES = diagnoses.scores_of(60, 10, 0.5, 0.1)
+SCORES = diagnoses.scores_of(60, 10, 0.75, 0.1)
 NAME = f"preflight-narrativeqa-t5_mini-{diagnoses.KEY}"
 
 
@@ -38,12 +38,17 @@ def shown(folder: Path, width: int = 100) -> tuple[str, str]:
     return html.page(contents, []), console.file.getvalue()
 
 
+def flat(text: str) -> str:
+    """Undo line breaks, escapes and tags."""
+    return " ".join(re.sub(r"<[^>]*>|\x1b\[[0-9;]*m", " ", unescape(text)).split())
+
+
 def page(paths: list[Path]) -> str:
     return paths[0].read_text(encoding="utf-8")
 
 
 def test_every_file_is_written_and_named(tmp_path: Path) -> None:
-    folder = diagnoses.write(tmp_path, SCORES, cases=diagnoses.cases_of(SCORES))
+    folder = diagnoses.write(tmp_path, SCORES, cases=diagnoses.cases_of(SCORES, every=4))
     paths, printed = reported(folder, tmp_path / "figures")
     ends = [".html", ".pdf", ".png", ".csv", "-numbers.csv", "-cases.csv"]
     assert [path.name for path in paths] == [NAME + end for end in ends]
@@ -54,10 +59,10 @@ def test_every_file_is_written_and_named(tmp_path: Path) -> None:
         assert "SFT first" in text and "not a paper's number" in " ".join(text.split())
         assert "heuristic=partial_sft" in text and diagnoses.KEY in text
     numbers = pd.read_csv(paths[4]).set_index("name")
-    assert numbers.at["share_stuck", "value"] == 0.5
-    assert numbers.at["share_stuck", "low"] < 0.5 < numbers.at["share_stuck", "high"]
+    assert numbers.at["share_stuck", "value"] == 0.75
+    assert numbers.at["share_stuck", "low"] < 0.75 < numbers.at["share_stuck", "high"]
     assert {"std_percentile_1", "std_percentile_50", "share_by_bound"} <= set(numbers.index)
-    assert len(pd.read_csv(paths[3])) == 60 and len(pd.read_csv(paths[5])) == 8
+    assert len(pd.read_csv(paths[3])) == 60 and len(pd.read_csv(paths[5])) == 15
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -148,6 +153,47 @@ def test_a_resumed_run_counts_its_last_samples(tmp_path: Path) -> None:
     (folder / "samples.jsonl").write_text("".join(torn + lines))
     written, _ = shown(folder)
     assert "of the first attempt" not in written
+
+
+def test_the_report_says_what_the_verdict_stands_on(tmp_path: Path) -> None:
+    for text in map(flat, shown(diagnoses.write(tmp_path / "a", SCORES))):
+        assert "rules of thumb, not calibrated" in text and "interval [0, 1]" in text
+        assert "leave that interval" not in text
+    wide = {"algo__loop__reward_low": -10.0, "algo__loop__reward_high": 40.0}
+    outside = -5.0 + 35.0 * SCORES
+    assert "A std below 2.5 counts as vanishing" in flat(shown(diagnoses.write(tmp_path / "b", outside, **wide))[1])
+    for text in map(flat, shown(diagnoses.write(tmp_path / "c", outside))):
+        assert "Scores from -5 to" in text and "leave that interval" in text
+
+
+def test_gradients_of_equal_scores_are_zero_by_the_sample(tmp_path: Path) -> None:
+    cases = diagnoses.cases_of(SCORES)
+    n_alike = int((cases["reward_std"] == 0).sum())
+    assert 0 < n_alike < len(cases)
+    for text in map(flat, shown(diagnoses.write(tmp_path / "some", SCORES, cases=cases))):
+        assert text.count("0 by the sample") == n_alike and "0 ± 0" not in text
+        assert f"All 32 responses to {n_alike} of these prompts scored the same" in text
+        assert "probability up to 9%" in text  # 1 - 0.05^(1/32)
+    all_zero = diagnoses.cases_of(np.zeros((60, 10)))
+    for text in map(flat, shown(diagnoses.write(tmp_path / "all", np.zeros((60, 10)), cases=all_zero))):
+        assert "by bound" not in text and "not above its own error" in text
+
+
+def test_overrides_of_the_diagnosis_are_in_the_commands(tmp_path: Path) -> None:
+    kept = {"seed": 7, "overrides": ["data=narrativeqa", "data.rollout.temperature=0.7", "algo.loop.reward_high=2.0"]}
+    found = contents_of(read(diagnoses.write(tmp_path, SCORES, **kept)), np.random.default_rng(0))
+    alone, first, grid = (line for _, line in found.commands)
+    for line in (alone, first, grid):
+        assert "seed=7" in line and "data.rollout.temperature=0.7" in line and "reward_high" not in line
+    few = diagnoses.write(tmp_path / "few", diagnoses.scores_of(12, 10, 0.5, 0), **kept)
+    ((_, more),) = contents_of(read(few), np.random.default_rng(0)).commands
+    assert "seed=7" in more and "algo.loop.reward_high=2.0" in more and "samples=10" in more
+
+
+def test_a_run_without_a_record_of_its_overrides_is_warned_about(tmp_path: Path) -> None:
+    for text in map(flat, shown(diagnoses.write(tmp_path / "old", SCORES, overrides=None))):
+        assert "kept no record of its overrides" in text and "data.rollout.temperature=1.0" in text
+    assert "kept no record" not in flat(shown(diagnoses.write(tmp_path / "new", SCORES))[1])
 
 
 def test_the_header_names_a_finetuned_policy_and_a_cut_vocabulary(tmp_path: Path) -> None:
