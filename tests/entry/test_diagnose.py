@@ -1,12 +1,15 @@
 """`python src/diagnose.py`: short names, a run folder, a report; and `train.py` on computed cases."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from rftlab.entry import cli
+from rftlab.entry import cli, schema
+from rftlab.entry import diagnose as diagnose_entry
 from rftlab.entry.diagnose import main
 from rftlab.runs import find_runs
 
@@ -22,7 +25,7 @@ def diagnose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(*arguments: str) -> list[Path]:
         asked: list[Path] = []
         monkeypatch.setattr(sys, "argv", ["diagnose.py", *arguments, f"paths.outputs={tmp_path}"])
-        main(lambda folders, figures: asked.extend(folders))
+        main(lambda folders, figures: asked.extend(folders) or 0)
         return asked
 
     return run
@@ -84,13 +87,83 @@ def test_an_interrupted_diagnosis_goes_on_where_it_was(diagnose, monkeypatch: py
 
 def test_help_and_bad_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["diagnose.py", "--help"])
-    main(lambda folders, figures: None)
+    main(lambda folders, figures: 0)
     assert "n_prompts" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", ["diagnose.py", "algo=ppo"])
     with pytest.raises(SystemExit) as stop:
-        main(lambda folders, figures: None)
+        main(lambda folders, figures: 0)
     assert stop.value.code == 2
     assert "; change algo" in capsys.readouterr().err
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run `-m` with the sampling left out: runs of the seeds `done` are finished, then the reports are asked for."""
+
+    def run(*arguments: str, done: Sequence[int] = (), failed: int = 0, code: int = 0) -> tuple[list, list, object]:
+        asked, places = [], []
+
+        def sampled(_: Callable) -> None:
+            for seed in done:
+                words = [*map(diagnose_entry._long, SMALL), "algo=diagnose", f"seed={seed}", *where]
+                (job,) = diagnose_entry._jobs(words)
+                job.folder.mkdir(parents=True, exist_ok=True)
+                (job.folder / "config.yaml").write_text(json.dumps(job.config))
+                (job.folder / "DONE").write_text('{"final": {}}')
+            if failed:
+                sys.exit(failed)
+
+        def report(folders: Sequence[Path], figures: Path) -> int:
+            asked.extend(folders)
+            places.append(figures)
+            return code
+
+        where = [f"paths.outputs={tmp_path / 'outputs'}", "sweep.name=preflight"]
+        schema.register()
+        monkeypatch.setattr(cli, "main", sampled)
+        monkeypatch.setattr(sys, "argv", ["diagnose.py", "-m", *SMALL, *arguments, where[0]])
+        try:
+            main(report)
+        except SystemExit as stop:
+            return asked, places, stop.code
+        return asked, places, 0
+
+    return run
+
+
+def seeds_of(folders: Sequence[Path]) -> list[int]:
+    return [json.loads((folder / "config.yaml").read_text())["seed"] for folder in folders]
+
+
+def test_a_sweep_reports_its_own_jobs_and_no_others_of_the_folder(sweep, tmp_path: Path) -> None:
+    asked, places, code = sweep("seed=0,1", done=[0, 1, 2, 3])
+    assert (seeds_of(asked), code) == ([0, 1], 0)
+    assert places == [Path("figures")]
+    asked, places, _ = sweep("seed=3", "paths.figures=elsewhere")
+    assert seeds_of(asked) == [3] and places == [Path("elsewhere")]
+
+
+def test_a_run_that_another_sweep_has_finished_is_reported_from_there(sweep) -> None:
+    (there,) = sweep("seed=0", done=[0])[0]
+    assert sweep("seed=0", "sweep.name=another")[0] == [there]
+
+
+def test_a_dry_run_reports_nothing(sweep) -> None:
+    sweep("seed=0", done=[0])
+    assert sweep("seed=0", "sweep.dry_run=true")[0] == []
+
+
+def test_what_is_not_finished_is_counted_and_the_failed_do_not_hide_the_others(
+    sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, _, code = sweep("seed=0,1,2", done=[1], failed=1)
+    assert (seeds_of(asked), code) == ([1], 1)
+    assert "2 of 3 diagnoses are not finished" in capsys.readouterr().out
+    assert sweep("seed=1", failed=130)[::2] == ([], 130)  # interrupted: nothing is reported
+
+
+def test_the_exit_code_is_that_of_the_report(sweep) -> None:
+    assert sweep("seed=0", done=[0], code=2)[2] == 2
 
 
 @pytest.mark.slow
