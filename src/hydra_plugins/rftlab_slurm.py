@@ -45,6 +45,15 @@ POSITIVE = (
 )  # fmt: skip
 
 
+OWNED = {  # options of sbatch that the launcher sets, with the key that does it, where there is one
+    "job-name": "", "array": "", "output": "", "error": "", "open-mode": "", "dependency": "", "requeue": "",
+    "no-requeue": "", "signal": "signal_delay_s", "wrap": "", "wait": "wait", "parsable": "", "nodes": "", "ntasks": "",
+    "ntasks-per-node": "", "kill-on-invalid-dep": "", "time": "timeout_min", "mem": "mem_gb", "partition": "partition",
+    "account": "account", "qos": "qos", "constraint": "constraint", "cpus-per-task": "cpus_per_task",
+    "gpus-per-node": "gpus_per_node",
+}  # fmt: skip
+
+
 class SlurmLauncher(Launcher):
     """Submit jobs as arrays of equal resources, and follow them."""
 
@@ -108,6 +117,12 @@ def _check(values: Mapping[str, Any]) -> None:
         if values[name] is not None and values[name] < 0:
             key = f"hydra.launcher.{name}"
             raise UserError(f"{key}={values[name]}", "0 or more", key)
+    for name in values["sbatch"] or {}:
+        option = str(name).lstrip("-").replace("_", "-")
+        if option in OWNED:
+            instead = OWNED[option] and f"hydra.launcher.{OWNED[option]}"
+            expected = instead or "none: jobs are found and followed by what the launcher sets there"
+            raise UserError(f"hydra.launcher.sbatch.{name}", expected, instead or f"hydra.launcher.sbatch.{name}")
     from rftlab.sweeps.slurm import SlurmSettings, check_resources
 
     settings = SlurmSettings.from_dict(values)

@@ -49,7 +49,7 @@ class LabServer:
             env=environment,
         )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = next((line for line in self._process.stdout if line.startswith("tracking.uri=")), "")
         wait_until_healthy(self.uri, self._process, self.folder / "mlflow.log")
         return line
 
@@ -211,10 +211,26 @@ def test_data_survive_a_restart_and_nothing_goes_on_after_the_end(server, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_end_of_one_part_ends_the_other(server, tmp_path):
+def test_a_server_that_was_killed_is_cleared_away_by_the_next(server, tmp_path):
     folder = send_run(server.uri, tmp_path)
-    postmaster = (server.folder / "database" / "postmaster.pid").read_text().splitlines()[0]
-    os.kill(int(postmaster), signal.SIGKILL)
+    assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert processes_of(server.folder)
+    server.start()
+    check_still_there(server.uri, folder)
+    assert len([line for line in processes_of(server.folder) if "rftlab.entry.server" in line]) == 1
+
+
+@pytest.mark.slow
+def test_one_folder_has_one_server(capsys, server):
+    line = refused(capsys, "--folder", str(server.folder), "--port", str(free_port()))
+    assert "already runs" in line and "DIR" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["postgres", "mlflow"])
+def test_the_end_of_one_part_ends_the_other(server, tmp_path, part):
+    folder = send_run(server.uri, tmp_path)
+    os.kill(int((server.folder / f"{part}.pid").read_text().split()[0]), signal.SIGKILL)
     until = time.monotonic() + 60
     while processes_of(server.folder) and time.monotonic() < until:
         time.sleep(0.2)

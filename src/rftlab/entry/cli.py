@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rftlab.entry import jobs, schema
 from rftlab.entry.messages import explain
+from rftlab.entry.site_file import check_site_file
 from rftlab.errors import UserError
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.job import Job
@@ -39,12 +40,13 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         _help()
         return
-    # a preset may be written as Hydra writes an addition; the group is in the defaults list, so it is none
-    sys.argv[1:] = [re.sub(r"^\+experiment=", "experiment=", argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
     schema.register()
     try:
+        if "hydra/launcher=slurm" in sys.argv[1:]:
+            check_site_file(CONF / "local" / "slurm.yaml")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -56,6 +58,16 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         _refuse(error)
 
 
+def _as_hydra_wants(argument: str) -> str:
+    """Let an override be written in the way that comes naturally.
+
+    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
+    free dictionary, which Hydra wants to be told.
+    """
+    argument = re.sub(r"^\+experiment=", "experiment=", argument)
+    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
+
+
 def _help() -> None:
     """Print the help of `conf/train.yaml`; Hydra would list every group first, for seconds, and not show the list."""
     cfg = OmegaConf.load(CONF / "train.yaml")
@@ -64,6 +76,8 @@ def _help() -> None:
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
     try:
+        if HydraConfig.get().mode == RunMode.RUN:
+            _refuse_sweep_settings(cfg)
         job = jobs.prepare(cfg)
         with StopOnSignals(StopFlag(), (signal.SIGINT, signal.SIGTERM)) as stop:
             final = jobs.execute(job, stop)
@@ -77,6 +91,21 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end
         _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+
+
+def _refuse_sweep_settings(cfg: DictConfig) -> None:
+    """Refuse what only a sweep heeds: a single run would train here and now, on a login node or in spite of a dry run.
+
+    Raises:
+        UserError: A launcher other than the default one, or a dry run.
+    """
+    launcher = HydraConfig.get().runtime.choices["hydra/launcher"]
+    for found in (
+        f"hydra/launcher={launcher}" if launcher != "local" else "",
+        "sweep.dry_run=true" if cfg.sweep.dry_run else "",
+    ):
+        if found:
+            raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
 
 
 def _refuse(error: Exception) -> NoReturn:

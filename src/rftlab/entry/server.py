@@ -15,12 +15,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from rftlab.errors import UserError
+from rftlab.files import FileLock
 
 USER = DATABASE = "mlflow"
 START_S = 120.0  # a fresh database gets its tables in this time too
@@ -74,10 +75,24 @@ def serve(folder: Path, host: str, port: int, allowed_hosts: str | None, workers
     """
     programs = find_programs()
     _require_driver()
-    _require_free(host, port)
     owner = database_owner()
     _make_folder(folder, owner)
-    _create_database(folder, programs, owner)
+    with _turn(folder):
+        _end_leftovers(folder)
+        _require_free(host, port)
+        _create_database(folder, programs, owner)
+        _serve(folder, programs, owner, host, port, allowed_hosts, workers)
+
+
+def _serve(
+    folder: Path,
+    programs: dict[str, Path],
+    owner: str | None,
+    host: str,
+    port: int,
+    allowed_hosts: str | None,
+    workers: int,
+) -> None:
     name = socket.gethostname() if host == ALL_INTERFACES else host
     with _postgres(folder, programs, owner) as (database, database_port):
         hosts = allowed_hosts or (None if host in LOOPBACK else allowed_names(name, port))
@@ -89,6 +104,50 @@ def serve(folder: Path, host: str, port: int, allowed_hosts: str | None, workers
                         print(f"error: {program} ended by itself; the logs are in {folder}", file=sys.stderr)
                         sys.exit(ENDED_ITSELF)
                 time.sleep(1.0)
+
+
+@contextmanager
+def _turn(folder: Path) -> Generator[None]:
+    """Keep a second server from the same folder.
+
+    Raises:
+        UserError: One is running.
+    """
+    lock = FileLock(folder / "server.lock")
+    if not lock.take(0.0):
+        raise UserError(f"a server that already runs from {folder}", "one server per folder", "DIR, or end that one")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _end_leftovers(folder: Path) -> None:
+    """Stop the programs of a server that was killed; the lock says that nobody watches over them any more."""
+    for name in ("mlflow", "postgres"):
+        note = folder / f"{name}.pid"
+        if not note.exists():
+            continue
+        pid, started = note.read_text().split()
+        ours = _start_time(int(pid)) == started
+        if ours:
+            print(f"stopping {name} (process {pid}), left by a server that was killed", flush=True)
+            os.kill(int(pid), signal.SIGINT)
+            until = time.monotonic() + STOP_S
+            while _start_time(int(pid)) == started and time.monotonic() < until:
+                time.sleep(0.1)
+        if ours or not _start_time(int(pid)):  # otherwise the number belongs to a stranger by now
+            with suppress(ProcessLookupError):  # its children, which may outlive it
+                os.killpg(int(pid), signal.SIGKILL)
+        note.unlink()
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks, which tells it from a later one of the same number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
@@ -259,16 +318,19 @@ def _running(
             stderr=output,
             start_new_session=True,
         )
+    note = log.with_suffix(".pid")
     try:
+        note.write_text(f"{process.pid} {_start_time(process.pid)}")
         yield process
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # also its children, which outlive it if it was killed
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
+        note.unlink(missing_ok=True)
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], program: str, log: Path) -> None:

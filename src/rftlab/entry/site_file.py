@@ -1,0 +1,43 @@
+"""The file of a site, `conf/local/slurm.yaml`: its mistakes are named with the file, before Hydra merges it."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from rftlab.errors import UserError
+
+KINDS = {"setup": (list, "a list of shell lines, e.g. [module load cuda]"), "sbatch": (dict, "e.g. {exclude: node7}")}
+
+
+def check_site_file(path: Path) -> None:
+    """Refuse a file that is no YAML, no mapping, or has keys that the launcher lacks; no file is fine.
+
+    Raises:
+        UserError: What was found, and where.
+    """
+    if not path.exists():
+        return
+    from hydra_plugins.rftlab_slurm import SlurmLauncherConf
+
+    where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or "no text"
+        raise UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where) from None
+    if values is None:
+        return
+    if not isinstance(values, dict):
+        raise UserError(f"{where} holds {str(values)[:60]!r}", "lines of KEY: VALUE, with the colon", where)
+    known = sorted(f.name for f in fields(SlurmLauncherConf) if not f.name.startswith("_"))
+    for key, value in values.items():
+        if key not in known:
+            raise UserError(
+                f"{where}: key {key}", f"one of {', '.join(known)}; other options of sbatch go under sbatch", where
+            )
+        kind, expected = KINDS.get(key, (None, ""))
+        if kind is not None and value is not None and not isinstance(value, kind):
+            raise UserError(f"{where}: {key}: {value}", expected, f"{key} in {where}")
