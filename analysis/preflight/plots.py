@@ -82,7 +82,9 @@ def _panel(draw: Panel, drawn: pd.DataFrame, contents: Contents) -> str:
         draw(axes, drawn, contents)
         sns.despine(ax=axes)
         if draw is not _draw_gradients:
-            figure.legend(handles=_handles(drawn, contents.setting.std_below), loc="outside lower center", ncols=2)
+            with_line = _handles(drawn, contents.setting.std_below)
+            handles = list(_group_handles(drawn)) if draw is _draw_mean else with_line
+            figure.legend(handles=handles, loc="outside lower center", ncols=2)
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
@@ -131,8 +133,9 @@ def _draw_scatter(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
 def _draw_gradients(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
     """Draw measured norms against both bounds on two logarithmic axes; what is 0 has no place there.
 
-    Axes as in `figures_theory.gradient_bound` (bound across, norm up), which shows one form of the bound per panel and
-    the groups of exact cases; here both forms of a handful of noisy cases share one small panel of the report.
+    The bound goes across and the norm up, as everything else here has the std across. `figures_theory.gradient_bound`
+    is another drawing: one panel per form of the bound for groups of many cases, with its violations counted; this one
+    has both forms of a handful of noisy cases in one small panel of the report.
     """
     cases = contents.measured.cases
     if cases is None:
