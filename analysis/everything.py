@@ -150,8 +150,7 @@ def _with_title(drawn: Drawn, words: list[str]) -> Drawn:
         layout.fit(drawn.figure)
         if not words:
             return drawn
-        plots = drawn.figure.subfigs[0]
-        plots.suptitle(f"{plots.get_suptitle()}\n{layout.setting_lines(words)}")
+        layout.add_to_title(drawn.figure, layout.setting_lines(words))
     return replace(drawn, data=drawn.data.assign(changed=" ".join(words)))
 
 

@@ -17,7 +17,7 @@ KEYS_SHOWN = 12  # more run keys than this are left to the CSV
 WORDS_SHOWN = 5  # of a setting, in a label; more are counted
 LINE = 95  # characters of a line across the figure
 HANDLE = 5  # characters that the line beside an entry of a legend takes
-LEGEND_LINE = 0.17  # inches
+LINE_HEIGHT = 0.2  # inches
 
 
 def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
@@ -107,7 +107,19 @@ def fit(figure: Figure) -> None:
     for axes in plots.axes:
         if axes.get_title() and (spec := axes.get_subplotspec()):
             axes.set_title(_broken(axes.get_title(), LINE // spec.get_gridspec().ncols))
-    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+    grow(figure, lines)
+
+
+def add_to_title(figure: Figure, text: str) -> None:
+    """Write more lines under the title of the drawn part."""
+    plots = figure.subfigs[0]
+    plots.suptitle(f"{plots.get_suptitle()}\n{text}")
+    grow(figure, text.count("\n") + 1)
+
+
+def grow(figure: Figure, lines: int) -> None:
+    """Make room for more lines of text, also where the caption below takes its share of it."""
+    figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * lines)
 
 
 def _broken(text: str, width: int) -> str:

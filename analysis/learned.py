@@ -129,8 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cells = summary(metrics, prompts, np.random.default_rng(0))
     for _, group in cells.groupby(stats.PANEL):
         shared = layout.shared_words(group["variant"])
-        title = [style.panel_title(*group[stats.PANEL].iloc[0]), *filter(None, [layout.setting_lines(shared)])]
-        console.print(table(layout.without(group, shared), "\n".join(title)))
+        changed = layout.setting_lines(shared).replace("\n", " ")  # a table breaks its title itself
+        title = "\n".join(filter(None, [style.panel_title(*group[stats.PANEL].iloc[0]), changed]))
+        console.print(table(layout.without(group, shared), title))
         for sentence in in_words(group):
             console.print(sentence, soft_wrap=True)
         console.print()
