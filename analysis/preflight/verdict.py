@@ -25,8 +25,8 @@ SFT_SHARES = (0.01, 0.05, 0.1, 0.2, 0.4, 1.0)  # those of `+sweep=partial_sft`
 BASIS = (
     f"The limits of {FEW:.0%} and {MANY:.0%} are rules of thumb, not calibrated. They stand on three cases of this "
     "project's tiny models, 10 samples per prompt (docs/log.md): with 65 % of the prompts stuck (bundled NarrativeQA) "
-    "and with 82 % (real NarrativeQA rows) RFT alone stayed flat; with 36 % (real IMDB rows) its train reward rose from "
-    "0.439 to 0.573. Nothing was measured in between, and none of it with another reward or a larger model."
+    "and with 82 % (real NarrativeQA rows) RFT alone stayed flat; with 36 % (real IMDB rows) its train reward rose "
+    "from 0.439 to 0.573. Nothing was measured in between, and none of it with another reward or a larger model."
 )
 
 
