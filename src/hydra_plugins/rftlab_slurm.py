@@ -123,7 +123,7 @@ def _check(values: Mapping[str, Any]) -> None:
             instead = OWNED[option] and f"hydra.launcher.{OWNED[option]}"
             expected = instead or "none: jobs are found and followed by what the launcher sets there"
             raise UserError(f"hydra.launcher.sbatch.{name}", expected, instead or f"hydra.launcher.sbatch.{name}")
-    from rftlab.sweeps.slurm import SlurmSettings, check_resources
+    from rftlab.sweeps.slurm_settings import SlurmSettings, check_resources
 
     settings = SlurmSettings.from_dict(values)
     check_resources(settings.resources, settings)

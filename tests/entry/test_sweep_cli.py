@@ -1,5 +1,6 @@
 """`python src/sweep.py` on run folders of this machine: what it says, what it touches, what it refuses."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from sweeps.jobs import end, finish, make_job
 
 from rftlab import runs
 from rftlab.entry import sweep_cli
 from rftlab.sweeps.job import Job
+from rftlab.sweeps.status import Queue, statuses
+from rftlab.sweeps.table import show_statuses
 
 
 @pytest.fixture
@@ -43,10 +47,29 @@ def test_status_says_what_became_of_every_run(call, made) -> None:
     code, text, _ = call("status")
     assert code == 0
     for name, job in made.items():
-        (line,) = (line for line in text.splitlines() if job.key in line)
-        assert f" {name} " in line
+        row = next(line for line in text.splitlines() if job.key in line)
+        assert f" {name} " in row
     assert "no such column" in text
     assert "4 runs: 1 done, 1 failed, 1 lost, 1 stopped" in text
+
+
+def test_a_narrow_terminal_shows_whole_keys_and_every_reason(made, tmp_path: Path) -> None:
+    reason = "a reason of many words " * 8
+    end(made["failed"], "failed", step=2, error=reason)
+    found = statuses(tmp_path / "out", None, Queue(jobs={}, known=True, tasks={}, final={}))
+    console = Console(record=True, width=80, file=io.StringIO())
+    show_statuses(console, found)
+    lines = console.export_text().splitlines()
+    for name, job in made.items():
+        assert any(job.key in line and f" {name} " in line and len(line) <= 80 for line in lines)
+    assert reason.strip() in " ".join(lines)
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        end(make_job(tmp_path, "same", seed=seed), "failed")
+    found = statuses(tmp_path, None, Queue(jobs={}, known=True, tasks={}, final={}))
+    assert sorted(run.label for run in found) == ["same seed=0", "same seed=1"]
 
 
 def test_status_for_scripts_is_json(call, made) -> None:
@@ -90,6 +113,8 @@ def test_logs_are_followed_until_the_run_ends(made, tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         (["logs", "zzz"], "KEY"),
+        (["stauts"], "--help"),
+        (["logs"], "--help"),
         (["status", "--sweep", "nothing"], "--sweep"),
         (["cancel", "zzz"], "KEY"),
         (["clean"], "--yes"),
@@ -159,6 +184,21 @@ def test_retry_runs_exactly_the_failed_and_the_lost(call, made, tmp_path: Path, 
     code, _, _ = call("retry")
     assert launched == [["failed", "lost"]]
     assert code == 1
+
+
+def test_retry_of_one_key_leaves_the_others(call, made, tmp_path: Path, monkeypatch) -> None:
+    launched: list[list[str]] = []
+    monkeypatch.setattr(sweep_cli.launchers, "run", lambda jobs, *_: launched.append([job.name for job in jobs]) or {})
+    call("retry", made["lost"].key[:6])
+    assert launched == [["lost"]]
+    code, _, error = call("retry", made["done"].key)
+    assert code == 2 and "done" in error and "failed or were lost" in error
+
+
+def test_logs_of_a_run_that_will_not_go_on_are_followed_to_their_end_only(call, made) -> None:
+    (made["stopped"].folder / "log.txt").write_text("saved\n")
+    code, text, _ = call("logs", made["stopped"].key, "-f")
+    assert code == 0 and text == "saved\n"
 
 
 def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:

@@ -84,4 +84,6 @@ def test_an_sbatch_that_refuses_leaves_no_trace(product: Product, break_command:
     last = refused.text.splitlines()[-1]
     assert last.startswith("error: SLURM refuses the jobs") and "invalid partition specified" in last
     assert product.arrays() == before
-    assert product.states() == ["new", "queued", "queued"]
+    assert "sbatch: error" not in refused.text  # once, in our words
+    assert "hydra.launcher.partition" in last
+    assert product.states() == ["queued", "queued"]  # no folder, no note of a launch that never was

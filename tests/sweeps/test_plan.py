@@ -137,6 +137,7 @@ def test_the_summary_names_every_failure_with_its_log(tmp_path: Path) -> None:
     good, bad, silent = (make_job(tmp_path, name) for name in ("good", "bad", "silent"))
     finish(good)
     end(bad, "failed", error="UserError: no such thing\nsecond line")
+    (bad.folder / "log.txt").write_text("UserError: no such thing\n")
     ends = outcomes([good, bad, silent], {good.key: "done", bad.key: "failed", silent.key: "done"})
     assert [e.state for e in ends] == ["done", "failed", "failed"]  # who says done must have a finished run to show
     console = Console(record=True, width=300, file=open("/dev/null", "w"))  # noqa: SIM115

@@ -1,12 +1,14 @@
 """Following jobs of a cluster without one: when a job that left the queue has ended, and how."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rftlab.errors import UserError
 from rftlab.sweeps.scheduler import Queued
-from rftlab.sweeps.slurm import LOST_POLLS, UNSEEN_POLLS, Resources, SlurmQueue, SlurmSettings, check_resources
+from rftlab.sweeps.slurm import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _submit
+from rftlab.sweeps.slurm_settings import Resources, SlurmSettings, check_resources
 from sweeps.jobs import end, finish, make_job
 
 SETTINGS = SlurmSettings(resources=Resources(), max_array_size=10)
@@ -89,3 +91,54 @@ def test_resources_of_one_job_are_checked_like_those_of_the_launcher(own: dict) 
 def test_settings_survive_the_way_through_launch_json() -> None:
     settings = SlurmSettings(resources=Resources(partition="gpu", mem_gb=8), setup=["module load x"], wait=False)
     assert SlurmSettings.from_dict(settings.to_dict()) == settings
+
+
+class _Console:
+    """A console that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, line: str, **_: object) -> None:
+        self.lines.append(line)
+
+
+def _limited(monkeypatch: pytest.MonkeyPatch, room: int) -> list[str]:
+    """Let SLURM take `room` jobs and refuse every array after that; returns the keys it took."""
+    taken: list[str] = []
+
+    def submit(self: SlurmQueue, group: object, jobs: list) -> object:
+        if len(taken) + len(jobs) > room:
+            raise UserError("SLURM refuses the jobs: job submit limit", "an array that sbatch takes", "submit_limit")
+        submission = self.ledger.record(
+            self.ledger.intend([j.key for j in jobs], [j.folder for j in jobs]), str(len(taken))
+        )
+        taken.extend(submission.keys)
+        self._tasks |= submission.tasks()
+        return submission
+
+    monkeypatch.setattr(SlurmQueue, "_submit_array", submit)
+    return taken
+
+
+def test_a_refusal_after_some_were_taken_is_told_and_the_rest_waits(tmp_path: Path, monkeypatch) -> None:
+    jobs = [make_job(tmp_path, f"job{i}") for i in range(7)]
+    queue = SlurmQueue(jobs, tmp_path / "sweep", replace(SETTINGS, max_array_size=3), None)
+    taken, console = _limited(monkeypatch, 3), _Console()
+    _submit(queue, console, dict)
+    assert len(taken) == 3 and queue.waiting == 4
+    assert console.lines[0].startswith("submitted array") and "submit limit" in console.lines[1]
+    assert not queue.may_submit(3)  # nothing has ended
+    assert queue.may_submit(2)
+    for job in jobs[:3]:
+        finish(job)
+        queue.states[job.key] = "done"
+    _submit(queue, console, dict)  # still refused, and there is nothing left to wait for
+    assert queue.finished and list(queue.states.values()).count("skipped") == 4
+
+
+def test_a_refusal_of_everything_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    queue = SlurmQueue([make_job(tmp_path)], tmp_path / "sweep", SETTINGS, None)
+    _limited(monkeypatch, 0)
+    with pytest.raises(UserError, match="submit limit"):
+        _submit(queue, _Console(), dict)

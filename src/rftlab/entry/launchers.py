@@ -12,7 +12,8 @@ from rftlab.entry.worker import work_in_slot
 from rftlab.errors import UserError
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.local import Slots, make_slots, run_jobs, start_server, visible_gpus
-from rftlab.sweeps.slurm import SlurmSettings, run_on_slurm
+from rftlab.sweeps.slurm import run_on_slurm
+from rftlab.sweeps.slurm_settings import SlurmSettings
 from rftlab.sweeps.snapshot import take_snapshot
 
 WARM = "rftlab.entry.warm"

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from rftlab.errors import UserError
 from rftlab.files import write_atomic
 from rftlab.sweeps.job import Job
-from rftlab.sweeps.outcome import outcomes
+from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
 from rftlab.sweeps.table import show_outcomes, show_plan
 
@@ -58,7 +59,13 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     """Do what is missing of a sweep; returns the exit code: 0, 1 when a job failed, 130 when it was interrupted."""
     if not sweep.dry_run:
         launcher.begin()
-    queued = launcher.queued(sweep.outputs)
+    try:
+        queued = launcher.queued(sweep.outputs)
+    except UserError as error:
+        if not sweep.dry_run:
+            raise
+        console.print(f"states may be older than the queue: {error}", style="yellow", highlight=False, soft_wrap=True)
+        queued = {}
     plan = make_plan(jobs, sweep.outputs, queued)
     costs = estimate(plan, sweep.outputs)
     show_plan(console, plan, costs, short=not sweep.dry_run)
@@ -68,14 +75,21 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if sweep.dry_run or not to_do:
         return DONE
-    note_launch(sweep.outputs / sweep.name, launcher.settings(), to_do)
-    with _tracking_prepared(sweep):
+    with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do), _tracking_prepared(sweep):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
-    if any(end.state == "failed" for end in ends):
+    return exit_code(ends)
+
+
+def exit_code(ends: Sequence[Outcome]) -> int:
+    """Say how a sweep ended: 1 where a job failed or was lost or could not start, 130 where one was stopped."""
+    states = {end.state for end in ends}
+    if states & {"failed", "lost"}:
         return SOME_FAILED
-    return INTERRUPTED if any(end.state == "stopped" for end in ends) else DONE
+    if "stopped" in states:
+        return INTERRUPTED
+    return SOME_FAILED if "skipped" in states else DONE
 
 
 @contextmanager
@@ -109,8 +123,22 @@ def _prepare(uri: str, sweep: Sweep) -> None:
         log.warning("tracking: %s does not answer (%s); runs are sent when it does, or by sweep.py sync", uri, reason)
 
 
-def note_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job]) -> None:
-    """Keep how a sweep was launched last, for `sweep.py status` and `retry`."""
+@contextmanager
+def noted_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job]) -> Generator[None]:
+    """Keep how a sweep was launched last, for `sweep.py status` and `retry`; a launch that is refused leaves no note.
+
+    The note comes before the launch, as the process may be killed in the middle of it.
+    """
+    path = folder / "launch.json"
+    before = path.read_text() if path.exists() else None
     folder.mkdir(parents=True, exist_ok=True)
     note = {"launcher": dict(launcher), "jobs": {job.key: job.folder.name for job in jobs}}
-    write_atomic(folder / "launch.json", json.dumps(note, indent=1) + "\n")
+    write_atomic(path, json.dumps(note, indent=1) + "\n")
+    try:
+        yield
+    except UserError:
+        if before is None:
+            path.unlink()
+        else:
+            write_atomic(path, before)
+        raise

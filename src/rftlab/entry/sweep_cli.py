@@ -9,12 +9,11 @@ import signal
 import socket
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
-from rich.table import Table
 
 from rftlab import runs
 from rftlab.entry import launchers
@@ -28,10 +27,11 @@ from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.slurm_logs import submission_logs
 from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
 from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, statuses, to_cancel
-from rftlab.sweeps.table import make_console, painted, show_outcomes
+from rftlab.sweeps.table import make_console, show_outcomes, show_statuses
 
 BAD_INPUT = 2
 FOLLOW_S = 0.5
+LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
 LEFTOVERS = ("failed", "lost", "stopped", "new")
 
 
@@ -50,10 +50,18 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; expected what `{self.prog} --help` lists; change the command", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
+    parser = _Parser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--outputs", type=Path, default=Path("outputs"), help="paths.outputs of the runs (outputs)")
     common.add_argument("--sweep", help="one sweep (sweep.name); default: all")
 
@@ -74,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     cancel.add_argument("keys", metavar="KEY", nargs="*", help="run keys, or beginnings of them; default: all")
     cancel.add_argument("--yes", action="store_true", help="do not ask")
-    add("retry", retry_runs, "run again what failed or was lost, with the settings of its sweep")
+    retry = add("retry", retry_runs, "run again what failed or was lost, with the settings of its sweep")
+    retry.add_argument("keys", metavar="KEY", nargs="*", help="run keys, or beginnings of them; default: all")
     sync = add("sync", sync_runs, "send to the tracking server what it lacks; a second time adds nothing")
     sync.add_argument("--uri", help="address to send to; default: tracking.uri of each run, needed where it is null")
     clean = add("clean", clean_up, "remove runs that never finished, with their checkpoints, and old submissions")
@@ -89,25 +98,7 @@ def show_status(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         print(json.dumps([run.to_dict() for run in found], indent=1))
         return 0
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("sweep", "run", "key", "state", "step", "time", "job", "detail"):
-        table.add_column(column, justify="right" if column in ("step", "time") else "left", no_wrap=column != "detail")
-    for run in found:
-        step = f"{run.step}/{run.steps}" if run.steps else ""
-        row = (
-            run.sweep,
-            run.name,
-            run.key,
-            painted(run.state),
-            step,
-            _duration(run.seconds),
-            run.job_id or "",
-            run.detail,
-        )
-        table.add_row(*row)
-    console.print(table)
-    counts = Counter(run.state for run in found)
-    console.print(f"{len(found)} runs: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    show_statuses(console, found)
     if not queue.known:
         console.print("SLURM does not answer: queued jobs may be shown as new, stopped or lost", style="yellow")
     return 0
@@ -119,13 +110,6 @@ def _found(arguments: argparse.Namespace, queue: object) -> list[RunStatus]:
         found = f"no folder {outputs / (sweep or '')}"
         raise UserError(found, "the outputs of a sweep", "--sweep" if outputs.is_dir() else "--outputs")
     return statuses(outputs, sweep, queue)  # ty: ignore[invalid-argument-type]
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _one(found: Sequence[RunStatus], key: str) -> RunStatus:
@@ -147,14 +131,31 @@ def show_log(arguments: argparse.Namespace, console: Console) -> int:
     for path in files:
         sys.stdout.write(path.read_text(errors="replace"))
     if arguments.follow:
-        _follow(folder, log_path(folder).stat().st_size if log_path(folder) in files else 0)
+        if not files:
+            console.print(f"{folder.name} has not started; waiting for it (Ctrl-C ends this)", style="yellow")
+        position = log_path(folder).stat().st_size if log_path(folder) in files else 0
+        _follow(folder, position, lambda: _over(arguments.outputs, folder, run.key))
     return 0
 
 
-def _follow(folder: Path, position: int) -> None:
-    ended = False
+def _over(outputs: Path, folder: Path, key: str) -> bool:
+    """Say whether nothing will go on with a run by itself; asks SLURM only where its folder leaves that open."""
+    state = runs.state_of(folder)
+    if state in ("done", "failed", "running"):
+        return state != "running"
+    queue = read_queue(outputs, PREFIX)
+    task = queue.tasks.get(key)
+    if task is None:
+        return state != "new"  # one that waits for a slot of this machine may still start
+    return queue.known and task not in queue.jobs
+
+
+def _follow(folder: Path, position: int, over: Callable[[], bool]) -> None:
+    ended, next_look = False, 0.0
     while not ended:
-        ended = runs.state_of(folder) in ("done", "failed")
+        if time.monotonic() >= next_look:
+            ended = over()
+            next_look = time.monotonic() + LOOK_S
         if log_path(folder).exists():
             with log_path(folder).open("rb") as file:
                 file.seek(position)
@@ -215,20 +216,34 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
     queue = read_queue(arguments.outputs, PREFIX)
     if not queue.known:
         raise UserError("a squeue that does not answer", "an answer, so that no job is submitted twice", "nothing")
-    found = [run for run in _found(arguments, queue) if run.state in UNFINISHED]
+    every = _found(arguments, queue)
+    chosen = [_one(every, key) for key in arguments.keys] or every
+    found = [run for run in chosen if run.state in UNFINISHED]
+    if arguments.keys and len(found) < len(chosen):
+        other = next(run for run in chosen if run.state not in UNFINISHED)
+        raise UserError(f"{other.key}, which is {other.state}", "runs that failed or were lost", "KEY")
     if not found:
         console.print("nothing failed or was lost")
         return 0
-    failed = False
+    code = 0
     for sweep in sorted({run.sweep for run in found}):
         jobs = _jobs([Path(run.folder) for run in found if run.sweep == sweep])
         folder = arguments.outputs / sweep
-        console.print(f"{sweep}: {len(jobs)} runs to retry")
-        states = launchers.run(jobs, folder, launcher_of(folder), console)
+        console.print(f"{sweep}: {_runs(len(jobs))} to retry")
+        try:
+            states = launchers.run(jobs, folder, launcher_of(folder), console)
+        except UserError as error:  # of this sweep; the others may go
+            print(f"error: {error}", file=sys.stderr)
+            code = BAD_INPUT
+            continue
         ends = outcomes(jobs, states)
         show_outcomes(console, ends)
-        failed = failed or any(end.state == "failed" for end in ends)
-    return int(failed)
+        code = max(code, int(any(end.state in ("failed", "skipped") for end in ends)))
+    return code
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _jobs(folders: Sequence[Path]) -> list[Job]:
@@ -273,8 +288,13 @@ def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
         )  # fmt: skip
         for folder in report.busy:
             console.print(f"  busy: {folder.name} sends by itself")
+        reasons: dict[str, list[str]] = {}
         for folder, reason in report.failed.items():
-            console.print(f"  failed: {folder.name}: {reason}", style="red", highlight=False)
+            reasons.setdefault(reason, []).append(folder.name)
+        for reason, names in reasons.items():
+            which = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            line = f"  failed: {_runs(len(names))} ({which}): {reason}"
+            console.print(line, style="red", highlight=False, soft_wrap=True)
         failed += len(report.failed)
     return int(failed > 0)
 
@@ -288,7 +308,7 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
         )
     found = _found(arguments, queue)
     folders = [Path(run.folder) for run in found if run.state in LEFTOVERS and Path(run.folder).exists()]
-    if not any(run.state in ("queued", "starting", "running") for run in found):
+    if not any(run.state in ("queued", "starting", "running", "ending") for run in found):
         folders += [
             ledger.folder
             for ledger in ledgers(arguments.outputs)

@@ -1,15 +1,27 @@
 """How the jobs of a sweep ended, read from their run folders."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from rftlab import runs
 from rftlab.files import read_json
 from rftlab.records import log_path
 from rftlab.sweeps.job import Job, folder_of
-from rftlab.sweeps.slurm_logs import last_task, last_words, submission_logs
-from rftlab.sweeps.table import Outcome
+from rftlab.sweeps.slurm_logs import last_task, last_words, never_started, submission_logs
 
 SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "policy/kl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job of a sweep ended."""
+
+    key: str
+    name: str
+    state: str  # done | failed | stopped | skipped | running (elsewhere) | queued (not waited for)
+    detail: str  # metrics of a finished run, or why it is not finished
+    log: Path | None
 
 
 def outcomes(jobs: Iterable[Job], states: Mapping[str, str]) -> list[Outcome]:
@@ -24,18 +36,23 @@ def _outcome(job: Job, state: str) -> Outcome:
         state = "failed"
     status = read_json(folder / "status.json") or {}
     task = last_task(folder.parent, job.key) if state == "failed" else None
-    said = last_words(folder.parent, task) if task is not None else None
+    said = None if task is None else last_words(folder.parent, task) or never_started(folder.parent, task)
     details = {
         "done": summary(final or {}),
-        "failed": status.get("error") or said or "ended without a word; its log says more",
+        "failed": one_line(status.get("error")) or said or "ended without a word; its log says more",
         "stopped": f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})",
-        "skipped": "not started: its parent is not finished, or the sweep was stopped",
+        "skipped": "not started: its parent is not finished, SLURM refused it, or the sweep was stopped",
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
-    detail = next(iter(details.get(state, "").splitlines()), "")
     logs = [log_path(folder), *(submission_logs(folder.parent, task)[:1] if task is not None else [])]
-    log = next((path for path in logs if path.exists() and path.stat().st_size), log_path(folder))
-    return Outcome(key=job.key, name=job.name, state=state, detail=detail, log=log)
+    log = next((path for path in logs if path.exists() and path.stat().st_size), None)
+    return Outcome(key=job.key, name=job.name, state=state, detail=details.get(state, ""), log=log)
+
+
+def one_line(error: str | None) -> str:
+    """Return the first line of an error, with the next one where it only announces that."""
+    lines = [line.strip() for line in (error or "").splitlines() if line.strip()]
+    return " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
 
 
 def summary(final: Mapping[str, float]) -> str:

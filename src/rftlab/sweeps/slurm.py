@@ -4,12 +4,16 @@ submitit writes the batch script and calls `sbatch`. What runs is our own worker
 has to arrive after the submission, and a job that is requeued finds its newest checkpoint.
 """
 
+import io
 import logging
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ from rftlab.sweeps import scheduler
 from rftlab.sweeps.board import Board, View
 from rftlab.sweeps.job import Job, folder_of, is_done
 from rftlab.sweeps.ledger import Ledger, Submission, reconciled
+from rftlab.sweeps.refusal import refusal
+from rftlab.sweeps.slurm_settings import Resources, SlurmSettings, check_resources
 
 UNSEEN_POLLS = 3  # looks at the queue without a job before it counts as gone
 LOST_POLLS = 12  # the same where its end is not on the disk: shared disks show files up to a minute late
@@ -35,75 +41,6 @@ START = """sh -c 'trap "" USR2; exec "$@"' sh"""
 ENDED = ("done", "failed", "stopped")
 
 log = logging.getLogger("rftlab")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What a job asks for; a job's own `resources` replace those of the launcher one by one."""
-
-    partition: str | None = None
-    gpus_per_node: int | None = None
-    gpu_type: str | None = None
-    cpus_per_task: int | None = None
-    mem_gb: float | None = None
-    timeout_min: int | None = None
-
-    def changed(self, own: Mapping[str, Any]) -> "Resources":
-        """Return these with what a job sets itself."""
-        return replace(self, **{name: value for name, value in own.items() if value is not None})
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlurmSettings:
-    """Everything about a cluster that is the same for all jobs of a sweep."""
-
-    resources: Resources
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    array_parallelism: int = 256
-    setup: list[str] = field(default_factory=list)
-    signal_delay_s: int = 120
-    max_time_limits: int = 20
-    max_array_size: int | None = None
-    submit_limit: int | None = None
-    wait: bool = True
-    poll_s: float = 5.0
-    use_srun: bool = True
-    sbatch: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SlurmSettings":
-        """Make settings from plain data in which resources stand beside the rest."""
-        names = {f.name for f in fields(Resources)}
-        resources = Resources(**{name: value for name, value in values.items() if name in names})
-        return cls(resources=resources, **{name: value for name, value in values.items() if name not in names})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Invert `from_dict`."""
-        plain = asdict(self)
-        return {**plain.pop("resources"), **plain}
-
-
-def check_resources(asked: Resources, settings: SlurmSettings) -> None:
-    """Refuse what cannot work on any cluster.
-
-    Raises:
-        UserError: A time limit that ends with its own warning, or a type of GPU without a number.
-    """
-    limit, delay = asked.timeout_min, settings.signal_delay_s
-    if limit is not None and 60 * limit <= delay + 60:
-        raise UserError(
-            f"timeout_min={limit}, which SLURM announces {delay} s before its end",
-            f"more than signal_delay_s={delay} plus a minute",
-            "hydra.launcher.timeout_min, hydra.launcher.signal_delay_s or resources.timeout_min",
-        )
-    if asked.gpu_type is not None and not asked.gpus_per_node:
-        raise UserError(
-            f"gpu_type={asked.gpu_type} without GPUs",
-            "a number of them",
-            "hydra.launcher.gpus_per_node or resources.gpus_per_node",
-        )
 
 
 class _Executor(submitit.SlurmExecutor):
@@ -136,6 +73,7 @@ class SlurmQueue:
         self.ledger = Ledger(sweep_folder)
         self._tasks: dict[str, str] = {}  # key -> task id
         self._unseen: dict[str, int] = {}
+        self._retry_below: float = inf  # after a refusal: jobs in the queue, fewer of which make room
         self._array_size = settings.max_array_size or scheduler.limits().max_array_size or DEFAULT_ARRAY
 
     @property
@@ -147,6 +85,11 @@ class SlurmQueue:
         """Jobs that the limits have kept from being submitted."""
         return len(self._pending)
 
+    @property
+    def taken(self) -> set[str]:
+        """Keys of the jobs that are or were in the queue."""
+        return self._tasks.keys() & self._jobs.keys()
+
     def adopt(self, queued: Mapping[str, str]) -> None:
         """Follow what is in the queue already instead of submitting it; other jobs may depend on it."""
         self._tasks |= queued
@@ -157,13 +100,28 @@ class SlurmQueue:
         limit = self._settings.submit_limit
         return len(self._pending) if limit is None else max(0, limit - in_queue)
 
-    def submit(self, in_queue: int) -> list[Submission]:
-        """Submit what the limits allow, with `in_queue` jobs there already; returns the new arrays.
+    @property
+    def was_refused(self) -> bool:
+        """Whether SLURM has refused the jobs that wait."""
+        return self._retry_below < inf
+
+    def may_submit(self, in_queue: int) -> bool:
+        """Say whether it is worth asking SLURM to take more, with `in_queue` jobs there."""
+        return bool(self._pending) and self.room(in_queue) > 0 and in_queue < self._retry_below
+
+    def refused(self, in_queue: int) -> None:
+        """Wait until some of what is in the queue has ended; with nothing there, give up the rest."""
+        self._retry_below = in_queue
+        if self.taken <= self.states.keys():
+            self.states |= {job.key: "skipped" for job in self._pending}
+            self._pending.clear()
+
+    def submit(self, in_queue: int) -> Iterator[Submission]:
+        """Submit what the limits allow, with `in_queue` jobs there already; yields each array as SLURM takes it.
 
         Raises:
-            UserError: SLURM refuses.
+            UserError: SLURM refuses one; those before it are in the queue.
         """
-        made = []
         room = self.room(in_queue)
         for group, jobs in self._groups().items():
             if group.parent is not None and group.parent not in self._tasks:
@@ -172,10 +130,9 @@ class SlurmQueue:
                 chunk = jobs[: min(room, self._array_size)]
                 jobs = jobs[len(chunk) :]
                 room -= len(chunk)
-                made.append(self._submit_array(group, chunk))
-                submitted = {job.key for job in chunk}
-                self._pending = [job for job in self._pending if job.key not in submitted]
-        return made
+                submission = self._submit_array(group, chunk)
+                self._pending = [job for job in self._pending if job.key not in submission.keys]
+                yield submission
 
     def _groups(self) -> dict[_Group, list[Job]]:
         """Divide the pending jobs, parents first; a job whose parent failed is skipped."""
@@ -195,6 +152,7 @@ class SlurmQueue:
         return dict(sorted(groups.items(), key=lambda item: not any(job.key in first for job in item[1])))
 
     def _submit_array(self, group: _Group, jobs: Sequence[Job]) -> Submission:
+        fresh = [job.folder for job in jobs if not job.folder.exists()]
         for job in jobs:
             runs.freeze(job.folder, {**job.config, "runtime": self._runtime(job, group.resources)})
         submission = self.ledger.intend([job.key for job in jobs], [job.folder for job in jobs])
@@ -209,17 +167,15 @@ class SlurmQueue:
                 note = shlex.quote(str(self.ledger.path(submission)))
                 # without srun the batch shell would get the signals; exec puts the worker in its place
                 start = START if self._settings.use_srun else f"exec {START}"
-                made = executor._submit_command(f"{start} {executor.python} -u -m rftlab.entry.slurm_worker {note}")
+                with redirect_stderr(io.StringIO()) as words:  # submitit prints there what a refusal says again
+                    made = executor._submit_command(f"{start} {executor.python} -u -m rftlab.entry.slurm_worker {note}")
         except (FailedJobError, FailedSubmissionError) as error:
             self.ledger.forget(submission)
-            said = [line for line in str(error).splitlines() if line.startswith("sbatch: error: ")]
-            reason = "; ".join(line.removeprefix("sbatch: error: ") for line in said) or str(error).splitlines()[-1]
+            for folder in fresh:
+                shutil.rmtree(folder)
             asked = ", ".join(f"{key}={value}" for key, value in asdict(group.resources).items() if value is not None)
-            raise UserError(
-                f"SLURM refuses the jobs ({asked or 'defaults'}): {reason}",
-                "an array that sbatch takes",
-                "hydra.launcher",
-            ) from None
+            raise refusal(str(error), asked) from None
+        sys.stderr.write(words.getvalue())
         submission = self.ledger.record(submission, made.job_id)
         self._tasks |= submission.tasks()
         return submission
@@ -315,8 +271,9 @@ def run_on_slurm(
     _submit(queue, console, ask_queue)
     if not settings.wait:
         if queue.waiting:
-            console.print(f"{queue.waiting} jobs wait for room (submit_limit); the same command submits them")
-        return {job.key: "queued" for job in jobs}
+            console.print(f"{queue.waiting} jobs wait for room; the same command submits them")
+        left = "skipped" if queue.was_refused else "new"
+        return {job.key: queue.states.get(job.key, "queued" if job.key in queue.taken else left) for job in jobs}
     try:
         _follow(queue, jobs, settings, console, ask_queue)
     except KeyboardInterrupt:
@@ -330,10 +287,21 @@ def run_on_slurm(
 def _submit(
     queue: SlurmQueue, console: Console, ask_queue: Callable[[], Mapping[str, scheduler.Queued] | None]
 ) -> None:
+    """Submit what there is room for; a refusal after something was taken is told, and the rest waits."""
     with queue.ledger.turn():
         seen = ask_queue()
         queue.adopt(reconciled(queue.ledger, seen))
-        _tell(console, queue.submit(len(seen or {})))
+        in_queue = len(seen or {})
+        try:
+            for submission in queue.submit(in_queue):
+                in_queue += len(submission.keys)
+                jobs = f"{len(submission.keys)} job{'s' if len(submission.keys) > 1 else ''}"
+                console.print(f"submitted array {submission.job_id}: {jobs}", highlight=False)
+        except UserError as error:
+            if not queue.taken:
+                raise
+            console.print(f"warning: {error}", style="yellow", highlight=False, soft_wrap=True)
+            queue.refused(in_queue)
 
 
 def _follow(
@@ -349,16 +317,10 @@ def _follow(
             if seen is not None:
                 running = queue.follow(seen)
                 board.update(View(running=running, waiting=_quiet(queue, jobs, running), ended=queue.states))
-                if queue.waiting and queue.room(len(seen)) > 0:
+                if queue.may_submit(len(seen)):
                     _submit(queue, console, ask_queue)
             time.sleep(settings.poll_s)
 
 
 def _quiet(queue: SlurmQueue, jobs: Sequence[Job], running: Sequence[Job]) -> int:
     return len(jobs) - len(running) - len(queue.states)
-
-
-def _tell(console: Console, made: Iterable[Submission]) -> None:
-    for submission in made:
-        tasks = len(submission.keys)
-        console.print(f"submitted array {submission.job_id}: {tasks} job{'s' if tasks > 1 else ''}", highlight=False)

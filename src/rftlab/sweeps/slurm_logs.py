@@ -7,6 +7,7 @@ from rftlab.sweeps.ledger import Ledger
 
 COMPLAINT = re.compile(r"^(?:srun|slurmstepd)\S* error: (?P<words>.*\S)", re.MULTILINE)
 OUT_OF_MEMORY = re.compile(r"memory|oom", re.IGNORECASE)
+NEVER_STARTED = "left the queue before it started: cancelled, or its node does not see this folder"
 MORE_MEMORY = "hydra.launcher.mem_gb or resources.mem_gb gives it more"
 
 
@@ -19,6 +20,11 @@ def last_task(sweep_folder: Path, key: str) -> str | None:
     """Return the id of the task that was last submitted for a run."""
     tasks = [submission.tasks() for submission in Ledger(sweep_folder).submissions()]
     return next((task[key] for task in reversed(tasks) if key in task), None)
+
+
+def never_started(sweep_folder: Path, task: str) -> str | None:
+    """Say so of a task that left the queue without a log of SLURM; None where there is one."""
+    return None if submission_logs(sweep_folder, task) else NEVER_STARTED
 
 
 def last_words(sweep_folder: Path, task: str) -> str | None:

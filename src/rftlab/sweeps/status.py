@@ -11,10 +11,11 @@ from rftlab.cost import total_steps
 from rftlab.files import read_json
 from rftlab.records import RunRecord
 from rftlab.sweeps import scheduler
+from rftlab.sweeps.labels import labels
 from rftlab.sweeps.ledger import ledgers
-from rftlab.sweeps.outcome import summary
+from rftlab.sweeps.outcome import one_line, summary
 from rftlab.sweeps.progress import read_progress
-from rftlab.sweeps.slurm_logs import last_words, submission_logs
+from rftlab.sweeps.slurm_logs import last_words, never_started, submission_logs
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
 NOT_CLAIMED = ("new", "failed", "lost")  # its own status may not name the job that tried
@@ -27,8 +28,9 @@ class RunStatus:
 
     sweep: str
     name: str
+    label: str  # the name, with what tells it from the others of that name in its sweep
     key: str
-    state: str  # new | queued | starting | running | done | failed | stopped | lost
+    state: str  # new | queued | starting | running | ending | done | failed | stopped | lost
     step: int
     steps: int
     attempt: int
@@ -70,7 +72,9 @@ def read_queue(outputs: Path, prefix: str) -> Queue:
 
 def statuses(outputs: Path, sweep: str | None, queue: Queue) -> list[RunStatus]:
     """Return every run under `outputs`, or of one sweep, and the jobs of its last launch that have no folder yet."""
-    found = [_status(record, queue) for record in runs.find_runs(outputs, sweep)]
+    records = list(runs.find_runs(outputs, sweep))
+    told = _labels(records)
+    found = [_status(record, told[record.folder], queue) for record in records]
     keys = {status.key for status in found}
     for note in sorted(outputs.glob(f"{sweep or '*'}/launch.json")):
         for key, folder in (read_json(note) or {}).get("jobs", {}).items():
@@ -79,14 +83,27 @@ def statuses(outputs: Path, sweep: str | None, queue: Queue) -> list[RunStatus]:
     return found
 
 
+def _labels(records: Sequence[RunRecord]) -> dict[Path, str]:
+    """Return the label of every run folder, sweep by sweep: one run may be in several."""
+    by_sweep: dict[str, list[RunRecord]] = {}
+    for record in records:
+        by_sweep.setdefault(record.sweep, []).append(record)
+    found: dict[Path, str] = {}
+    for members in by_sweep.values():
+        told = labels({r.key: r.name for r in members}, {r.key: r.config for r in members})
+        found |= {record.folder: told[record.key] for record in members}
+    return found
+
+
 def _waiting(folder: Path, key: str) -> RunStatus:
     return RunStatus(
-        sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
+        sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"),
+        label=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
         attempt=0, job_id=None, host=None, seconds=None, detail="not started", folder=str(folder),
     )  # fmt: skip
 
 
-def _status(record: RunRecord, queue: Queue) -> RunStatus:
+def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
     status, task = record.status, queue.tasks.get(record.key)
     queued = queue.jobs.get(task or "")
     state = record.state
@@ -95,13 +112,16 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
     if queued is not None and state != "done":
         if queued.state in WAITING:
             state = "queued"
+        elif queued.state == "COMPLETING":
+            state = "ending"
         elif state != "running":
-            state = "starting"  # its process loads libraries, or ends
+            state = "starting"  # its process loads libraries
     progress = read_progress(record.folder)
     end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
     return RunStatus(
         sweep=record.sweep,
         name=record.name,
+        label=label,
         key=record.key,
         state=state,
         step=progress.step if progress is not None else 0,
@@ -118,10 +138,12 @@ def _status(record: RunRecord, queue: Queue) -> RunStatus:
 def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, said: str) -> str:
     if state == "done":
         return summary(record.final or {})
-    if state in ("queued", "starting") and queued is not None:
+    if state in ("queued", "starting", "ending") and queued is not None:
         return f"SLURM: {queued.state.lower()}" + (f", {queued.reason}" if queued.reason not in ("", "None") else "")
+    if state == "new":
+        return said
     if state == "failed":
-        return next(iter((record.status.get("error") or "").splitlines()), "")
+        return one_line(record.status.get("error"))
     if state == "stopped":
         return record.status.get("reason") or ""
     if state == "lost":
@@ -133,13 +155,19 @@ def _said(record: RunRecord, queue: Queue, task: str | None) -> str:
     """Say how SLURM ended a task: its state where the cluster keeps records, and the last complaint."""
     if task is None or task in queue.jobs:
         return ""
+    if record.state == "new" and queue.known and (words := never_started(record.folder.parent, task)) is not None:
+        return words
     words = [queue.final.get(task), last_words(record.folder.parent, task)]
     return ", ".join(word for word in words if word)
 
 
 def to_cancel(found: Sequence[RunStatus]) -> list[str]:
     """Return the task ids of what SLURM still has."""
-    return [run.job_id for run in found if run.job_id is not None and run.state in ("queued", "starting", "running")]
+    return [
+        run.job_id
+        for run in found
+        if run.job_id is not None and run.state in ("queued", "starting", "running", "ending")
+    ]
 
 
 def launcher_of(sweep_folder: Path) -> dict[str, Any]:

@@ -2,33 +2,24 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rftlab.identity import flatten, identity
+from rftlab.sweeps.labels import labels
+from rftlab.sweeps.outcome import Outcome
 from rftlab.sweeps.plan import Cost, Plan, Row
+from rftlab.sweeps.status import RunStatus
 
 COLOURS = {
-    "new": "cyan", "resume": "cyan", "queued": "blue", "starting": "blue", "running": "blue",
+    "new": "cyan", "resume": "cyan", "queued": "blue", "starting": "blue", "running": "blue", "ending": "blue",
     "done": "green", "failed": "red",
     "stopped": "yellow", "skipped": "yellow", "lost": "red",
 }  # fmt: skip
+EXPLAINED = ("new", "failed", "lost", "stopped")  # states whose reason is told in full
+WIDE = 120  # columns from which a table has room for details
 SHORT = 12  # rows of the table that opens a sweep
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a job of a sweep ended."""
-
-    key: str
-    name: str
-    state: str  # done | failed | stopped | skipped | running (elsewhere) | queued (not waited for)
-    detail: str  # metrics of a finished run, or why it is not finished
-    log: Path | None
 
 
 def make_console() -> Console:
@@ -48,13 +39,15 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
     for column in ("job", "key", "state", "parent", "hours"):
         table.add_column(column, justify="right" if column == "hours" else "left", no_wrap=column != "job")
     shown = _abridged(plan.rows) if short else plan.rows
-    labels = _labels(plan.rows)
+    jobs = {row.job.key: row.job for row in plan.rows}
+    told = labels({key: job.name for key, job in jobs.items()}, {key: job.config for key, job in jobs.items()})
     for row in shown:
         if row is None:
             table.add_row(f"... {len(plan.rows) - SHORT} more", "", "", "", "")
             continue
         parent = row.job.parent.key if row.job.parent is not None else ""
-        table.add_row(labels[row.job.key], row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
+        name = told[row.job.key] + (" (parent)" if row.is_parent else "")
+        table.add_row(name, row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
 
@@ -63,39 +56,6 @@ def _abridged(rows: Sequence[Row]) -> list[Row | None]:
     if len(rows) <= SHORT + 1:
         return list(rows)
     return [*rows[: SHORT // 2], None, *rows[-SHORT // 2 :]]
-
-
-def _labels(rows: Sequence[Row]) -> dict[str, str]:
-    """Name every job by what tells it from the others of its name."""
-    flat = {row.job.key: flatten(identity(row.job.config)) for row in rows}
-    names: dict[str, list[str]] = {}
-    for row in rows:
-        names.setdefault(row.job.name, []).append(row.job.key)
-    varying = {name: _varying([flat[key] for key in keys]) for name, keys in names.items()}
-    labels = {}
-    for row in rows:
-        known = flat[row.job.key]
-        parts = [f"{key}={known.get(key)}" for key in varying[row.job.name]]
-        labels[row.job.key] = " ".join([row.job.name, *parts]) + (" (parent)" if row.is_parent else "")
-    return labels
-
-
-def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return as few keys as tell the configs apart, a heuristic's own before all, then the names of options.
-
-    What a parent makes different (`parent`, `init_from`) follows from the rest.
-    """
-    keys = {key for config in configs for key in config if key.split(".")[0] not in ("parent", "init_from")}
-    chosen: list[str] = []
-    for key in sorted(keys, key=lambda key: (not key.startswith("heuristic"), not key.endswith(".name"), key)):
-        if _classes(configs, [*chosen, key]) > _classes(configs, chosen):
-            chosen.append(key)
-    return chosen
-
-
-def _classes(configs: Sequence[Mapping[str, object]], keys: Sequence[str]) -> int:
-    """Count the configs that differ in the given keys."""
-    return len({tuple(str(config.get(key)) for key in keys) for config in configs})
 
 
 def _hours(cost: Cost | None, row: Row) -> str:
@@ -120,8 +80,37 @@ def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
     unknown = sum(cost is None for cost in costs.values())
     estimates = [f"{_in_words(hours)} on {device}" for device, hours in sorted(per_device.items())]
     estimates += [f"unknown for {unknown}"] if unknown else []
-    line = f"{len(plan.rows)} jobs: {counts or 'none'}"
+    line = f"{len(plan.rows)} job{'' if len(plan.rows) == 1 else 's'}: {counts or 'none'}"
     return line + (f"; estimated, one after the other: {', '.join(estimates)}" if estimates else "")
+
+
+def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
+    """Print runs with their states, and below in full why some are not done; keys are never cut."""
+    several, wide = len({run.sweep for run in found}) > 1, console.width >= WIDE
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in (*(["sweep"] if several else []), "run", "key", "state", "step", "time", "job"):
+        table.add_column(column, justify="right" if column in ("step", "time") else "left", no_wrap=column != "run")
+    if wide:
+        table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
+    for run in found:
+        step = f"{run.step}/{run.steps}" if run.steps else ""
+        row = (run.label, run.key, painted(run.state), step, _duration(run.seconds), run.job_id or "")
+        table.add_row(*([run.sweep] if several else []), *row, *([run.detail] if wide else []))
+    console.print(table)
+    for run in found:
+        if run.detail and run.state in EXPLAINED:
+            line = Text.assemble(painted(run.state), f"  {run.key}: {run.detail}")
+            console.print(line, soft_wrap=True, highlight=False)
+    counts = Counter(run.state for run in found)
+    total = f"{len(found)} run{'' if len(found) == 1 else 's'}: "
+    console.print(total + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -133,5 +122,6 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.state == "failed":
             console.print(Text.assemble(painted("failed"), f"  {outcome.name}-{outcome.key}: {outcome.detail}"))
-            console.print(f"        log: {outcome.log}", soft_wrap=True, highlight=False)
+            if outcome.log is not None:
+                console.print(f"        log: {outcome.log}", soft_wrap=True, highlight=False)
     console.print("sweep: " + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))

@@ -1,0 +1,37 @@
+"""Names of runs for people: what tells a run from the others of its name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rftlab.identity import flatten, identity
+
+
+def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name every run, by key, with as few settings as tell it from the others of its name."""
+    flat = {key: flatten(identity(config)) for key, config in configs.items()}
+    groups: dict[str, list[str]] = {}
+    for key, name in names.items():
+        groups.setdefault(name, []).append(key)
+    varying = {name: _varying([flat[key] for key in keys]) for name, keys in groups.items()}
+    return {
+        key: " ".join([name, *(f"{setting}={flat[key].get(setting)}" for setting in varying[name])])
+        for key, name in names.items()
+    }
+
+
+def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return as few keys as tell the configs apart, a heuristic's own before all, then the names of options.
+
+    What a parent makes different (`parent`, `init_from`) follows from the rest.
+    """
+    keys = {key for config in configs for key in config if key.split(".")[0] not in ("parent", "init_from")}
+    chosen: list[str] = []
+    for key in sorted(keys, key=lambda key: (not key.startswith("heuristic"), not key.endswith(".name"), key)):
+        if _classes(configs, [*chosen, key]) > _classes(configs, chosen):
+            chosen.append(key)
+    return chosen
+
+
+def _classes(configs: Sequence[Mapping[str, object]], keys: Sequence[str]) -> int:
+    """Count the configs that differ in the given keys."""
+    return len({tuple(str(config.get(key)) for key in keys) for config in configs})
