@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from analysis import coverage, everything, families, load, stats
 from analysis.preflight.reading import read
@@ -68,11 +69,11 @@ def report(missing: pd.DataFrame, repeated: pd.DataFrame, console: Console) -> N
     for row in missing.to_dict("records"):
         data = " ".join(filter(None, [row["data"], row["scale"], row["source"]]))
         setting = " ".join(filter(None, [row["heuristic"], *row["variant"].split()]))
-        table.add_row(data, row["algo"], setting, row["seeds"], row["reason"])
+        table.add_row(data, row["algo"], Text(setting), row["seeds"], row["reason"])  # a list in it is no markup
     console.print(table)
     console.print("to make them:")
     for line in missing["command"].drop_duplicates():
-        console.print(f"  {line}", soft_wrap=True, highlight=False)
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

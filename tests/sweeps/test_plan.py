@@ -167,3 +167,11 @@ def test_a_new_job_names_the_nearest_run_of_its_name_and_what_changed(tmp_path: 
     assert near.key in line and line.endswith("differs in optimizer.lr")
     assert neighbours(make_plan([near, new], tmp_path), tmp_path / "sweep")[0].count(far.key) == 1
     assert neighbours(make_plan([near], tmp_path), tmp_path / "sweep") == []
+
+
+def test_lists_in_names_are_shown_and_not_read_as_markup(tmp_path: Path) -> None:
+    made = [make_job(tmp_path, "run", parts=[word]) for word in ("red", "bold")]
+    console = Console(record=True, width=160, file=io.StringIO())
+    show_plan(console, make_plan(made, tmp_path), {}, short=False)
+    text = console.export_text()
+    assert "parts=['red']" in text and "parts=['bold']" in text

@@ -47,7 +47,7 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
             continue
         parent = row.job.parent.key if row.job.parent is not None else ""
         name = told[row.job.key] + (" (parent)" if row.is_parent else "")
-        table.add_row(name, row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
+        table.add_row(Text(name), row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
 
@@ -94,8 +94,8 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
         table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
     for run in found:
         step = f"{run.step}/{run.steps}" if run.steps else ""
-        row = (run.label, run.key, painted(run.state), step, _duration(run.seconds), run.job_id or "")
-        table.add_row(*([run.sweep] if several else []), *row, *([run.detail] if wide else []))
+        row = (Text(run.label), run.key, painted(run.state), step, _duration(run.seconds), run.job_id or "")
+        table.add_row(*([run.sweep] if several else []), *row, *([Text(run.detail)] if wide else []))
     console.print(table)
     for run in found:
         if run.detail and run.state in EXPLAINED:
