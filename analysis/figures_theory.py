@@ -50,9 +50,9 @@ def time_separation(points: pd.DataFrame, fits: pd.DataFrame) -> Drawn:
 
 
 def gradient_bound(points: pd.DataFrame, algo: str) -> Drawn:
-    """Draw each input's bound against its measured gradient norm, one panel per form of the bound.
+    """Draw each input's measured gradient norm against its bound, one panel per form of the bound.
 
-    `points` is what `theory.bound_points` returns, of one cell; every point belongs above the diagonal.
+    `points` is what `theory.bound_points` returns, of one cell; every point belongs under the diagonal.
     """
     panel = layout.single_panel(points)
     counts = verdict_counts(points, "grad_norm", ["form"])
@@ -64,8 +64,8 @@ def gradient_bound(points: pd.DataFrame, algo: str) -> Drawn:
         grid = plots.subplots(1, len(BOUNDS), sharex=True, sharey=True)
         for axes, form in zip(grid, BOUNDS, strict=True):
             _draw_bound(axes, drawn[drawn["form"] == form], looks)
-            axes.set(title=FORMS[form], xlabel="measured gradient norm")
-        grid[0].set_ylabel("bound on the gradient norm")
+            axes.set(title=FORMS[form], xlabel="bound on the gradient norm")
+        grid[0].set_ylabel("measured gradient norm")
         plots.suptitle(_title(panel, points))
         violated = bool((points["verdict"] == "violated").any())
         plots.legend(handles=_bound_handles(looks, violated), loc="outside lower center", ncols=3)
@@ -164,10 +164,10 @@ def _draw_bound(axes: Axes, points: pd.DataFrame, looks: dict[Hashable, tuple[st
         known = rows[rows["grad_error"] > 0]
         low = np.maximum(known["grad_norm"] - known["grad_error"], known["grad_norm"] * 1e-3)
         ends = (low, known["grad_norm"] + known["grad_error"])
-        axes.hlines(known["bound"], *ends, color=colour, linewidth=0.6, alpha=0.35)
+        axes.vlines(known["bound"], *ends, color=colour, linewidth=0.6, alpha=0.35)
         axes.scatter(
-            rows["grad_norm"],
             rows["bound"],
+            rows["grad_norm"],
             s=size,
             color=colour,
             marker=marker,
@@ -176,7 +176,7 @@ def _draw_bound(axes: Axes, points: pd.DataFrame, looks: dict[Hashable, tuple[st
             rasterized=True,
         )
     bad = points[points["verdict"] == "violated"]
-    axes.scatter(bad["grad_norm"], bad["bound"], s=40, facecolor="none", edgecolor="black", linewidth=0.8, zorder=4)
+    axes.scatter(bad["bound"], bad["grad_norm"], s=40, facecolor="none", edgecolor="black", linewidth=0.8, zorder=4)
     _log_axes(axes)
     middle = points["grad_norm"].median() if len(points) else 1.0
     axes.axline((middle, middle), (2 * middle, 2 * middle), linestyle=(0, (3, 2)), **GREY, zorder=0)

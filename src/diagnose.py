@@ -7,12 +7,15 @@ from pathlib import Path
 from rftlab.entry.diagnose import main
 
 
-def report(folders: Sequence[Path], figures: Path) -> None:
-    """Print and draw what the runs found; the analysis, with its plotting libraries, loads only now."""
+def report(folders: Sequence[Path], figures: Path) -> int:
+    """Print and draw what the runs found; returns the exit code.
+
+    The analysis, with its plotting libraries, loads only now.
+    """
     sys.path.append(str(Path(__file__).resolve().parents[1]))  # the analysis lies beside src
     from analysis.preflight import report_all
 
-    report_all(folders, figures)
+    return report_all(folders, figures)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,19 @@ SHARED = {  # of the released code of APA, beside the defaults
 
 def differences(one: list[str], other: list[str]) -> dict[str, Any]:
     """Return the keys whose values differ between two configs, with their values in the second."""
-    first, second = (runs.flatten(plan(*overrides).config) for overrides in (one, other))
+    configs = (plan(*overrides).config for overrides in (one, other))
+    first, second = (runs.flatten({key: config[key] for key in config if key != "overrides"}) for config in configs)
     assert first.keys() == second.keys()
     return {key: value for key, value in second.items() if value != first[key]}
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+@pytest.mark.parametrize("data", ["narrativeqa", "imdb"])
+def test_a_diagnosis_samples_and_scores_what_training_does(scale: str, data: str) -> None:
+    common = [f"scale={scale}", f"data={data}"]
+    first, *others = (plan(*common, f"algo={algo}").config for algo in ("diagnose", "ppo", "apa", "sft"))
+    for other in others:
+        assert (first["data"], first["model"]) == (other["data"], other["model"])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF / "experiment").with_suffix("")))

@@ -40,7 +40,7 @@ Keys
 """
 
 SOME_FAILED = 1
-Report = Callable[[Sequence[Path], Path], int | None]  # run folders, folder of figures -> exit code
+Report = Callable[[Sequence[Path], Path], int]  # run folders, folder of figures -> exit code
 
 
 def main(report: Report) -> None:
@@ -99,7 +99,7 @@ def _report(jobs: Sequence[Job], report: Report) -> int:
     code = report(done, Path(jobs[0].config["paths"]["figures"])) if done else 0
     if len(done) < len(folders):
         print(f"{len(folders) - len(done)} of {len(folders)} diagnoses are not finished; the same command reports them")
-    return code or 0
+    return code
 
 
 def _long(argument: str) -> str:
