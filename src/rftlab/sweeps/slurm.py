@@ -271,7 +271,8 @@ def run_on_slurm(
     _submit(queue, console, ask_queue)
     if not settings.wait:
         if queue.waiting:
-            console.print(f"{queue.waiting} jobs wait for room; the same command submits them")
+            why = "" if queue.was_refused else " (submit_limit)"
+            console.print(f"{queue.waiting} jobs wait for room{why}; the same command submits them")
         left = "skipped" if queue.was_refused else "new"
         return {job.key: queue.states.get(job.key, "queued" if job.key in queue.taken else left) for job in jobs}
     try:
