@@ -67,7 +67,7 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 
 def pick_many(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
     """Draw n distinct options in random order."""
-    return [options[int(i)] for i in rng.permutation(len(options))[:n]]
+    return [options[i] for i in rng.permutation(len(options))[:n].tolist()]
 
 
 def fill(template: str, words: Mapping[str, str]) -> str:

@@ -231,14 +231,14 @@ def make_story(rng: np.random.Generator, n_events: int) -> Story:
         words = _bind(rng, people, roles, thing, site)
         told.append(fill(pick(rng, event.tell), words))
         recalled.append(fill(pick(rng, event.recall), words))
-        asks.extend(_ask(ask, words) for ask in event.asks)
-    asks.extend(_ask(ask, cast) for ask in ABOUT_PEOPLE)
+        asks.extend((ask, words) for ask in event.asks)
+    asks.extend((ask, cast) for ask in ABOUT_PEOPLE)
     body = (
         [*told[:-1], pick(rng, SCENES), *recalled[:1], *told[-1:], *recalled[1:]]
         if n_events > 1
         else [*told, *recalled]
     )
-    chosen = tuple(pick_many(rng, asks, QUESTIONS_PER_STORY))
+    chosen = tuple(_ask(ask, words) for ask, words in pick_many(rng, asks, QUESTIONS_PER_STORY))
     return Story(text=" ".join(opening + body), title=f"{people[0]} of {town}", asks=chosen)
 
 
