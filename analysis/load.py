@@ -11,6 +11,7 @@ diagnose or pretraining; `partial` marks SFT on a share of its steps or prompts;
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ NAMED = ("model", "data", "algo", "optimizer", "heuristic", "scale", "data.sourc
 LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
 PRESET = "preset"  # the word for `experiment=...`, which sets values
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
-SAMPLING = ("data.", "model.", "eval.probe_samples", "eval.probe_prompts")  # what the pretrain statistics depend on
+SAMPLING = re.compile(r"data\.|model\.|eval\.probe_(samples|prompts)$")  # what the pretrain statistics depend on
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 
 _WHERE = {
@@ -173,7 +174,9 @@ def changes(overrides: Sequence[str], setting: Setting | None = None) -> list[st
     given = dict(override.lstrip("+").partition("=")[::2] for override in overrides)
     preset = given.pop("experiment", "null").rpartition("/")[2]
     words = [f"{PRESET}={preset}"] if preset != "null" else []
-    return words + [_word(key, value, setting or {}) for key, value in given.items() if key not in NAMED + LOOKS]
+    language = setting is not None and "data.classes" not in setting  # whose titles name no optimizer
+    named = {*NAMED, *LOOKS} - ({"optimizer"} if language else set())
+    return words + [_word(key, value, setting or {}) for key, value in given.items() if key not in named]
 
 
 def _word(key: str, given: str, setting: Setting) -> str:
@@ -197,7 +200,7 @@ def _kind_of_run(setting: Setting) -> dict:
         "family": family,
         "wrong_reward": value("data.rewards.wrong_modified", -1.0) if family == "controlled" else math.nan,
         "init_from": value("init_from", None) or "",
-        "sampling": _digest({key: text for key, text in setting.items() if key.startswith(SAMPLING)}),
+        "sampling": _digest({key: text for key, text in setting.items() if SAMPLING.match(key)}),
         "partial": algo == "sft" and min(shares) < 1,
     }
 

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat
@@ -269,6 +270,14 @@ def freeze(folder: Path, config: Mapping) -> None:
         )
     # escaped, because PyYAML's own dumper writes some characters (U+0085) so that they are read as others
     write_atomic(path, yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=False))
+
+
+def thaw(folder: Path) -> None:
+    """Take a frozen config back, and the folder with it; one that an attempt has touched since stays."""
+    if {path.name for path in folder.iterdir()} <= {"config.yaml"}:
+        (folder / "config.yaml").unlink(missing_ok=True)
+        with suppress(OSError):  # somebody wrote into it in this moment
+            folder.rmdir()
 
 
 def _store_environment(path: Path, config: Mapping, status: Mapping[str, Any], extra: Mapping[str, object]) -> None:

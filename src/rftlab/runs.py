@@ -3,7 +3,7 @@
 This is the contract between training and analysis. It imports neither torch nor a tracking client.
 """
 
-from rftlab.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze
+from rftlab.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
 from rftlab.identity import NOT_IDENTITY, SCHEMA_VERSION, changed_keys, flatten, run_folder, run_key
 from rftlab.records import (
     LEASE_S,
@@ -18,7 +18,25 @@ from rftlab.records import (
 )
 
 __all__ = [
-    "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
-    "changed_keys", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze", "nearest_run",
-    "read_run", "run_folder", "run_key", "state_of",
+    "HEARTBEAT_S",
+    "LEASE_S",
+    "NOT_IDENTITY",
+    "SCHEMA_VERSION",
+    "Run",
+    "RunIsDone",
+    "RunIsLive",
+    "RunRecord",
+    "changed_keys",
+    "find_key",
+    "find_runs",
+    "finished",
+    "flatten",
+    "folders_by_key",
+    "freeze",
+    "nearest_run",
+    "read_run",
+    "run_folder",
+    "run_key",
+    "state_of",
+    "thaw",
 ]  # fmt: skip

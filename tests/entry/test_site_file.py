@@ -12,7 +12,11 @@ MISTAKES = {
     "a tab": ("partition: gpu\n\taccount: mine\n", "line 2"),
     "no colon": ("partition gpu\n", "'partition gpu'"),
     "a key of sbatch": ("exclude: node7\n", "sbatch"),
-    "one line for a list": ("setup: module load cuda\n", "[module load cuda]"),
+    "one line for a list": ("setup: module load cuda\n", "|| exit 1"),
+    "a time as sbatch writes it": ("timeout_min: 4:00:00\n", "minutes"),
+    "a word for a number": ("timeout_min: long\n", "timeout_min: long"),
+    "a list for a name": ("partition: [a, b]\n", "partition: ['a', 'b']"),
+    "a key twice": ("partition: a\npartition: b\n", "line 2"),
     "words for options": ("sbatch: --exclude=node7\n", "{exclude: node7}"),
 }
 

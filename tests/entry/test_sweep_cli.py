@@ -13,7 +13,10 @@ from sweeps.jobs import end, finish, make_job
 
 from rftlab import runs
 from rftlab.entry import sweep_cli
+from rftlab.entry.sweep import noted_launch
+from rftlab.errors import UserError
 from rftlab.sweeps.job import Job
+from rftlab.sweeps.refusal import Refused
 from rftlab.sweeps.status import Queue, statuses
 from rftlab.sweeps.table import show_statuses
 
@@ -209,3 +212,25 @@ def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:
     jobs = sweep_cli._jobs([child.folder, parent.folder])
     assert [job.key for job in jobs] == [parent.key, child.key]
     assert jobs[1].parent is jobs[0]
+
+
+def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:
+    for seed in range(5):
+        end(make_job(tmp_path, "same", seed=seed), "failed", error="no such column")
+    found = statuses(tmp_path, None, Queue(jobs={}, known=True, tasks={}, final={}))
+    console = Console(record=True, width=80, file=io.StringIO())
+    show_statuses(console, found)
+    assert console.export_text().count("no such column") == 1
+
+
+def test_only_a_launch_that_was_refused_loses_its_note(tmp_path: Path) -> None:
+    path = tmp_path / "launch.json"
+    with noted_launch(tmp_path, {"kind": "slurm", "partition": "good"}, []):
+        pass
+    before = path.read_text()
+    with pytest.raises(Refused), noted_launch(tmp_path, {"kind": "slurm", "partition": "typo"}, []):
+        raise Refused("a partition", "another", "hydra.launcher.partition")
+    assert path.read_text() == before
+    with pytest.raises(UserError), noted_launch(tmp_path, {"kind": "slurm", "partition": "later"}, []):
+        raise UserError("a squeue that does not answer", "an answer", "nothing")
+    assert "later" in path.read_text()

@@ -83,3 +83,9 @@ def test_a_run_that_ended_well_has_no_complaints(tmp_path: Path) -> None:
     finish(job)
     (status,) = statuses(tmp_path, None, Queue(jobs={}, known=True, tasks={job.key: task}, final={}))
     assert status.state == "done" and "harmless" not in status.detail
+
+
+def test_a_host_name_is_no_memory(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    words = last_words(job.folder.parent, submit(job, "srun: error: classroom01: task 0: Exited with exit code 1\n"))
+    assert words == "classroom01: task 0: Exited with exit code 1"

@@ -142,3 +142,13 @@ def test_a_refusal_of_everything_is_an_error(tmp_path: Path, monkeypatch) -> Non
     _limited(monkeypatch, 0)
     with pytest.raises(UserError, match="submit limit"):
         _submit(queue, _Console(), dict)
+
+
+def test_a_refused_rest_does_not_wait_for_the_jobs_of_others(tmp_path: Path, monkeypatch) -> None:
+    jobs = [make_job(tmp_path, f"job{i}") for i in range(2)]
+    queue = SlurmQueue(jobs, tmp_path / "sweep", replace(SETTINGS, max_array_size=1), None)
+    _limited(monkeypatch, 1)
+    _submit(queue, _Console(), dict)
+    finish(jobs[0])
+    queue.states[jobs[0].key] = "done"
+    assert queue.may_submit(50)  # all of another sweep

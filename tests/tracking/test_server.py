@@ -294,3 +294,10 @@ def test_a_server_for_the_network_lets_in_its_own_name_and_private_addresses():
     names = command.allowed_names("lab", 5000).split(",")
     assert {"lab", "lab:5000", "10.*", "172.31.*", "localhost:*"} <= set(names)
     assert "*" not in names
+
+
+@pytest.mark.parametrize("note", ["", "1", f"{os.getpid()} 0 another-boot", f"{os.getpid()} 0 {command._boot()}"])
+def test_a_note_that_names_no_leftover_kills_nobody(tmp_path, note):
+    (tmp_path / "mlflow.pid").write_text(note)
+    command._end_leftovers(tmp_path)
+    assert not (tmp_path / "mlflow.pid").exists()

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from rftlab.errors import UserError
-from rftlab.files import FileLock
+from rftlab.files import FileLock, write_atomic
 
 USER = DATABASE = "mlflow"
 START_S = 120.0  # a fresh database gets its tables in this time too
@@ -126,9 +126,11 @@ def _end_leftovers(folder: Path) -> None:
     """Stop the programs of a server that was killed; the lock says that nobody watches over them any more."""
     for name in ("mlflow", "postgres"):
         note = folder / f"{name}.pid"
-        if not note.exists():
+        words = note.read_text().split() if note.exists() else []
+        if len(words) != 3 or words[2] != _boot():  # none, or of another machine, or from before a restart of this one
+            note.unlink(missing_ok=True)
             continue
-        pid, started = note.read_text().split()
+        pid, started, _ = words
         ours = _start_time(int(pid)) == started
         if ours:
             print(f"stopping {name} (process {pid}), left by a server that was killed", flush=True)
@@ -148,6 +150,11 @@ def _start_time(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def _boot() -> str:
+    """Return what tells this machine, since it was started, from all others."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
@@ -320,7 +327,7 @@ def _running(
         )
     note = log.with_suffix(".pid")
     try:
-        note.write_text(f"{process.pid} {_start_time(process.pid)}")
+        write_atomic(note, f"{process.pid} {_start_time(process.pid)} {_boot()}")
         yield process
     finally:
         if process.poll() is None:

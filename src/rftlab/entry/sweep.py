@@ -16,6 +16,7 @@ from rftlab.files import write_atomic
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
+from rftlab.sweeps.refusal import Refused
 from rftlab.sweeps.table import show_outcomes, show_plan
 
 log = logging.getLogger("rftlab")
@@ -136,7 +137,7 @@ def noted_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job])
     write_atomic(path, json.dumps(note, indent=1) + "\n")
     try:
         yield
-    except UserError:
+    except Refused:
         if before is None:
             path.unlink()
         else:

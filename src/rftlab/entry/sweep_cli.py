@@ -17,6 +17,7 @@ from rich.console import Console
 
 from rftlab import runs
 from rftlab.entry import launchers
+from rftlab.entry.sweep import exit_code
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.records import log_path
@@ -238,7 +239,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
             continue
         ends = outcomes(jobs, states)
         show_outcomes(console, ends)
-        code = max(code, int(any(end.state in ("failed", "skipped") for end in ends)))
+        code = code or exit_code(ends)
     return code
 
 

@@ -26,9 +26,13 @@ def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
     """
     keys = {key for config in configs for key in config if key.split(".")[0] not in ("parent", "init_from")}
     chosen: list[str] = []
+    told = 1  # groups of configs that the chosen keys tell apart
     for key in sorted(keys, key=lambda key: (not key.startswith("heuristic"), not key.endswith(".name"), key)):
-        if _classes(configs, [*chosen, key]) > _classes(configs, chosen):
+        if told == len(configs):
+            break
+        if (classes := _classes(configs, [*chosen, key])) > told:
             chosen.append(key)
+            told = classes
     return chosen
 
 

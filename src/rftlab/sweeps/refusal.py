@@ -5,16 +5,19 @@ import re
 from rftlab.errors import UserError
 
 ANY_KEY = "hydra.launcher"
+# SLURM's one sentence for every limit of an account or a QOS; the line before it names the limit
+ANY_LIMIT = re.compile(r"Job violates accounting/QOS policy(?: \([^)]*\))?")
+LIMITS = "hydra.launcher.qos, account or submit_limit"
 KEYS = (  # the first whose words occur
-    (r"job submit limit|QOSMaxSubmit|AssocMaxSubmit", "hydra.launcher.submit_limit"),
+    (r"MaxSubmit", "hydra.launcher.submit_limit"),
+    (r"Wall|time limit", "hydra.launcher.timeout_min or resources.timeout_min"),
+    (r"gres|gpu", "hydra.launcher.gpus_per_node or hydra.launcher.gpu_type"),
+    (r"mem(?!ber)", "hydra.launcher.mem_gb or resources.mem_gb"),
+    (r"cpu", "hydra.launcher.cpus_per_task or resources.cpus_per_task"),
     (r"account", "hydra.launcher.account or hydra.launcher.partition"),
     (r"partition", "hydra.launcher.partition or resources.partition"),
-    (r"qos", "hydra.launcher.qos"),
+    (r"qos|assoc", LIMITS),
     (r"feature", "hydra.launcher.constraint"),
-    (r"gres|gpu", "hydra.launcher.gpus_per_node or hydra.launcher.gpu_type"),
-    (r"memory", "hydra.launcher.mem_gb or resources.mem_gb"),
-    (r"CPU count", "hydra.launcher.cpus_per_task or resources.cpus_per_task"),
-    (r"time limit", "hydra.launcher.timeout_min or resources.timeout_min"),
     (r"node configuration", "hydra.launcher.cpus_per_task, mem_gb, gpus_per_node, gpu_type or constraint"),
     (r"array", "hydra.launcher.max_array_size"),
     (r"unrecognized option|invalid option|ambiguous", "hydra.launcher.sbatch"),
@@ -23,15 +26,19 @@ NO_ANSWER = re.compile(r"contact slurm controller|communicat|connect|timed out|s
 ADVICE = re.compile(r'^Try "?sbatch --help')
 
 
-def refusal(said: str, asked: str) -> UserError:
+class Refused(UserError):
+    """A launch of which nothing was taken."""
+
+
+def refusal(said: str, asked: str) -> Refused:
     """Word the refusal of an array; `said` is what sbatch printed, `asked` what the jobs asked for."""
     lines = [re.sub(r"^error: ", "", line.removeprefix("sbatch: ")) for line in said.splitlines()
              if line.startswith("sbatch: ")]  # fmt: skip
     lines = [line for line in lines if line.strip() and not ADVICE.match(line)] or said.splitlines()[-1:]
     reason = "; ".join(dict.fromkeys(line.strip() for line in lines)) or "no word"
     if NO_ANSWER.search(reason):
-        return UserError(
-            f"SLURM takes no jobs now: {reason}", "an answer (`scontrol ping`)", "nothing; try again later"
-        )
-    key = next((key for words, key in KEYS if re.search(words, reason, re.IGNORECASE)), ANY_KEY)
-    return UserError(f"SLURM refuses the jobs ({asked or 'defaults'}): {reason}", "an array that sbatch takes", key)
+        return Refused(f"SLURM takes no jobs now: {reason}", "an answer (`scontrol ping`)", "nothing; try again later")
+    telling = ANY_LIMIT.sub("", reason)
+    otherwise = ANY_KEY if telling == reason else LIMITS
+    key = next((key for words, key in KEYS if re.search(words, telling, re.IGNORECASE)), otherwise)
+    return Refused(f"SLURM refuses the jobs ({asked or 'defaults'}): {reason}", "an array that sbatch takes", key)

@@ -7,7 +7,6 @@ has to arrive after the submission, and a job that is requeued finds its newest 
 import io
 import logging
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -107,7 +106,8 @@ class SlurmQueue:
 
     def may_submit(self, in_queue: int) -> bool:
         """Say whether it is worth asking SLURM to take more, with `in_queue` jobs there."""
-        return bool(self._pending) and self.room(in_queue) > 0 and in_queue < self._retry_below
+        alone = self.taken <= self.states.keys()  # what is in the queue belongs to other sweeps
+        return bool(self._pending) and self.room(in_queue) > 0 and (alone or in_queue < self._retry_below)
 
     def refused(self, in_queue: int) -> None:
         """Wait until some of what is in the queue has ended; with nothing there, give up the rest."""
@@ -172,7 +172,7 @@ class SlurmQueue:
         except (FailedJobError, FailedSubmissionError) as error:
             self.ledger.forget(submission)
             for folder in fresh:
-                shutil.rmtree(folder)
+                runs.thaw(folder)
             asked = ", ".join(f"{key}={value}" for key, value in asdict(group.resources).items() if value is not None)
             raise refusal(str(error), asked) from None
         sys.stderr.write(words.getvalue())

@@ -6,7 +6,7 @@ from pathlib import Path
 from rftlab.sweeps.ledger import Ledger
 
 COMPLAINT = re.compile(r"^(?:srun|slurmstepd)\S* error: (?P<words>.*\S)", re.MULTILINE)
-OUT_OF_MEMORY = re.compile(r"memory|oom", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"memory|\boom", re.IGNORECASE)
 NEVER_STARTED = "left the queue before it started: cancelled, or its node does not see this folder"
 MORE_MEMORY = "hydra.launcher.mem_gb or resources.mem_gb gives it more"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from rftlab.errors import UserError
+from rftlab.sweeps.refusal import Refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,17 +59,17 @@ def check_resources(asked: Resources, settings: SlurmSettings) -> None:
     """Refuse what cannot work on any cluster.
 
     Raises:
-        UserError: A time limit that ends with its own warning, or a type of GPU without a number.
+        Refused: A time limit that ends with its own warning, or a type of GPU without a number.
     """
     limit, delay = asked.timeout_min, settings.signal_delay_s
     if limit is not None and 60 * limit <= delay + 60:
-        raise UserError(
+        raise Refused(
             f"timeout_min={limit}, which SLURM announces {delay} s before its end",
             f"more than signal_delay_s={delay} plus a minute",
             "hydra.launcher.timeout_min, hydra.launcher.signal_delay_s or resources.timeout_min",
         )
     if asked.gpu_type is not None and not asked.gpus_per_node:
-        raise UserError(
+        raise Refused(
             f"gpu_type={asked.gpu_type} without GPUs",
             "a number of them",
             "hydra.launcher.gpus_per_node or resources.gpus_per_node",

@@ -99,7 +99,7 @@ def _waiting(folder: Path, key: str) -> RunStatus:
     return RunStatus(
         sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"),
         label=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
-        attempt=0, job_id=None, host=None, seconds=None, detail="not started", folder=str(folder),
+        attempt=0, job_id=None, host=None, seconds=None, detail="", folder=str(folder),
     )  # fmt: skip
 
 
@@ -117,6 +117,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         elif state != "running":
             state = "starting"  # its process loads libraries
     progress = read_progress(record.folder)
+    said = _said(record, state, queue, task)
     end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
     return RunStatus(
         sweep=record.sweep,
@@ -130,7 +131,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),
         host=status.get("host"),
         seconds=end - status["started"] if end and "started" in status else None,
-        detail=_detail(record, state, progress.in_words() if progress else "", queued, _said(record, queue, task)),
+        detail=_detail(record, state, progress.in_words() if progress else "", queued, said),
         folder=str(record.folder),
     )
 
@@ -151,9 +152,9 @@ def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queu
     return progress
 
 
-def _said(record: RunRecord, queue: Queue, task: str | None) -> str:
+def _said(record: RunRecord, state: str, queue: Queue, task: str | None) -> str:
     """Say how SLURM ended a task: its state where the cluster keeps records, and the last complaint."""
-    if task is None or task in queue.jobs:
+    if task is None or task in queue.jobs or state not in ("new", "lost"):
         return ""
     if record.state == "new" and queue.known and (words := never_started(record.folder.parent, task)) is not None:
         return words

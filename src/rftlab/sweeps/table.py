@@ -97,10 +97,13 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
         row = (Text(run.label), run.key, painted(run.state), step, _duration(run.seconds), run.job_id or "")
         table.add_row(*([run.sweep] if several else []), *row, *([Text(run.detail)] if wide else []))
     console.print(table)
+    reasons: dict[tuple[str, str], list[str]] = {}
     for run in found:
         if run.detail and run.state in EXPLAINED:
-            line = Text.assemble(painted(run.state), f"  {run.key}: {run.detail}")
-            console.print(line, soft_wrap=True, highlight=False)
+            reasons.setdefault((run.state, run.detail), []).append(run.key)
+    for (state, detail), keys in reasons.items():
+        which = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+        console.print(Text.assemble(painted(state), f"  {which}: {detail}"), soft_wrap=True, highlight=False)
     counts = Counter(run.state for run in found)
     total = f"{len(found)} run{'' if len(found) == 1 else 's'}: "
     console.print(total + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
