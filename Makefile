@@ -32,8 +32,8 @@ $(READY): pyproject.toml constraints.txt
 quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone and after a little SFT; table and figure
 	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa sweep.name=quickstart
 	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa heuristic=partial_sft sweep.name=quickstart
-	$(PY) -m analysis.make_figures --outputs $(OUTPUTS) --figures $(FIGURES) --sweep quickstart
-	$(PY) -m analysis.learned --outputs $(OUTPUTS) --figures $(FIGURES) --sweep quickstart
+	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
+	$(PY) -m analysis.learned --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 
 test: $(READY) ## the whole test suite: the quick part, then the slow one
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
@@ -64,16 +64,16 @@ imports: $(READY) ## check who may import whom
 	$(VENV)/bin/lint-imports
 
 figures: $(READY) ## draw every figure from the runs in OUTPUTS (default outputs/)
-	$(PY) -m analysis.make_figures --outputs $(OUTPUTS) --figures $(FIGURES)
+	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)"
 
 notebooks: $(READY) ## run the notebooks on the runs in OUTPUTS and render them to figures/
-	mkdir -p $(FIGURES)
-	RFTLAB_OUTPUTS=$(abspath $(OUTPUTS)) $(VENV)/bin/jupytext --to ipynb --execute --run-path analysis/notebooks --output $(FIGURES)/first_sweep.ipynb analysis/notebooks/first_sweep.py
+	mkdir -p "$(FIGURES)"
+	RFTLAB_OUTPUTS="$$(realpath -m "$(OUTPUTS)")" $(VENV)/bin/jupytext --to ipynb --execute --run-path analysis/notebooks --output "$(FIGURES)/first_sweep.ipynb" analysis/notebooks/first_sweep.py
 
 dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
-	@test -f $(OUTPUTS)/mlflow.db || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
+	@test -f "$(OUTPUTS)/mlflow.db" || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
 	@echo "MLflow UI on http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri sqlite:///$(abspath $(OUTPUTS))/mlflow.db
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri "sqlite:///$$(realpath -m "$(OUTPUTS)")/mlflow.db"
 
 tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
 	$(PY) -m rftlab.entry.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
@@ -81,7 +81,7 @@ tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=t
 assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
 	$(PY) -m rftlab.entry.export tokenizer
 	$(PY) src/train.py -m algo=pretrain data=corpus_spans,corpus_causal,review_labels sweep.name=assets
-	$(PY) -m rftlab.entry.export weights --outputs $(OUTPUTS)
+	$(PY) -m rftlab.entry.export weights --outputs "$(OUTPUTS)"
 
 bench: $(READY) ## time the sampling engine against its peer
 	$(PY) bench/rollout.py

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from analysis import layout, style
 from analysis.save import Drawn
 from analysis.stats import STD_BELOW
-from analysis.vanishing import PERCENTILE
+from analysis.vanishing import FEWEST, PERCENTILE
 
 SIDES = {"ratio": "train reward, RFT / SFT", "difference": "train reward, RFT - SFT"}
 
@@ -21,9 +21,11 @@ def correlations(table: pd.DataFrame) -> Drawn:
     """
     scale, source = layout.single_kind(table)
     lines = _lines(table)
+    prompts = layout.span(table["n_prompts"].min(), table["n_prompts"].max())
     notes = [
         "Pearson correlation, over train prompts, of the reward std before finetuning with |mean after - mean before|;",
-        "averaged over n runs; bar: 95 % bootstrap interval over prompts.",
+        f"averaged over n runs; bar: 95 % bootstrap interval over the {prompts} prompts of a run"
+        + (f", none under {FEWEST}." if table["n_prompts"].min() < FEWEST else "."),
         *([f"{count} values that are not finite are left out."] if (count := table["n_nonfinite"].sum()) else []),
     ]
     with style.print_style():

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import NOT_IDENTITY, RunRecord, find_runs, flatten
+from rftlab.runs import NOT_IDENTITY, RunRecord, find_runs, flatten, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -103,13 +103,14 @@ def _records(outputs: Path, sweeps: Sequence[str] | None) -> list[RunRecord]:
     """Find the runs of the named sweeps, or all of them."""
     if not outputs.is_dir():
         raise UserError(f"no folder {outputs}", "the folder that holds the sweeps", "--outputs, or run a sweep first")
-    there = sorted(folder.name for folder in outputs.iterdir() if folder.is_dir())
+    there = sorted(folder.name for folder in outputs.iterdir() if folder.is_dir() and folder.name[0] != ".")
     for sweep in sweeps or []:
         if sweep not in there:
             raise UserError(f"no sweep {sweep} in {outputs}", f"one of: {', '.join(there) or 'none yet'}", "--sweep")
     if sweeps is None:
         return find_runs(outputs)
-    return [run for sweep in sweeps for run in find_runs(outputs, sweep=sweep)]
+    found = {run.folder: run for sweep in sweeps for run in sweep_runs(outputs, sweep)}
+    return list(found.values())
 
 
 def _tidy(

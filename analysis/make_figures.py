@@ -87,8 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         written = [write(each, options.figures) for each in everything.draw(frames)]
         written += reports(kept, options.figures, console)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        found = f"cannot write {error.filename or options.figures}: {error.strerror}"
+        print(f"error: {UserError(found, 'a writable folder', '--figures')}", file=sys.stderr)
+        return 2
+    if not written:
+        print("nothing to draw: no run has got that far", file=sys.stderr)
     for paths in written:
         console.print(*paths, soft_wrap=True, highlight=False)
     missing = missing_runs(runs, whole=options.sweep is None)

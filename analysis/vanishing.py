@@ -14,6 +14,7 @@ PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a datas
 PERCENTILE = 10  # of the figure; the paper does not say which one it uses
 TRAIN_REWARD = "eval/train/reward"
 SHARE = "share_vanishing"
+FEWEST = 10  # prompts from which the bootstrap of a correlation says something
 RUN = ["sweep", "run_key"]
 
 
@@ -78,7 +79,8 @@ def correlation_table(pairs: pd.DataFrame, generator: np.random.Generator, draws
     for _, runs in by_run.groupby(CELL):
         known = runs[runs["undefined"] == ""]
         of_known = pairs.merge(known[RUN], on=RUN)
-        low, high = _interval(of_known, generator, draws) if len(known) else (float("nan"), float("nan"))
+        enough = len(known) and of_known["prompt_id"].nunique() >= FEWEST
+        low, high = _interval(of_known, generator, draws) if enough else (float("nan"), float("nan"))
         records.append(
             runs[CELL].iloc[0].to_dict()
             | {"r": known["r"].mean(), "low": low, "high": high, "r_min": known["r"].min(), "r_max": known["r"].max()}

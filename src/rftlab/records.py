@@ -1,5 +1,6 @@
 """Reading run folders: every file of a run as data, and what state the run is in."""
 
+import json
 import os
 import re
 import socket
@@ -13,11 +14,12 @@ from typing import Any
 import yaml
 
 from rftlab.errors import UserError
-from rftlab.files import decode_floats, is_locked, read_json, read_lines
+from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
 from rftlab.identity import KEY_LENGTH, changed_keys
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
 LOCK = ".lock"
+ELSEWHERE = "elsewhere.json"  # of a sweep: its runs that lie in other sweeps
 RUN_FOLDER = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}")
 
 
@@ -88,6 +90,25 @@ class RunRecord:
 def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
     """Return every run under `outputs`, or of one sweep, sorted by folder."""
     return [read_run(path.parent) for path in sorted(outputs.glob(f"{sweep or '*'}/*/config.yaml"))]
+
+
+def sweep_runs(outputs: Path, sweep: str) -> list[RunRecord]:
+    """Return the runs of a sweep: its own, and those of other sweeps that it found there and did not run again."""
+    linked = (read_json(outputs / sweep / ELSEWHERE) or {}).values()
+    folders = [outputs / place for place in sorted(linked)]
+    own = find_runs(outputs, sweep)
+    return own + [read_run(folder) for folder in folders if (folder / "config.yaml").exists()]
+
+
+def note_elsewhere(outputs: Path, sweep: str, folders: Mapping[str, Path]) -> None:
+    """Keep which runs of a sweep lie in other sweeps (run key -> folder), beside what was known before."""
+    path = outputs / sweep / ELSEWHERE
+    before = read_json(path) or {}
+    places = before | {key: str(folder.relative_to(outputs)) for key, folder in folders.items()}
+    if places != before:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(places, indent=1) + "\n")
 
 
 def find_key(outputs: Path, key: str) -> list[RunRecord]:

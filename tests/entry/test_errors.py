@@ -68,6 +68,12 @@ CASES = {
     "array in an array": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.array=0-5"], "sbatch.array"),
     "time limit as an option of sbatch": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.time=60"],
                                           "hydra.launcher.timeout_min"),
+    "sweep file without a sweep": (["+sweep=seeds"], "add -m"),
+    "several values without a sweep": (["algo=ppo,apa"], "add -m"),
+    "sweep file without the plus": (["-m", "sweep=heuristics"], "+sweep"),
+    "misspelt preset": (["experiment=theory/time_seperation"], "theory/time_separation"),
+    "last part of a key": (["lr=1e-5"], "optimizer.lr"),
+    "device of another library": (["runtime.device=gpu"], "cuda:N"),
     "no CPU": (["resources.cpus_per_task=0"], "resources.cpus_per_task"),
     "unknown resource": (["resources.gpus=1"], "resources.gpus"),
     "value that no preset sets": (["algo=pretrain", "data=narrativeqa"], "has no value"),
@@ -120,3 +126,19 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
     assert not list(tmp_path.rglob("metrics.jsonl"))
     assert not list(tmp_path.rglob("DONE"))
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]])
+def test_outputs_that_cannot_be_made_are_one_line(
+    sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    outputs = tmp_path / "file" / "out"
+    monkeypatch.setattr(sys, "argv", ["train.py", *sweep, f"paths.outputs={outputs}", "tracking=none"])
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert str(outputs) in line and "paths.outputs" in line

@@ -56,16 +56,17 @@ def test_status_says_what_became_of_every_run(call, made) -> None:
     assert "4 runs: 1 done, 1 failed, 1 lost, 1 stopped" in text
 
 
-def test_a_narrow_terminal_shows_whole_keys_and_every_reason(made, tmp_path: Path) -> None:
-    reason = "a reason of many words " * 8
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_terminal_shows_whole_keys_and_every_reason(made, tmp_path: Path, width: int) -> None:
+    reason = "a reason of many words " * 12
     end(made["failed"], "failed", step=2, error=reason)
     found = statuses(tmp_path / "out", None, Queue(jobs={}, known=True, tasks={}, final={}))
-    console = Console(record=True, width=80, file=io.StringIO())
+    console = Console(record=True, width=width, file=io.StringIO())
     show_statuses(console, found)
     lines = console.export_text().splitlines()
     for name, job in made.items():
-        assert any(job.key in line and f" {name} " in line and len(line) <= 80 for line in lines)
-    assert reason.strip() in " ".join(lines)
+        assert any(job.key in line and f" {name} " in line and len(line) <= width for line in lines)
+    assert reason.strip() in " ".join(lines)  # below the table, as it has no room for it
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:
 
 def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:
     for seed in range(5):
-        end(make_job(tmp_path, "same", seed=seed), "failed", error="no such column")
+        end(make_job(tmp_path, "same", seed=seed), "failed", error=f"{'word ' * 40}no such column")
     found = statuses(tmp_path, None, Queue(jobs={}, known=True, tasks={}, final={}))
     console = Console(record=True, width=80, file=io.StringIO())
     show_statuses(console, found)
@@ -234,3 +235,14 @@ def test_only_a_launch_that_was_refused_loses_its_note(tmp_path: Path) -> None:
     with pytest.raises(UserError), noted_launch(tmp_path, {"kind": "slurm", "partition": "later"}, []):
         raise UserError("a squeue that does not answer", "an answer", "nothing")
     assert "later" in path.read_text()
+
+
+def test_runs_that_lie_in_another_sweep_are_shown_and_left_alone(call, made, tmp_path: Path) -> None:
+    outputs = tmp_path / "out"
+    runs.note_elsewhere(outputs, "second", {made[name].key: made[name].folder for name in ("done", "failed")})
+    _, text, _ = call("status", "--sweep", "second")
+    assert made["done"].key in text and "2 runs: 1 done, 1 failed" in text
+    assert "nothing" in call("retry", "--sweep", "second")[1]
+    assert "nothing" in call("clean", "--sweep", "second", "--yes")[1]
+    runs.note_elsewhere(outputs, "second", {made["lost"].key: made["lost"].folder})  # adds to what was known
+    assert len(runs.sweep_runs(outputs, "second")) == 3

@@ -1,5 +1,6 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -132,6 +133,8 @@ def _check_ranges(config: Mapping[str, Any]) -> None:
         value = _get(config, key)
         if value is not None and value not in options:
             raise UserError(f"{key}={value}", " or ".join(options), key)
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device := config["runtime"]["device"]):
+        raise UserError(f"runtime.device={device}", "auto, cpu, cuda or cuda:N", "runtime.device")
     for keys, holds, expected in RULES:
         for key in keys:
             value = _get(config, key)

@@ -1,5 +1,6 @@
 """The command line around Hydra: every mistake of the user is one line and exit code 2, never a traceback."""
 
+import errno
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ from rftlab.sweeps.job import Job
 log = logging.getLogger("rftlab")
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENOSPC)
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -52,6 +54,11 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         sys.exit(INTERRUPTED)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         _refuse(error)
+    except OSError as error:  # Hydra makes the folder of the outputs before it calls us
+        if error.errno not in UNWRITABLE or error.filename is None:
+            raise
+        found = f"cannot write {error.filename}: {error.strerror}"
+        _refuse(UserError(found, "a writable folder", "paths.outputs or paths.figures"))
     except ValueError as error:
         if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
             raise
@@ -99,12 +106,15 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: A launcher other than the default one, or a dry run.
     """
-    launcher = HydraConfig.get().runtime.choices["hydra/launcher"]
-    for found in (
-        f"hydra/launcher={launcher}" if launcher != "local" else "",
-        "sweep.dry_run=true" if cfg.sweep.dry_run else "",
-    ):
-        if found:
+    choices = HydraConfig.get().runtime.choices
+    launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
+    given = {
+        f"hydra/launcher={launcher}": launcher != "local",
+        f"+sweep={sweep}": sweep is not None,
+        "sweep.dry_run=true": cfg.sweep.dry_run,
+    }
+    for found, is_there in given.items():
+        if is_there:
             raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
 
 

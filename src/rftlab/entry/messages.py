@@ -3,12 +3,14 @@
 import difflib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
 from rftlab.errors import UserError
 
+CONF = Path(__file__).resolve().parents[3] / "conf"
 TYPES = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
 OTHER_TYPE = "a value of the type that the schema gives"
 PLACES = {  # where the types of each group of the schema stand in a config
@@ -34,7 +36,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
-    for recognise in (_unknown_option, _unknown_key, _wrong_type, _missing_value, _swept_launcher, _bad_syntax):
+    for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
             return str(found)
     return " ".join(text.split())
@@ -45,6 +47,10 @@ def _unknown_option(text: str) -> UserError | None:
         return None
     group, option = match.groups()
     available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
+    if group.startswith("experiment"):  # one group of many folders
+        option = f"{group}/{option}".removeprefix("experiment/")
+        group, root = "experiment", CONF / "experiment"
+        available = [str(path.relative_to(root).with_suffix("")) for path in sorted(root.rglob("*.yaml"))]
     return UserError(f"{group}={option}, which is no option", _one_of(option, available), f"{group}")
 
 
@@ -63,6 +69,8 @@ def unknown_key(key: str) -> UserError:
     """Name the nearest key of the schema for a key that it lacks."""
     key = key.split("@")[0].lstrip("+")
     known = _schema_keys()
+    if key == "sweep":
+        return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
     if key in known:  # some other option of the group has it
         group = key.split(".")[0]
         return UserError(
@@ -70,7 +78,9 @@ def unknown_key(key: str) -> UserError:
             f"another {group}, one that has it",
             f"{key} or {group}",
         )
-    return UserError(f"key {key}, which the config does not have", _one_of(key, sorted(known), "a key of conf/"), key)
+    longer = sorted(full for full in known if full.endswith(f".{key}"))
+    expected = " or ".join(longer) if 0 < len(longer) <= 4 else _one_of(key, sorted(known), "a key of conf/")
+    return UserError(f"key {key}, which the config does not have", expected, key)
 
 
 def _wrong_type(text: str) -> UserError | None:
@@ -96,6 +106,13 @@ def _swept_launcher(text: str) -> UserError | None:
     if not (match := re.search(r"Sweeping over Hydra's configuration is not supported : '([^=']+)=", text)):
         return None
     return UserError(f"several values for {match.group(1)}", "one, as a sweep has one launcher", match.group(1))
+
+
+def _no_sweep(text: str) -> UserError | None:
+    """Recognise several values on the command line of a single run."""
+    if not (match := re.search(r"Ambiguous value for argument '([^']*)'", text)):
+        return None
+    return UserError(f"several values, {match.group(1)}", "one, or a sweep over them", "the command: add -m")
 
 
 def _bad_syntax(text: str) -> UserError | None:
@@ -128,3 +145,6 @@ def _paths(node: DictConfig, prefix: str) -> Iterator[str]:
         yield f"{prefix}{name}"
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
             yield from _paths(child, f"{prefix}{name}.")
+
+
+RECOGNISED = (_unknown_option, _unknown_key, _wrong_type, _missing_value, _swept_launcher, _no_sweep, _bad_syntax)

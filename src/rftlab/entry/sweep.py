@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from rftlab import runs
 from rftlab.errors import UserError
-from rftlab.files import write_atomic
+from rftlab.files import disk_errors, write_atomic
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
@@ -72,6 +73,12 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):
         console.print(line, soft_wrap=True, highlight=False)
+    if not sweep.dry_run:
+        own = sweep.outputs / sweep.name
+        elsewhere = {row.job.key: row.folder for row in plan.rows if row.folder.parent != own and not row.to_do}
+        runs.note_elsewhere(sweep.outputs, sweep.name, elsewhere)
+        if elsewhere:
+            console.print(f"{len(elsewhere)} of them in other sweeps of {sweep.outputs}", highlight=False)
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if sweep.dry_run or not to_do:
@@ -132,7 +139,8 @@ def noted_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job])
     """
     path = folder / "launch.json"
     before = path.read_text() if path.exists() else None
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     note = {"launcher": dict(launcher), "jobs": {job.key: job.folder.name for job in jobs}}
     write_atomic(path, json.dumps(note, indent=1) + "\n")
     try:

@@ -27,7 +27,7 @@ from rftlab.sweeps.ledger import PREFIX, ledgers
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.slurm_logs import submission_logs
 from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
-from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, statuses, to_cancel
+from rftlab.sweeps.status import UNFINISHED, Queue, RunStatus, launcher_of, read_queue, statuses, to_cancel
 from rftlab.sweeps.table import make_console, show_outcomes, show_statuses
 
 BAD_INPUT = 2
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 def show_status(arguments: argparse.Namespace, console: Console) -> int:
     """Print the table, or JSON."""
     queue = read_queue(arguments.outputs, PREFIX)
-    found = _found(arguments, queue)
+    found = _found(arguments, queue, linked=True)
     if arguments.json:
         print(json.dumps([run.to_dict() for run in found], indent=1))
         return 0
@@ -105,12 +105,12 @@ def show_status(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _found(arguments: argparse.Namespace, queue: object) -> list[RunStatus]:
+def _found(arguments: argparse.Namespace, queue: Queue, *, linked: bool = False) -> list[RunStatus]:
     outputs, sweep = arguments.outputs, arguments.sweep
     if not (outputs / (sweep or "")).is_dir():
         found = f"no folder {outputs / (sweep or '')}"
         raise UserError(found, "the outputs of a sweep", "--sweep" if outputs.is_dir() else "--outputs")
-    return statuses(outputs, sweep, queue)  # ty: ignore[invalid-argument-type]
+    return statuses(outputs, sweep, queue, linked=linked)
 
 
 def _one(found: Sequence[RunStatus], key: str) -> RunStatus:
@@ -326,7 +326,7 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
     for folder in folders:
         shutil.rmtree(folder)
         _forget(folder)
-    console.print(f"removed {len(folders)} folders")
+    console.print(f"removed {len(folders)} folder{'' if len(folders) == 1 else 's'}")
     return 0
 
 

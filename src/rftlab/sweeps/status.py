@@ -70,9 +70,12 @@ def read_queue(outputs: Path, prefix: str) -> Queue:
     return Queue(jobs=jobs or {}, known=jobs is not None, tasks=tasks, final=final)
 
 
-def statuses(outputs: Path, sweep: str | None, queue: Queue) -> list[RunStatus]:
-    """Return every run under `outputs`, or of one sweep, and the jobs of its last launch that have no folder yet."""
-    records = list(runs.find_runs(outputs, sweep))
+def statuses(outputs: Path, sweep: str | None, queue: Queue, *, linked: bool = False) -> list[RunStatus]:
+    """Return every run under `outputs`, or of one sweep, and the jobs of its last launch that have no folder yet.
+
+    `linked` adds runs that the sweep uses and that lie in other sweeps: to be looked at, not to be touched.
+    """
+    records = runs.sweep_runs(outputs, sweep) if linked and sweep is not None else runs.find_runs(outputs, sweep)
     told = _labels(records)
     found = [_status(record, told[record.folder], queue) for record in records]
     keys = {status.key for status in found}

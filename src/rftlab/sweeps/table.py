@@ -18,7 +18,8 @@ COLOURS = {
     "stopped": "yellow", "skipped": "yellow", "lost": "red",
 }  # fmt: skip
 EXPLAINED = ("new", "failed", "lost", "stopped")  # states whose reason is told in full
-WIDE = 120  # columns from which a table has room for details
+GAP = 2  # between two columns
+SHORTEST_DETAIL = 20  # with less room a table has no column for it
 SHORT = 12  # rows of the table that opens a sweep
 
 
@@ -85,21 +86,27 @@ def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
 
 
 def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
-    """Print runs with their states, and below in full why some are not done; keys are never cut."""
-    several, wide = len({run.sweep for run in found}) > 1, console.width >= WIDE
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in (*(["sweep"] if several else []), "run", "key", "state", "step", "time", "job"):
-        table.add_column(column, justify="right" if column in ("step", "time") else "left", no_wrap=column != "run")
-    if wide:
-        table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
+    """Print runs with their states, and below why some are not done where the table has no room; keys are never cut."""
+    sweep = ["sweep"] if len({run.sweep for run in found}) > 1 else []
+    names = [*sweep, "run", "key", "state", "step", "time", "job"]
+    rows = []
     for run in found:
         step = f"{run.step}/{run.steps}" if run.steps else ""
-        row = (Text(run.label), run.key, painted(run.state), step, _duration(run.seconds), run.job_id or "")
-        table.add_row(*([run.sweep] if several else []), *row, *([Text(run.detail)] if wide else []))
+        first = [run.sweep] if sweep else []
+        rows.append([*first, run.label, run.key, run.state, step, _duration(run.seconds), run.job_id or ""])
+    widths = [max(map(len, column)) + GAP for column in zip(names, *rows, strict=True)]
+    left = console.width - sum(widths)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in [*names, *(["detail"] if left >= SHORTEST_DETAIL else [])]:
+        table.add_column(name, justify="right" if name in ("step", "time") else "left", no_wrap=name != "run")
+    for run, row in zip(found, rows, strict=True):
+        cells = [painted(cell) if name == "state" else Text(cell) for name, cell in zip(names, row, strict=True)]
+        detail = run.detail if len(run.detail) <= left else f"{run.detail[: left - 1]}…"
+        table.add_row(*cells, *([Text(detail)] if left >= SHORTEST_DETAIL else []))
     console.print(table)
     reasons: dict[tuple[str, str], list[str]] = {}
     for run in found:
-        if run.detail and run.state in EXPLAINED:
+        if run.state in EXPLAINED and len(run.detail) > (left if left >= SHORTEST_DETAIL else 0):
             reasons.setdefault((run.state, run.detail), []).append(run.key)
     for (state, detail), keys in reasons.items():
         which = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
