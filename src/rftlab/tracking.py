@@ -32,6 +32,7 @@ __all__ = ["Destination", "Mirror", "SyncReport", "absolute_uri", "prepare", "sy
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
 FILES = (*EARLY_FILES, "prompts.parquet", "samples.jsonl", "DONE")
+HEAD_START_S = 1.0  # a run loads data and models first: the thread would take half of its interpreter
 MAX_WAIT_S = 60.0  # between two tries while the server does not answer
 SYNC_PAUSES_S = (1.0, 3.0)  # before `sync` tries a folder again
 _log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Mirror:
         lock = _mirror_lock(self._folder)
         sender = None
         last = False
+        self._stop.wait(HEAD_START_S)
         while not last:
             last = self._stop.is_set()
             try:
