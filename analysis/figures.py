@@ -35,7 +35,7 @@ def learning_curves(curves: pd.DataFrame) -> Drawn:
         for axes, metric in zip(plots.subplots(1, len(CURVE_METRICS)), CURVE_METRICS, strict=True):
             layout.draw_metric(axes, drawn[drawn["metric"] == metric], looks)
             axes.set(xlabel="iteration", ylabel=style.LABELS[metric])
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
             sns.despine(ax=axes)
         plots.suptitle(style.panel_title(*panel))
         handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]

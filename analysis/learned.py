@@ -53,7 +53,8 @@ def table(cells: pd.DataFrame, title: str) -> Table:
     for name in ("algo", "heuristic", "n", "train reward", "test reward", "KL", "vanishing", "and low"):
         result.add_column(name, justify="left" if name in ("algo", "heuristic") else "right")
     for _, cell in cells.iterrows():
-        setting = " ".join([cell["heuristic"], *map(style.short_override, cell["variant"].split())])
+        words = [style.short_override(word).replace("_fraction=", "s=") for word in cell["variant"].split()]
+        setting = " ".join([cell["heuristic"], *words])  # 80 columns: step_fraction=0.4 becomes steps=0.4
         rewards = [_arrow(cell, f"{metric}/start", f"{metric}/end", ".3f") for metric in (TRAIN, TEST)]
         shares = [_arrow(cell, f"before/{value}", f"after/{value}", ".0%") for value in ("share", "share_low")]
         result.add_row(cell["algo"], setting, str(cell["n"]), *rewards, _number(cell[f"{KL}/end"], ".2f"), *shares)
