@@ -1,5 +1,6 @@
 """`python src/diagnose.py`: short names, a run folder, a report; and `train.py` on computed cases."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -196,3 +197,19 @@ def test_theory_runs_give_their_numbers_and_a_table(
     (run,) = find_runs(tmp_path)
     assert run.final is not None and low <= run.final[metric] <= high
     assert len(run.cases()) > 10
+
+
+def test_a_report_that_cannot_be_written_is_one_line_and_keeps_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(folders: Sequence[Path], figures: Path) -> int:
+        raise OSError(errno.EROFS, "Read-only file system", str(figures))
+
+    few = ["data=narrativeqa", "n_prompts=4", "samples=2", "algo.loop.bound_prompts=0", "tracking=none"]
+    monkeypatch.setattr(sys, "argv", ["diagnose.py", *few, f"paths.outputs={tmp_path}", "paths.figures=/readonly"])
+    with pytest.raises(SystemExit) as stop:
+        main(full)
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "/readonly" in line and "paths.figures" in line
+    assert [run.done for run in find_runs(tmp_path, "preflight")] == [True]

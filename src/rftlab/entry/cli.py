@@ -29,7 +29,7 @@ from rftlab.sweeps.job import Job
 log = logging.getLogger("rftlab")
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENOSPC)
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -58,7 +58,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         if error.errno not in UNWRITABLE or error.filename is None:
             raise
         found = f"cannot write {error.filename}: {error.strerror}"
-        _refuse(UserError(found, "a writable folder", "paths.outputs or paths.figures"))
+        _refuse(UserError(found, "a writable folder", "paths.outputs"))
     except ValueError as error:
         if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
             raise

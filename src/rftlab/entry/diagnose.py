@@ -96,7 +96,15 @@ def _report(jobs: Sequence[Job], report: Report) -> int:
     """Report on the jobs that are done, wherever that was, and name how many are not."""
     folders = dict.fromkeys(map(folder_of, jobs))
     done = [folder for folder in folders if runs.finished(folder) is not None]
-    code = report(done, Path(jobs[0].config["paths"]["figures"])) if done else 0
+    code = 0
+    try:
+        if done:
+            figures = Path(jobs[0].config["paths"]["figures"])
+            code = report(done, figures)
+    except OSError as error:  # the run is kept: the same command goes on with the report
+        found = f"cannot write {error.filename}: {error.strerror}"
+        print(f"error: {UserError(found, 'a writable folder', 'paths.figures')}", file=sys.stderr)
+        return cli.BAD_INPUT
     if len(done) < len(folders):
         print(f"{len(folders) - len(done)} of {len(folders)} diagnoses are not finished; the same command reports them")
     return code

@@ -104,15 +104,20 @@ class SlurmQueue:
         """Whether SLURM has refused the jobs that wait."""
         return self._retry_below < inf
 
+    @property
+    def _followed_to_the_end(self) -> bool:
+        """Whether nothing of this sweep is in the queue; what is there belongs to other sweeps."""
+        return self.taken <= self.states.keys()
+
     def may_submit(self, in_queue: int) -> bool:
         """Say whether it is worth asking SLURM to take more, with `in_queue` jobs there."""
-        alone = self.taken <= self.states.keys()  # what is in the queue belongs to other sweeps
-        return bool(self._pending) and self.room(in_queue) > 0 and (alone or in_queue < self._retry_below)
+        has_room = self._followed_to_the_end or in_queue < self._retry_below
+        return bool(self._pending) and self.room(in_queue) > 0 and has_room
 
     def refused(self, in_queue: int) -> None:
         """Wait until some of what is in the queue has ended; with nothing there, give up the rest."""
         self._retry_below = in_queue
-        if self.taken <= self.states.keys():
+        if self._followed_to_the_end:
             self.states |= {job.key: "skipped" for job in self._pending}
             self._pending.clear()
 
@@ -131,7 +136,8 @@ class SlurmQueue:
                 jobs = jobs[len(chunk) :]
                 room -= len(chunk)
                 submission = self._submit_array(group, chunk)
-                self._pending = [job for job in self._pending if job.key not in submission.keys]
+                submitted = set(submission.keys)
+                self._pending = [job for job in self._pending if job.key not in submitted]
                 yield submission
 
     def _groups(self) -> dict[_Group, list[Job]]:
