@@ -109,3 +109,9 @@ def test_jobs_of_a_killed_launcher_save_and_end(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*/checkpoints/*.pt"))) >= 2
     dry = sweep(tmp_path, "algo.loop.iterations=100000", "seed=0,1", "sweep.dry_run=true")
     assert "2 resume" in dry.stdout
+
+
+def test_the_warm_process_hands_its_jobs_frozen_libraries_and_a_collector_that_works() -> None:
+    code = "import gc, rftlab.entry.warm, torch; print(gc.isenabled(), gc.get_freeze_count() > len(vars(torch)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "True"], done.stderr

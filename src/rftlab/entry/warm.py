@@ -1,4 +1,9 @@
 """Everything that jobs import, for the fork server of the local launcher: a job that finds it loaded starts at once."""
+# ruff: noqa: E402
+
+import gc
+
+gc.disable()  # a collection walks over everything that is there already: a fifth of the time that the imports take
 
 import mlflow.store.tracking.sqlalchemy_store
 import pandas
@@ -24,5 +29,8 @@ import rftlab.loops.theory
 import rftlab.models.networks
 import rftlab.rewards.rouge
 import rftlab.rewards.sentiment
+
+gc.freeze()  # all of this stays: no job needs to walk over it, or to copy its pages
+gc.enable()
 
 __all__ = ["mlflow", "pandas", "rftlab", "transformers"]
