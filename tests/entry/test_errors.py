@@ -1,5 +1,6 @@
 """Bad input: one line with what was found, what was expected and what to change; exit code 2; nothing started."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,3 +143,12 @@ def test_outputs_that_cannot_be_made_are_one_line(
     assert stop.value.code == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert str(outputs) in line and "paths.outputs" in line
+
+
+@pytest.mark.parametrize("script", ["train.py", "diagnose.py", "sweep.py"])
+def test_a_python_without_the_environment_is_told_in_one_line(script: str) -> None:
+    path = Path(__file__).parents[2] / "src" / script
+    done = subprocess.run([sys.executable, "-S", path, "--help"], capture_output=True, text=True)  # -S: no packages
+    assert done.returncode == 2 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert "; expected " in line and "; change " in line and "make setup" in line
