@@ -16,27 +16,13 @@ from typing import Any, BinaryIO, SupportsFloat
 from rftlab.errors import UserError
 
 NETWORK_FILE_SYSTEMS = {
-    *(
-        "afs",
-        "beegfs",
-        "ceph",
-        "cephfs",
-        "cifs",
-        "fhgfs",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-    ),
-    *("orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs"),
-}
+    "afs", "beegfs", "ceph", "cephfs", "cifs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2",
+    "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
+}  # fmt: skip
 NETWORK_FUSE = {
-    *("beegfs", "ceph", "cephfs", "davfs", "gcsfuse", "glusterfs", "juicefs", "mfs", "moosefs", "mount-s3", "quobyte"),
-    *("rclone", "s3fs", "seaweedfs", "sshfs", "wekafs"),
-}
+    "beegfs", "ceph", "cephfs", "davfs", "gcsfuse", "glusterfs", "juicefs", "mfs", "moosefs", "mount-s3", "quobyte",
+    "rclone", "s3fs", "seaweedfs", "sshfs", "wekafs",
+}  # fmt: skip
 
 
 @contextmanager
