@@ -158,7 +158,10 @@ def _ratio_note(points: pd.DataFrame) -> str:
 
 
 def _point_looks(points: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per point: what it is, colour (of the RFT setting), marker (of the dataset and model), label."""
+    """Return one row per point: what it is, colour (of the RFT setting), marker (of the dataset and model), label.
+
+    Of one dataset and model, each point is smaller than those drawn before it, so that equal ones show as rings.
+    """
     keys = ["data", "model", "algo", "variant", "sft_variant"]
     rows = points[[*keys, "n_rft", "n_sft"]].drop_duplicates().sort_values(keys).reset_index(drop=True)
     hues, names = layout.hue(rows), rows["data"] + " " + rows["model"]
@@ -169,17 +172,19 @@ def _point_looks(points: pd.DataFrame) -> pd.DataFrame:
         for row in rows.to_dict("records")
     ]
     markers = [style.MARKERS[order.index(name) % len(style.MARKERS)] for name in names]
-    return rows.assign(colour=[palette[hue] for hue in hues], marker=markers, label=labels)
+    sizes = (9.0 - 2.5 * rows.groupby(["data", "model"]).cumcount()).clip(lower=3.0)
+    return rows.assign(colour=[palette[hue] for hue in hues], marker=markers, size=sizes, label=labels)
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame, looks: pd.DataFrame, side: str) -> None:
     """Draw the points of one percentile with the range over RFT's seeds, and the line where both are equal."""
     keys = ["data", "model", "algo", "variant", "sft_variant"]
-    for row in points.merge(looks[[*keys, "colour", "marker"]], on=keys).to_dict("records"):
+    for row in looks[[*keys, "colour", "marker", "size"]].merge(points, on=keys).to_dict("records"):
         ends = [row["rft_min"] - row["sft"], row["rft_max"] - row["sft"]]
         low, high = (row["ratio_min"], row["ratio_max"]) if side == "ratio" else ends
         axes.plot([row["std"]] * 2, [low, high], color=row["colour"], linewidth=1.0)
-        axes.plot(row["std"], row[side], row["marker"], color=row["colour"], markersize=6, markeredgecolor="white")
+        point: dict = {"markersize": row["size"], "markeredgecolor": "white", "zorder": 3}
+        axes.plot(row["std"], row[side], row["marker"], color=row["colour"], **point)
     axes.axhline(1.0 if side == "ratio" else 0.0, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
     right = 1.08 * max(points["std"].max(), 0.01)
     axes.set_xlim(-0.03 * right, right)
@@ -190,7 +195,8 @@ def _point_handles(looks: pd.DataFrame) -> list[Line2D]:
     """Build the legend of the points."""
     return [
         Line2D(
-            [], [], color=row["colour"], marker=row["marker"], linestyle="", markeredgecolor="white", label=row["label"]
+            [], [], color=row["colour"], marker=row["marker"], markersize=row["size"], linestyle="",
+            markeredgecolor="white", label=row["label"],
         )
         for row in looks.to_dict("records")
-    ]
+    ]  # fmt: skip

@@ -24,15 +24,9 @@ NAMES = {
 }
 ONLINE = ("ppo", "apa", "nlpo")  # of these, `alone` sets plain finetuning apart
 DATASETS = {
-    **{
-        "narrativeqa": "NarrativeQA",
-        "imdb": "IMDB",
-        "totto": "ToTTo",
-        "commongen": "CommonGen",
-        "iwslt2017": "IWSLT2017",
-    },
-    **{"cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "mnist": "MNIST", "cifar10": "CIFAR10", "stsb": "STS-B"},
-}
+    "narrativeqa": "NarrativeQA", "imdb": "IMDB", "totto": "ToTTo", "commongen": "CommonGen", "iwslt2017": "IWSLT2017",
+    "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "mnist": "MNIST", "cifar10": "CIFAR-10", "stsb": "STS-B",
+}  # fmt: skip
 GROUPS = {"small_std": "small pretrain reward std", "large_std": "large pretrain reward std"}
 LABELS = {
     "reward/mean": "mean reward of the rollouts",

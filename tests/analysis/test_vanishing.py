@@ -2,11 +2,12 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import vanishing
+from analysis import figures_vanishing, vanishing
 
 RUN = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
     "heuristic": "none",
@@ -158,6 +159,19 @@ def test_a_point_lies_at_the_std_of_the_runs_that_sample_as_its_rft_does() -> No
     points = vanishing.relative_reward(pd.concat([runs, more]), both, (10,))
     assert dict(zip(points["variant"], points["std"], strict=True)) == pytest.approx({"": 0.1, "temperature=2": 0.3})
     assert points["sft"].tolist() == [0.5, 0.5]
+
+
+def test_equal_points_of_two_algorithms_are_both_seen() -> None:
+    before = prompts([0.1, 0.2], [0.5] * 2, [0.5] * 2)
+    points = vanishing.relative_reward(rewards({"ppo": [0.2], "apa": [0.2], "sft": [0.5]}), before)
+    figure = figures_vanishing.relative_reward(points).figure
+    for axes in figure.axes:
+        markers = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
+        below, above = sorted(markers, key=lambda line: (line.get_zorder(), axes.lines.index(line)))
+        assert below.get_xydata().tolist() == above.get_xydata().tolist()
+        assert below.get_color() != above.get_color()
+        assert below.get_markersize() > above.get_markersize() + 2 * above.get_markeredgewidth()
+    plt.close(figure)
 
 
 def test_there_is_no_ratio_to_a_reward_of_zero_and_no_point_without_sft() -> None:
