@@ -1,5 +1,6 @@
 """Bad input: one line with what was found, what was expected and what to change; exit code 2; nothing started."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,23 @@ def test_outputs_that_cannot_be_made_are_one_line(
     assert stop.value.code == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert str(outputs) in line and "paths.outputs" in line
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["train.py --help", "diagnose.py --help", "sweep.py --help", "sweep.py status"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str, tmp_path: Path) -> None:
+    """As `| head` does; the reader is gone before the first line."""
+    (tmp_path / "outputs").mkdir()
+    script, *arguments = command.split()
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parents[2] / "src" / script, *arguments],
+        stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, env=environment, text=True,
+    )  # fmt: skip
+    os.close(writer)
+    assert not done.stderr and done.returncode in (0, 1)  # rich ends with 1
 
 
 @pytest.mark.parametrize("script", ["train.py", "diagnose.py", "sweep.py"])

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rftlab.entry import jobs, schema
 from rftlab.entry.messages import explain
+from rftlab.entry.pipe import reader_may_leave
 from rftlab.entry.site_file import check_site_file
 from rftlab.errors import UserError
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
@@ -40,7 +41,8 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
     `finished` is told of the run, if it is a single one and has come to its end.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
-        _help()
+        with reader_may_leave():
+            _help()
         return
     sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))

@@ -15,6 +15,7 @@ from hydra.types import HydraContext, RunMode
 from rftlab import runs
 from rftlab.entry import cli
 from rftlab.entry.compose import Composer
+from rftlab.entry.pipe import reader_may_leave
 from rftlab.errors import UserError
 from rftlab.sweeps.job import Job, folder_of
 
@@ -50,7 +51,8 @@ def main(report: Report) -> None:
     """
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
-        print(HELP, end="")
+        with reader_may_leave():
+            print(HELP, end="")
         return
     if any(argument.startswith("algo=") for argument in arguments):
         refused = UserError("algo=...", "no algorithm, as nothing is trained here", "algo, or use src/train.py")

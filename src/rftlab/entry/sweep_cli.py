@@ -17,6 +17,7 @@ from rich.console import Console
 
 from rftlab import runs
 from rftlab.entry import launchers
+from rftlab.entry.pipe import reader_may_leave
 from rftlab.entry.sweep import exit_code
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
@@ -39,16 +40,15 @@ LEFTOVERS = ("failed", "lost", "stopped", "new")
 def main() -> None:
     """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    arguments = _parser().parse_args()
     try:
-        sys.exit(arguments.command(arguments, make_console()))
+        with reader_may_leave():
+            arguments = _parser().parse_args()
+            sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
