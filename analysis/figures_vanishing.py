@@ -160,7 +160,8 @@ def _ratio_note(points: pd.DataFrame) -> str:
 def _point_looks(points: pd.DataFrame) -> pd.DataFrame:
     """Return one row per point: what it is, colour (of the RFT setting), marker (of the dataset and model), label.
 
-    Of one dataset and model, each point is smaller than those drawn before it, so that equal ones show as rings.
+    Of one dataset and model, each of the first four points is smaller than those drawn before it, so that equal ones
+    show as rings.
     """
     keys = ["data", "model", "algo", "variant", "sft_variant"]
     rows = points[[*keys, "n_rft", "n_sft"]].drop_duplicates().sort_values(keys).reset_index(drop=True)

@@ -20,7 +20,7 @@ from analysis.preflight.report import contents_of
 from analysis.preflight.report import write as write_report
 from analysis.save import Drawn, save, save_table
 from analysis.tables import Table
-from rftlab.errors import UserError
+from rftlab.errors import UserError, unwritable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,8 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        found = f"cannot write {error.filename or options.figures}: {error.strerror}"
-        print(f"error: {UserError(found, 'a writable folder', '--figures')}", file=sys.stderr)
+        print(f"error: {unwritable(error.filename or options.figures, error, '--figures')}", file=sys.stderr)
         return 2
     if not written:
         print("nothing to draw: no run has got that far", file=sys.stderr)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, SupportsFloat
 
-from rftlab.errors import UserError
+from rftlab.errors import unwritable
 
 NETWORK_FILE_SYSTEMS = {
     "afs", "beegfs", "ceph", "cephfs", "cifs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2",
@@ -31,11 +31,8 @@ def disk_errors(path: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}",
-            "a writable folder with free space",
-            "paths.outputs, or make room there, and run the same command again",
-        ) from error
+        change = "paths.outputs, or make room there, and run the same command again"
+        raise unwritable(path, error, change, "a writable folder with free space") from error
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from string import Template
 from typing import NoReturn
 
@@ -20,16 +19,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rftlab.entry import jobs, schema
-from rftlab.entry.messages import explain
+from rftlab.entry.messages import CONF, explain
 from rftlab.entry.pipe import reader_may_leave
 from rftlab.entry.site_file import check_site_file
-from rftlab.errors import UserError
+from rftlab.errors import UserError, unwritable
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -59,8 +57,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
     except OSError as error:  # Hydra makes the folder of the outputs before it calls us
         if error.errno not in UNWRITABLE or error.filename is None:
             raise
-        found = f"cannot write {error.filename}: {error.strerror}"
-        _refuse(UserError(found, "a writable folder", "paths.outputs"))
+        _refuse(unwritable(error.filename, error, "paths.outputs"))
     except ValueError as error:
         if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
             raise

@@ -15,8 +15,9 @@ from hydra.types import HydraContext, RunMode
 from rftlab import runs
 from rftlab.entry import cli
 from rftlab.entry.compose import Composer
+from rftlab.entry.messages import CONF
 from rftlab.entry.pipe import reader_may_leave
-from rftlab.errors import UserError
+from rftlab.errors import UserError, unwritable
 from rftlab.sweeps.job import Job, folder_of
 
 SHORT = {"n_prompts": "algo.loop.n_prompts", "samples": "algo.loop.samples_per_prompt"}
@@ -83,7 +84,7 @@ def _sample(finished: list[Job]) -> int:
 
 def _jobs(overrides: Sequence[str]) -> list[Job]:
     """Compose the jobs of a sweep again, which ran in processes of their own: none of a dry run."""
-    with initialize_config_dir(str(cli.CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)
         if config.sweep.dry_run:
@@ -99,14 +100,13 @@ def _report(jobs: Sequence[Job], report: Report) -> int:
     folders = dict.fromkeys(map(folder_of, jobs))
     done = [folder for folder in folders if runs.finished(folder) is not None]
     code = 0
-    try:
-        if done:
-            figures = Path(jobs[0].config["paths"]["figures"])
+    if done:
+        figures = Path(jobs[0].config["paths"]["figures"])
+        try:
             code = report(done, figures)
-    except OSError as error:  # the run is kept: the same command goes on with the report
-        found = f"cannot write {error.filename}: {error.strerror}"
-        print(f"error: {UserError(found, 'a writable folder', 'paths.figures')}", file=sys.stderr)
-        return cli.BAD_INPUT
+        except OSError as error:  # the run is kept: the same command goes on with the report
+            print(f"error: {unwritable(error.filename or figures, error, 'paths.figures')}", file=sys.stderr)
+            return cli.BAD_INPUT
     if len(done) < len(folders):
         print(f"{len(folders) - len(done)} of {len(folders)} diagnoses are not finished; the same command reports them")
     return code

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from rftlab.errors import UserError
+from rftlab.errors import UserError, unwritable
 from rftlab.files import FileLock, write_atomic
 
 USER = DATABASE = "mlflow"
@@ -211,7 +211,7 @@ def _make_folder(folder: Path, owner: str | None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "artifacts").mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}", "a writable folder", "DIR") from None
+        raise unwritable(folder, error, "DIR") from None
     if owner and subprocess.run(["test", "-x", folder], user=owner).returncode:
         raise UserError(f"{folder}, which the user {owner} cannot enter", "a folder that it can", "DIR")
 

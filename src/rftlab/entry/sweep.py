@@ -16,7 +16,7 @@ from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
-from rftlab.sweeps.plan import estimate, make_plan, neighbours
+from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
 from rftlab.sweeps.refusal import Refused
 from rftlab.sweeps.table import show_outcomes, show_plan
 
@@ -73,21 +73,27 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):
         console.print(line, soft_wrap=True, highlight=False)
-    if not sweep.dry_run:
-        own = sweep.outputs / sweep.name
-        elsewhere = {row.job.key: row.folder for row in plan.rows if row.folder.parent != own and not row.to_do}
-        runs.note_elsewhere(sweep.outputs, sweep.name, elsewhere)
-        if elsewhere:
-            console.print(f"{len(elsewhere)} of them in other sweeps of {sweep.outputs}", highlight=False)
+    if sweep.dry_run:
+        return DONE
+    _note_elsewhere(sweep, plan, console)
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
-    if sweep.dry_run or not to_do:
+    if not to_do:
         return DONE
     with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do), _tracking_prepared(sweep):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
     return exit_code(ends)
+
+
+def _note_elsewhere(sweep: Sweep, plan: Plan, console: Console) -> None:
+    """Keep which runs of the sweep lie in other sweeps, and say how many."""
+    own = sweep.outputs / sweep.name
+    elsewhere = {row.job.key: row.folder for row in plan.rows if row.folder.parent != own and not row.to_do}
+    runs.note_elsewhere(sweep.outputs, sweep.name, elsewhere)
+    if elsewhere:
+        console.print(f"{len(elsewhere)} of them in other sweeps of {sweep.outputs}", highlight=False)
 
 
 def exit_code(ends: Sequence[Outcome]) -> int:
