@@ -27,6 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet torch==2.13.0 uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(PY) -c constraints.txt -e '.[dev]'
+	$(PY) -m compileall -q src analysis
 	touch $(READY)
 
 quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone and after a little SFT; table and figure

@@ -1,6 +1,11 @@
 """Train one configuration, or with `-m` a grid of them: `python src/train.py --help`."""
 
-from rftlab.entry.cli import main
+import sys
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # the process that jobs are forked from imports this file too, and needs nothing of it
+    from rftlab.entry.early import warm_up
+
+    warm_up(sys.argv[1:])
+    from rftlab.entry.cli import main
+
     main()

@@ -282,7 +282,8 @@ def test_what_is_wrong_with_one_folder_or_sweep_does_not_hold_up_the_others(uri,
 def test_metrics_arrive_while_the_run_goes_on_and_the_end_after_it(uri, target, tmp_path):
     folder = run_folder(tmp_path, "sweep", "a", run_key(CONFIG))
     with Run.claim(folder, CONFIG) as run:
-        mirror = Mirror(folder, target("sweep"), 0.05)
+        mirror = Mirror(0.05)
+        mirror.begin(folder, partial(target, "sweep"))
         run.log(1, {"a": 1.0})
         until = time.monotonic() + 30
         while not (children(uri) and children(uri)[0].data.metrics) and time.monotonic() < until:
@@ -301,7 +302,8 @@ def test_metrics_arrive_while_the_run_goes_on_and_the_end_after_it(uri, target, 
 def test_the_end_of_a_failed_run_is_told(uri, target, tmp_path):
     folder = run_folder(tmp_path, "sweep", "a", run_key(CONFIG))
     with pytest.raises(ZeroDivisionError), Run.claim(folder, CONFIG):
-        mirror = Mirror(folder, target("sweep"), 5.0)
+        mirror = Mirror(5.0)
+        mirror.begin(folder, partial(target, "sweep"))
         raise ZeroDivisionError
     assert mirror.close(30.0)
     assert children(uri)[0].info.status == "FAILED"
@@ -314,7 +316,8 @@ def test_without_a_server_the_run_neither_waits_nor_fails_and_sync_sends_all_lat
     folder = run_folder(tmp_path, "sweep", "a", run_key(CONFIG))
     times = []
     with caplog.at_level(logging.WARNING), Run.claim(folder, CONFIG) as run:
-        mirror = Mirror(folder, partial(prepare, NOWHERE, "sweep", tmp_path), 0.01)
+        mirror = Mirror(0.01)
+        mirror.begin(folder, partial(prepare, NOWHERE, "sweep", tmp_path))
         for step in range(500):
             start = time.perf_counter()
             run.log(step, {"a": 1.0})

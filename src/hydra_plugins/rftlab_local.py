@@ -32,16 +32,18 @@ class LocalLauncher(Launcher):
         self._slots = slots
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Divide the machine, before anything is composed.
+        """Divide the machine, and start the process that imports the libraries while the jobs are composed.
 
         Raises:
             UserError: The slots do not fit the machine.
         """
-        from rftlab.entry.launchers import machine_slots
+        from rftlab.entry.launchers import machine_slots, start_workers
 
         self._outputs = Path(config.paths.outputs)
         self._snapshot = bool(config.sweep.snapshot)
         self._made = machine_slots(self._slots, config.runtime.threads, config.runtime.device)
+        if not config.sweep.dry_run and not self._snapshot:
+            start_workers(None)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
         """Refuse: another sweeper asks for jobs one batch at a time, without their identities."""
@@ -50,10 +52,11 @@ class LocalLauncher(Launcher):
         )
 
     def begin(self) -> None:
-        """Start the process that imports the libraries."""
-        from rftlab.entry.launchers import WARM, start_server, take_snapshot
+        """Start the process that imports the libraries from a copy of the code, which a refused sweep does not make."""
+        from rftlab.entry.launchers import start_workers, take_snapshot
 
-        start_server(WARM, take_snapshot(self._outputs) if self._snapshot else None)
+        if self._snapshot:
+            start_workers(take_snapshot(self._outputs))
 
     def settings(self) -> Mapping[str, Any]:
         """Return what makes this launcher again."""

@@ -82,7 +82,9 @@ class SlurmLauncher(Launcher):
     def begin(self) -> None:
         """Refuse a machine from which nothing can be submitted, and warn about a database that clusters damage."""
         from rftlab.entry.clusters import require_slurm, warn_about_database
+        from rftlab.sweeps.fork_server import stop_server
 
+        stop_server()  # started on the guess that the sweep is for this machine
         require_slurm()
         warn_about_database(self._uri)
 

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -26,10 +27,19 @@ def environment() -> dict[str, object]:
         "command": [_without_credentials(argument) for argument in sys.argv],
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": dict(_packages()),
         "hardware": hardware(),
-        **code_version(Path(__file__).resolve().parents[2]),
+        **own_version(),
     }
+
+
+@cache
+def own_version() -> dict[str, object]:
+    """Return the version of the code that this process runs, as it was when first asked.
+
+    Later edits do not reach what is imported. A process from which jobs are forked therefore asks when it imports.
+    """
+    return code_version(Path(__file__).resolve().parents[2])
 
 
 def code_version(root: Path) -> dict[str, object]:
@@ -79,6 +89,11 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout if result.returncode == 0 else None
+
+
+@cache
+def _packages() -> dict[str, str | None]:
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _version(package: str) -> str | None:

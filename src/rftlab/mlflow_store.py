@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sqlite3
+import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -217,9 +218,9 @@ def open_store(uri: str) -> Store:
 
 def may_pass(error: Exception) -> bool:
     """Say whether the same request may succeed a little later: no answer, an error of the server, a busy database."""
-    from mlflow.exceptions import MlflowException
-
-    return isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+    client = sys.modules.get("mlflow.exceptions")  # where it is not loaded, the error is not the client's
+    passing = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+    return client is not None and isinstance(error, client.MlflowException) and error.error_code in passing
 
 
 def _not_a_tracking_retry(record: logging.LogRecord) -> bool:

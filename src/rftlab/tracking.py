@@ -1,6 +1,6 @@
 """MLflow as a mirror of the run folder: training neither waits for it nor fails because of it.
 
-A daemon thread reads what the run wrote and sends it; what it could not send, `sync` sends later. Sending twice adds
+A daemon thread reads what runs wrote and sends it; what it could not send, `sync` sends later. Sending twice adds
 nothing, because a metric is identified by name, time, step and value, and all four come from the file. Both attempts of
 a resumed run are sent; readers take the last value per step. Infinite values are sent as tags `infinite.<metric>`.
 """
@@ -8,9 +8,11 @@ a resumed run are sent; readers take the last value per step. Infinite values ar
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rftlab.files import FileLock
 from rftlab.mlflow_store import Destination, absolute_uri, may_pass, open_store, prepare, store_name
@@ -27,7 +29,7 @@ from rftlab.spool import (
     unsent,
 )
 
-__all__ = ["Destination", "Mirror", "SyncReport", "absolute_uri", "prepare", "sync"]
+__all__ = ["Destination", "Mirror", "SyncReport", "absolute_uri", "destination_of", "prepare", "sync"]
 
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
@@ -51,65 +53,110 @@ class SyncReport:
 
 
 class Mirror:
-    """Send a run folder to MLflow while the run goes on."""
+    """Send run folders to MLflow while their runs go on: those of a whole sweep, or the one of this process."""
 
-    def __init__(self, run_folder: Path, destination: Destination | Callable[[], Destination], every_s: float) -> None:
-        """Start the thread. `destination` may be a call that prepares it, which then happens in the thread too."""
-        self._folder = run_folder
-        self._destination = destination
+    def __init__(self, every_s: float) -> None:
+        """Start the thread, which looks at the folders every `every_s` seconds."""
         self._every_s = every_s
-        self._stop = threading.Event()
-        self._complete = False
+        self._mirrored: dict[Path, _Mirrored] = {}
+        self._closing = threading.Event()
         self._failures = 0
         self._told = False
-        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
-    def close(self, timeout_s: float) -> bool:
-        """Send the rest and the run's end within `timeout_s`; return whether everything arrived.
+    def begin(self, folder: Path, destination: Callable[[], Destination]) -> None:
+        """Send this run from now on; `destination` may prepare what it returns, and is called in the thread."""
+        self._mirrored[folder] = _Mirrored(folder, destination)
 
-        Call it after the run has ended (`finish`, `fail`, `stop`): the status that is sent is that of the folder.
-        """
-        self._stop.set()
+    def end(self, folder: Path) -> None:
+        """Say that the run has ended, or that its process has: the rest is sent, and the state that it left."""
+        self._mirrored[folder].ended = True
+
+    def close(self, timeout_s: float) -> bool:
+        """End all runs, send the rest within `timeout_s`; return whether everything arrived."""
+        self._closing.set()
         self._thread.join(timeout_s)
-        if not self._complete:
-            _log.warning("tracking: part of %s is not sent yet; `python src/sweep.py sync` sends it", self._folder.name)
-        return self._complete
+        unsent = sorted(folder.name for folder in self._mirrored)
+        if unsent:
+            which = ", ".join(unsent[:3]) + (", ..." if len(unsent) > 3 else "")
+            _log.warning("tracking: part of %s is not sent yet; `python src/sweep.py sync` sends it", which)
+        return not unsent
 
     def _run(self) -> None:
-        lock = _mirror_lock(self._folder)
-        sender = None
+        self._closing.wait(HEAD_START_S)
         last = False
-        self._stop.wait(HEAD_START_S)
         while not last:
-            last = self._stop.is_set()
-            try:
-                if lock.held or lock.take(0.0):
-                    sender = sender or _Sender(self._folder, self._resolve(), SyncReport())
-                    sender.send()
-                    self._failures = 0
-                    if last:
-                        sender.send_end()
-                        self._complete = True
-            except Exception as error:  # whatever goes wrong out there must not end the mirror, still less the run
-                sender = None  # the next round looks again whether the run exists
-                self._failures += 1
-                self._tell(error)
+            last = self._closing.is_set()
+            self._round(last)
             if not last:
-                self._stop.wait(self._pause_s())
-        lock.release()
+                self._closing.wait(self._pause_s())
+        for mirrored in self._mirrored.values():
+            mirrored.release()
+
+    def _round(self, last: bool) -> None:
+        """Send what every run has to send, those that failed before after the others."""
+        for folder, mirrored in sorted(self._mirrored.items(), key=lambda item: item[1].failures):
+            ended = mirrored.ended or last
+            try:
+                if mirrored.send(ended):
+                    del self._mirrored[folder]
+                self._failures = mirrored.failures = 0
+            except Exception as error:  # whatever goes wrong out there must not end the mirror, still less a run
+                self._failures += 1
+                mirrored.failures += 1
+                self._tell(error)
+                if may_pass(error) and not last:  # nobody answers, so the others need not ask now
+                    return
 
     def _pause_s(self) -> float:
-        """Return the time to the next round, longer the more rounds in a row have failed."""
+        """Return the time to the next round, longer the more tries in a row have failed."""
         return min(self._every_s * 2 ** min(self._failures, 10), max(MAX_WAIT_S, self._every_s))
-
-    def _resolve(self) -> Destination:
-        return self._destination if isinstance(self._destination, Destination) else self._destination()
 
     def _tell(self, error: Exception) -> None:
         if not self._told:
             _log.warning("tracking: %s; the run goes on and what is missed is sent later", _short(error))
             self._told = True
+
+
+def destination_of(config: Mapping[str, Any]) -> Callable[[], Destination]:
+    """Return the call that prepares the place of a run with this config, which must have an address."""
+    outputs = Path(config["paths"]["outputs"])
+    return partial(prepare, config["tracking"]["uri"], config["sweep"]["name"], outputs)
+
+
+class _Mirrored:
+    """One run folder that a mirror looks after."""
+
+    def __init__(self, folder: Path, destination: Callable[[], Destination]) -> None:
+        self.ended = False
+        self.failures = 0  # tries in a row
+        self._folder = folder
+        self._destination = destination
+        self._lock = _mirror_lock(folder)
+        self._sender: _Sender | None = None
+
+    def send(self, ended: bool) -> bool:
+        """Send what is there, and the end of a run that has ended; returns whether nothing of it is left to send."""
+        if not (self._lock.held or self._lock.take(0.0)):
+            return ended  # somebody else sends it
+        if self._sender is None and not ended and not (self._folder / "status.json").exists():
+            return False  # its process has not begun
+        try:
+            self._sender = self._sender or _Sender(self._folder, self._destination(), SyncReport())
+            self._sender.send()
+            if ended:
+                self._sender.send_end()
+        except Exception:
+            self._sender = None  # the next try looks again whether the server still has the run
+            raise
+        if ended:
+            self.release()
+        return ended
+
+    def release(self) -> None:
+        """Let others send this run."""
+        self._lock.release()
 
 
 def sync(folders: Iterable[Path], destination_for: Callable[[str], Destination]) -> SyncReport:

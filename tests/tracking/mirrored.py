@@ -33,11 +33,18 @@ def claim(outputs: Path, seed: int = 0) -> Run:
     return Run.claim(run_folder(outputs, SWEEP, "a", run_key(config)), config)
 
 
+def mirror_of(run: Run, uri: str, outputs: Path, every_s: float) -> Mirror:
+    """Mirror one run from its own process."""
+    mirror = Mirror(every_s)
+    mirror.begin(run.folder, partial(prepare, uri, SWEEP, outputs))
+    return mirror
+
+
 def together(start: Barrier, uri: str, outputs: Path, seed: int) -> None:
     """Be one of many runs that start at the same moment; the exit code is 0 if all of it arrived."""
     start.wait()
     with claim(outputs, seed) as run:
-        mirror = Mirror(run.folder, partial(prepare, uri, SWEEP, outputs), 0.2)
+        mirror = mirror_of(run, uri, outputs, 0.2)
         for step in range(20):
             run.log(step, dict.fromkeys(NAMES, step + seed / 100))
             time.sleep(0.02)
@@ -110,7 +117,7 @@ def _steps(pipe: Connection, outputs: Path, uri: str | None, burden: float) -> N
     with claim(outputs) as run:
         for _ in range(20):
             _work()
-        mirror = Mirror(run.folder, partial(prepare, uri, SWEEP, outputs), 0.5) if uri is not None else None
+        mirror = mirror_of(run, uri, outputs, 0.5) if uri is not None else None
         pipe.send("ready")
         while (step := pipe.recv()) is not None:
             start = _own_time()

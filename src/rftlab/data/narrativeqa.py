@@ -1,6 +1,7 @@
 """NarrativeQA (Kocisky et al. 2018) in UnifiedQA's format: question, a literal `\\n`, summary."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rftlab.data.hub import check_source, read_split, take
@@ -35,12 +36,13 @@ def load(
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
 
     def examples(split: str) -> list[Example]:
-        rows = (
-            stories.rows(seed, split)
-            if source == "bundled"
-            else read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
-        )
-        return take(group_prompts(rows, split), limits[split], generator(seed, "subset", split), split)
+        rng = generator(seed, "subset", split)
+        if source == "bundled":  # every row has a prompt of its own, so that the subset is drawn before it is written
+            numbers = take(range(stories.SIZES[split]), limits[split], rng, split)
+            asked = group_prompts(stories.rows(seed, split, numbers), split)
+            return [replace(e, id=f"{split}-{number}") for number, e in zip(numbers, asked, strict=True)]
+        rows = read_split(hub_id, hub_config, split, hub_mirror, COLUMNS)
+        return take(group_prompts(rows, split), limits[split], rng, split)
 
     return Splits(train=examples("train"), validation=examples("validation"), test=examples("test"), source=source)
 

@@ -1,6 +1,8 @@
 """The command line around Hydra: every mistake of the user is one line and exit code 2, never a traceback."""
 
+import atexit
 import errno
+import gc
 import logging
 import os
 import re
@@ -46,6 +48,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
     schema.register()
+    atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")

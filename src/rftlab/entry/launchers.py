@@ -2,21 +2,23 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from rftlab.entry.clusters import ask_queue, require_slurm
+from rftlab.entry.early import WARM
 from rftlab.entry.worker import work_in_slot
 from rftlab.errors import UserError
+from rftlab.sweeps.fork_server import start_server, stop_server
 from rftlab.sweeps.job import Job
-from rftlab.sweeps.local import Slots, make_slots, run_jobs, start_server, visible_gpus
+from rftlab.sweeps.local import Slots, make_slots, run_jobs, visible_gpus
 from rftlab.sweeps.slurm import run_on_slurm
 from rftlab.sweeps.slurm_settings import SlurmSettings
 from rftlab.sweeps.snapshot import take_snapshot
-
-WARM = "rftlab.entry.warm"
+from rftlab.tracking import Mirror, destination_of
 
 
 def machine_slots(slots: int | None, threads: int | None, device: str) -> Slots:
@@ -29,9 +31,36 @@ def machine_slots(slots: int | None, threads: int | None, device: str) -> Slots:
     return make_slots(slots, threads, len(os.sched_getaffinity(0)), gpus)
 
 
+@dataclass(frozen=True)
+class _Mirrored:
+    """Tell a mirror of the jobs that are to be sent somewhere."""
+
+    mirror: Mirror
+
+    def begin(self, job: Job) -> None:
+        if job.config["tracking"]["uri"] is not None:
+            self.mirror.begin(job.folder, destination_of(job.config))
+
+    def end(self, job: Job) -> None:
+        if job.config["tracking"]["uri"] is not None:
+            self.mirror.end(job.folder)
+
+
 def run_locally(jobs: Sequence[Job], slots: Slots, console: Console) -> Mapping[str, str]:
-    """Run jobs on this machine; returns the state of each by key."""
-    return run_jobs(jobs, work_in_slot, slots, console)
+    """Run jobs on this machine, and send them to the tracking server; returns the state of each by key."""
+    tracking = jobs[0].config["tracking"]
+    mirror = Mirror(tracking["send_every_s"])
+    try:
+        return run_jobs(jobs, work_in_slot, slots, console, _Mirrored(mirror))
+    finally:
+        mirror.close(tracking["close_timeout_s"])
+
+
+def start_workers(source: Path | None) -> None:
+    """Start what `run_locally` forks jobs from; `source` is a snapshot of the code, None the code as it is."""
+    if source is not None:
+        stop_server()  # an early one has the code as it is
+    start_server(WARM, source)
 
 
 def run_remotely(

@@ -4,8 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from rftlab.stop import StopFlag
 log = logging.getLogger("rftlab")
 
 
-def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, float]:
-    """Train in a run folder, mirrored to the tracking server; returns the final metrics.
+def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bool = True) -> dict[str, float]:
+    """Train in a run folder; returns the final metrics.
 
-    `stop` ends the run at a step boundary, with everything saved.
+    `stop` ends the run at a step boundary, with everything saved. `mirror` says whether this process sends the run to
+    the tracking server; a sweep of this machine does so for all its runs.
 
     Raises:
         RunIsDone: Nothing is left to do.
@@ -40,7 +40,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag) -> dict[str, 
     start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
     run = runs.Run.claim(folder, config)
     log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
-    with _mirrored(run.folder, config), run:
+    with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
         lab = labs.build(config, session(config, run, stop), device, start)
         run.ready(time.perf_counter() - started)
@@ -71,9 +71,8 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
     if settings["uri"] is None:
         yield
         return
-    outputs = Path(config["paths"]["outputs"])
-    destination = partial(tracking.prepare, settings["uri"], config["sweep"]["name"], outputs)
-    mirror = tracking.Mirror(folder, destination, settings["send_every_s"])
+    mirror = tracking.Mirror(settings["send_every_s"])
+    mirror.begin(folder, tracking.destination_of(config))
     try:
         yield
     finally:

@@ -1,16 +1,26 @@
-"""Everything that jobs import, for the fork server of the local launcher: a job that finds it loaded starts at once."""
+"""What jobs import, for the fork server of the local launcher: a job that finds it loaded starts at once.
+
+Left out is what few jobs need and takes long (scikit-learn for its digits) and what none does: runs are sent to the
+tracking server by the launching process.
+"""
 # ruff: noqa: E402
 
+import ctypes
 import gc
+import signal
+import sys
 
+if sys.platform == "linux":  # a sweep that is refused meanwhile waits for nobody
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 gc.disable()  # a collection walks over everything that is there already: a fifth of the time that the imports take
 
-import mlflow.store.tracking.sqlalchemy_store
 import pandas
 import transformers.models.bert.modeling_bert
 import transformers.models.gpt2.modeling_gpt2
 import transformers.models.resnet.modeling_resnet
 import transformers.models.t5.modeling_t5
+from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
 import rftlab.data.cifar10
 import rftlab.data.corpus
@@ -29,8 +39,11 @@ import rftlab.loops.theory
 import rftlab.models.networks
 import rftlab.rewards.rouge
 import rftlab.rewards.sentiment
+from rftlab.environment import environment
 
+environment()  # the version of the code as it is imported here: jobs may start after it was edited
+get_checkpoint_conversion_mapping("t5")  # the first call makes a table of all models
 gc.freeze()  # all of this stays: no job needs to walk over it, or to copy its pages
 gc.enable()
 
-__all__ = ["mlflow", "pandas", "rftlab", "transformers"]
+__all__ = ["pandas", "rftlab", "transformers"]

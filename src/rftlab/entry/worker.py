@@ -32,7 +32,7 @@ def work_in_slot(folder: Path, gpu: str, sign_of_life: Connection) -> None:
     stop = StopFlag()
     threading.Thread(target=_stop_with_launcher, args=(sign_of_life, stop), daemon=True).start()
     with StopOnSignals(stop, (signal.SIGTERM,)):
-        sys.exit(work(folder, stop))
+        sys.exit(work(folder, stop, mirror=False))  # the launcher sends it
 
 
 def _stop_with_launcher(sign_of_life: Connection, stop: StopFlag) -> None:
@@ -51,14 +51,17 @@ def redirect_output(folder: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
 
 
-def work(folder: Path, stop: StopFlag) -> int:
-    """Train the run in `folder`; returns the exit code of the process. Errors are in the log and in `status.json`."""
+def work(folder: Path, stop: StopFlag, *, mirror: bool = True) -> int:
+    """Train the run in `folder`; returns the exit code of the process. Errors are in the log and in `status.json`.
+
+    `mirror` says whether this process sends the run to the tracking server.
+    """
     config = load_config(folder / "config.yaml")
     before = read_json(folder / "status.json")
     try:
         from rftlab.entry.training import train
 
-        train(config, folder, stop)
+        train(config, folder, stop, mirror=mirror)
     except runs.RunIsDone:
         log.info("done before")
     except runs.RunIsLive as live:

@@ -1,22 +1,20 @@
 """Jobs on this machine: a bounded number at a time, each in a fresh process that a warm parent forks.
 
-A fork server imports the libraries once, while the sweep is still being planned; a job then starts in well under a
-second, with no state of the job before it. When the process that launched the sweep dies, its jobs save and stop.
+The fork server (`fork_server.py`) has imported the libraries, so that a job starts in well under a second, with no
+state of the job before it. When the process that launched the sweep dies, its jobs save and stop.
 """
 
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -30,6 +28,14 @@ DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX
 STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running"}  # every other code is a failure
 
 Work = Callable[[Path, str, Connection], None]  # run folder, its GPU, what breaks when the launcher dies
+
+
+class Watcher(Protocol):
+    """Who is told when a job begins and when its process has ended."""
+
+    def begin(self, job: Job) -> None: ...
+
+    def end(self, job: Job) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +86,10 @@ class Running:
     slot: int
 
 
-def start_server(warm: str, source: Path | None = None) -> None:
-    """Start the fork server, which imports the module `warm` in the background; `source` is a snapshot of the code."""
-    source = source or Path(__file__).resolve().parents[2]
-    sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", warm])
-    forkserver.ensure_running()
-
-
 class LocalPool:
     """Run jobs in slots, parents before their children; a failed parent skips its children, nothing else."""
 
-    def __init__(self, jobs: Iterable[Job], work: Work, slots: Slots) -> None:
+    def __init__(self, jobs: Iterable[Job], work: Work, slots: Slots, watcher: Watcher | None = None) -> None:
         """Take jobs in the order in which they shall start."""
         self.states: dict[str, str] = {}  # key -> how the job ended
         self.running: list[Running] = []
@@ -103,6 +98,7 @@ class LocalPool:
         self._keys = {job.key for job in self._pending}
         self._work = work
         self._slots = slots
+        self._watcher = watcher
         self._free = list(range(slots.count))[::-1]
         self._context = multiprocessing.get_context("forkserver")
         self._sign_of_life, self._held = self._context.Pipe(duplex=False)
@@ -122,6 +118,8 @@ class LocalPool:
             self._free.append(running.slot)
             self.states[running.job.key] = STATES.get(running.process.exitcode or 0, "failed")
             running.process.close()
+            if self._watcher is not None:
+                self._watcher.end(running.job)
 
     def stop(self) -> None:
         """Start nothing more and ask the running jobs to save and stop."""
@@ -158,16 +156,24 @@ class LocalPool:
         runs.freeze(job.folder, config)
         arguments = (job.folder, self._slots.gpus[slot], self._sign_of_life)
         process = self._context.Process(target=self._work, args=arguments, name=job.key)
-        process.start()
+        try:
+            process.start()
+        except (EOFError, ConnectionError) as error:
+            found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
+            raise UserError(found, "code that can be imported, and room for it", "the code") from error
         self.running.append(Running(job=job, process=process, slot=slot))
+        if self._watcher is not None:
+            self._watcher.begin(job)
 
 
-def run_jobs(jobs: Sequence[Job], work: Work, slots: Slots, console: Console) -> dict[str, str]:
+def run_jobs(
+    jobs: Sequence[Job], work: Work, slots: Slots, console: Console, watcher: Watcher | None = None
+) -> dict[str, str]:
     """Run jobs to their ends under a live table; returns the state of each by key.
 
     The first Ctrl-C asks the running jobs to save and stop, the second one kills them.
     """
-    pool = LocalPool(jobs, work, slots)
+    pool = LocalPool(jobs, work, slots, watcher)
     with Board(console, jobs, "waiting") as board, _on_interrupt(pool, console):
         while not pool.finished:
             pool.step()

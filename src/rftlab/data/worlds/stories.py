@@ -5,8 +5,9 @@ Whoever fills a gap in it has to look elsewhere in the text. Answers are short a
 at random scores near 0 ROUGE-L.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -253,12 +254,17 @@ def prose(seed: int, split: str, index: int) -> str:
     return make_story(rng, int(rng.integers(1, EVENTS_PER_STORY))).text
 
 
-def rows(seed: int, split: str) -> Iterator[dict]:
-    """Yield one row per question, with the nested columns of the hub dataset."""
-    for index in range(SIZES[split] // QUESTIONS_PER_STORY):
+def rows(seed: int, split: str, numbers: Iterable[int] | None = None) -> Iterator[dict]:
+    """Yield one row per question, with the nested columns of the hub dataset; no two rows ask the same of one story.
+
+    `numbers` are the rows that are wanted, in ascending order; None = all. Stories without one are not written.
+    """
+    wanted = range(SIZES[split]) if numbers is None else numbers
+    for index, group in groupby(wanted, lambda number: number // QUESTIONS_PER_STORY):
         told = story(seed, split, index)
         document = _document(told, row_id("story", seed, split, index))
-        for question, *answers in told.asks:
+        for number in group:
+            question, *answers = told.asks[number % QUESTIONS_PER_STORY]
             yield {"document": document, "question": _text(question), "answers": [_text(answer) for answer in answers]}
 
 
