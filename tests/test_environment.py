@@ -1,11 +1,15 @@
 """The record of what a run was made with."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from rftlab import environment as environment_module
 from rftlab.environment import MAX_DIFF_CHARS, code_version, environment
 from rftlab.mlflow_store import store_name
 
@@ -62,3 +66,30 @@ def test_the_record_is_plain_json_and_holds_no_credentials(monkeypatch):
     assert record["command"] == ["train.py", "tracking.uri=https://host:5000"]
     assert json.loads(json.dumps(record)) == record
     assert store_name("postgresql://me:secret@host/db") == "postgresql://host/db"
+
+
+def test_the_version_of_a_process_is_that_of_the_code_it_has_imported(checkout):
+    """A warm process asks when it imports; jobs that it forks after an edit run what it has, and say so."""
+    root, commit = checkout
+    (root / "src" / "rftlab").mkdir(parents=True)
+    for name in ("environment.py", "files.py", "errors.py", "__init__.py"):
+        source = Path(environment_module.__file__).with_name(name)
+        if source.exists():
+            shutil.copy(source, root / "src" / "rftlab")
+    (root / ".gitignore").write_text("src\n.gitignore\n")
+    code = (
+        "import os, sys; from pathlib import Path; from rftlab.environment import environment\n"
+        "first = environment()\n"
+        "Path(sys.argv[1], 'code.py').write_text('a = 2')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    assert environment()['git_dirty'] is False, environment()\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0; print(first['git_sha'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root)], env=os.environ | {"PYTHONPATH": str(root / "src")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == commit, done.stderr
+    assert code_version(root)["git_dirty"] is True

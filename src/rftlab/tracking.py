@@ -77,7 +77,7 @@ class Mirror:
         """End all runs, send the rest within `timeout_s`; return whether everything arrived."""
         self._closing.set()
         self._thread.join(timeout_s)
-        unsent = sorted(folder.name for folder in self._mirrored)
+        unsent = sorted(folder.name for folder in list(self._mirrored))
         if unsent:
             which = ", ".join(unsent[:3]) + (", ..." if len(unsent) > 3 else "")
             _log.warning("tracking: part of %s is not sent yet; `python src/sweep.py sync` sends it", which)
@@ -95,7 +95,7 @@ class Mirror:
             mirrored.release()
 
     def _round(self, last: bool) -> None:
-        """Send what every run has to send, those that failed before after the others."""
+        """Send what every run has to send; those that could not be sent before come last."""
         for folder, mirrored in sorted(self._mirrored.items(), key=lambda item: item[1].failures):
             ended = mirrored.ended or last
             try:
@@ -138,10 +138,10 @@ class _Mirrored:
 
     def send(self, ended: bool) -> bool:
         """Send what is there, and the end of a run that has ended; returns whether nothing of it is left to send."""
+        if not (self._folder / "status.json").exists():
+            return ended  # no attempt was made yet, or none at all
         if not (self._lock.held or self._lock.take(0.0)):
             return ended  # somebody else sends it
-        if self._sender is None and not ended and not (self._folder / "status.json").exists():
-            return False  # its process has not begun
         try:
             self._sender = self._sender or _Sender(self._folder, self._destination(), SyncReport())
             self._sender.send()

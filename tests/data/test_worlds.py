@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rftlab.data import imdb, narrativeqa
+from rftlab.data.hub import take
 from rftlab.data.worlds import reviews, stories
+from rftlab.data.worlds.grammar import generator
 from rftlab.rewards.rouge import RougeLMax
 
 WORLDS = (stories, reviews)
@@ -24,6 +26,20 @@ def load(module, **changes):
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(world):
     assert list(world.rows(3, "test")) == list(world.rows(3, "test"))
     assert list(world.rows(3, "test"))[:20] != list(world.rows(4, "test"))[:20]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stories_that_nobody_asks_about_are_not_written_and_the_subset_is_that_of_all(seed):
+    """Drawing numbers first is the same as drawing from all prompts, because no two rows share one."""
+    everything = load(narrativeqa, seed=seed, n_train=None, n_validation=None, n_test=None)
+    assert len({example.prompt for example in everything.train}) == stories.SIZES["train"]
+    limits = {"train": 300, "validation": 20, "test": 7}
+    some = load(narrativeqa, seed=seed, **{f"n_{split}": n for split, n in limits.items()})
+    for split, n in limits.items():
+        rng = generator(seed, "subset", split)
+        assert getattr(some, split) == take(getattr(everything, split), n, rng, split)
+    chosen = [0, 1, 5, 5 + 4 * 17]
+    assert list(stories.rows(seed, "test", chosen)) == [list(stories.rows(seed, "test"))[number] for number in chosen]
 
 
 @pytest.mark.parametrize("module", [narrativeqa, imdb])

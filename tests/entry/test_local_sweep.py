@@ -8,8 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rftlab.mlflow_store import open_store
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -112,6 +115,49 @@ def test_jobs_of_a_killed_launcher_save_and_end(tmp_path: Path) -> None:
 
 
 def test_the_warm_process_hands_its_jobs_frozen_libraries_and_a_collector_that_works() -> None:
-    code = "import gc, rftlab.entry.warm, torch; print(gc.isenabled(), gc.get_freeze_count() > len(vars(torch)))"
+    code = (
+        "import gc, sys, threading, rftlab.entry.warm, torch\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > len(vars(torch)), threading.active_count())\n"
+        "print('mlflow' in sys.modules)\n"  # seconds, for the launching process alone
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.stdout.split() == ["True", "True"], done.stderr
+    assert done.stdout.split() == ["True", "True", "1", "False"], done.stderr
+
+
+def test_the_launching_process_sends_all_runs_and_after_a_kill_the_same_command_sends_the_rest(tmp_path: Path) -> None:
+    grid = ["algo.loop.iterations=6", "seed=0,1,2", "tracking=mlflow", "tracking.send_every_s=0.2"]
+    killed = start(tmp_path, *grid)
+    wait_until(lambda: trained(tmp_path, 4))
+    wait_until(lambda: len(mirrored(tmp_path)) >= 2 and any(run.data.metrics for run in mirrored(tmp_path).values()))
+    pids = [status["pid"] for status in state(tmp_path).values()]
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    wait_until(lambda: not any(map(alive, pids)), 30)
+    assert sweep(tmp_path, *grid, "init_from=null,0123456789ab").returncode == 1
+    runs = mirrored(tmp_path)
+    assert sorted(run.info.status for run in runs.values()) == ["FAILED"] * 3 + ["FINISHED"] * 3
+    for name, run in runs.items():
+        folder = tmp_path / "default" / name
+        assert run.data.tags["attempt"] == str(json.loads((folder / "status.json").read_text())["attempt"])
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        written = sorted(
+            (line["step"], line["metrics"]["reward/mean"]) for line in lines if "reward/mean" in line["metrics"]
+        )
+        assert history(tmp_path, run.info.run_id, "reward/mean") == written
+    again = [sys.executable, "src/sweep.py", "sync", "--outputs", str(tmp_path)]
+    done = subprocess.run(again, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "0 created, 0 metrics and 0 files sent" in done.stdout, done.stdout + done.stderr
+
+
+def mirrored(outputs: Path) -> dict[str, Any]:
+    """Return the runs of the tracking store by the names of their folders."""
+    if not (outputs / "default" / "tracking.json").exists():
+        return {}
+    client = open_store(f"sqlite:///{outputs}/mlflow.db").client
+    experiment = client.get_experiment_by_name("default")
+    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id], "tags.kind = 'run'")}
+
+
+def history(outputs: Path, run_id: str, name: str) -> list[tuple[int, float]]:
+    client = open_store(f"sqlite:///{outputs}/mlflow.db").client
+    return sorted((point.step, point.value) for point in client.get_metric_history(run_id, name))

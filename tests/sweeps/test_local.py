@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from rftlab.errors import UserError
+from rftlab.records import load_config
+from rftlab.runs import Run
+from rftlab.sweeps.fork_server import stop_server
 from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots
 from sweeps.jobs import make_job
 
@@ -117,3 +121,61 @@ def test_threads_of_a_slot_reach_the_frozen_config_and_an_own_choice_stays(tmp_p
     job = make_job(tmp_path)
     run(LocalPool([job], note, make_slots(1, None, 3, [])))
     assert read_run(job.folder).config["runtime"]["threads"] == 3
+
+
+def test_without_the_fork_server_running_jobs_keep_their_slots_and_their_folders_tell_how_they_end(
+    tmp_path: Path,
+) -> None:
+    """The kernel may end any process where memory is short; the next job gets a new server."""
+    first, second = make_job(tmp_path, "claims"), make_job(tmp_path, "later")
+    pool = LocalPool([first, second], claim, make_slots(1, 1, 1, []))
+    while not (first.folder / "status.json").exists():
+        pool.step()
+    stop_server()
+    assert run(pool) == {first.key: "done", second.key: "failed"}
+    began, ended = (float((first.folder / name).read_text()) for name in ("began", "ended"))
+    assert ended - began > 1.0
+    assert float((second.folder / "began").read_text()) >= ended
+
+
+def claim(folder: Path, gpu: str, sign_of_life: Connection) -> None:
+    """Work on a run for a second, as far as the folder can tell."""
+    (folder / "began").write_text(str(time.time()))
+    if "later" in folder.name:
+        sys.exit(FAILED)
+    with Run.claim(folder, load_config(folder / "config.yaml")) as claimed:
+        time.sleep(1.2)
+        (folder / "ended").write_text(str(time.time()))
+        claimed.finish({})
+
+
+BROKEN = """
+from pathlib import Path
+from rftlab.errors import UserError
+from rftlab.sweeps.fork_server import start_server
+from rftlab.sweeps.local import LocalPool, make_slots
+from sweeps.jobs import make_job
+
+if __name__ == "__main__":
+    start_server("broken")
+    try:
+        LocalPool([make_job(Path("."))], print, make_slots(1, 1, 1, [])).step()
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_code_that_cannot_be_imported_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "sweep.py").write_text(BROKEN)
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(map(str, (tmp_path, root / "src", root / "tests")))
+    done = subprocess.run(
+        [sys.executable, "sweep.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("the process that starts the jobs has ended"), done.stderr
+    assert "ZeroDivisionError" in done.stderr

@@ -1,7 +1,6 @@
 """What jobs import, for the fork server of the local launcher: a job that finds it loaded starts at once.
 
-Left out is what few jobs need and takes long (scikit-learn for its digits) and what none does: runs are sent to the
-tracking server by the launching process.
+MLflow is not among it: the launching process sends the runs to the tracking server.
 """
 # ruff: noqa: E402
 

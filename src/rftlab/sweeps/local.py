@@ -25,6 +25,7 @@ from rftlab.sweeps.job import Job, is_done
 
 POLL_S = 0.2  # between two looks at the progress of the jobs
 DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX_TEMPFAIL of sysexits.h: try again
+NO_WORD = 255  # the fork server has ended, so that nobody tells how a job ends, or whether it has
 STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running"}  # every other code is a failure
 
 Work = Callable[[Path, str, Connection], None]  # run folder, its GPU, what breaks when the launcher dies
@@ -85,6 +86,21 @@ class Running:
     process: BaseProcess
     slot: int
 
+    @property
+    def alive(self) -> bool:
+        """Say whether it goes on; without the fork server, the lock of its folder tells."""
+        if self.process.is_alive():
+            return True
+        return self.process.exitcode == NO_WORD and runs.state_of(self.job.folder) == "running"
+
+    @property
+    def end(self) -> str:
+        """Say how it ended."""
+        if self.process.exitcode == NO_WORD:
+            state = runs.state_of(self.job.folder)
+            return state if state in ("done", "stopped") else "failed"
+        return STATES.get(self.process.exitcode or 0, "failed")
+
 
 class LocalPool:
     """Run jobs in slots, parents before their children; a failed parent skips its children, nothing else."""
@@ -111,12 +127,13 @@ class LocalPool:
         """Start what can start, wait a moment, collect what has ended."""
         self._start_ready()
         if self.running:
-            wait([running.process.sentinel for running in self.running], timeout=POLL_S)
-        for running in [running for running in self.running if not running.process.is_alive()]:
+            told = [r.process.sentinel for r in self.running if r.process.exitcode != NO_WORD]
+            wait(told, timeout=POLL_S)
+        for running in [running for running in self.running if not running.alive]:
             running.process.join()
             self.running.remove(running)
             self._free.append(running.slot)
-            self.states[running.job.key] = STATES.get(running.process.exitcode or 0, "failed")
+            self.states[running.job.key] = running.end
             running.process.close()
             if self._watcher is not None:
                 self._watcher.end(running.job)
@@ -135,7 +152,7 @@ class LocalPool:
 
     def _signal(self, number: signal.Signals) -> None:
         for running in self.running:
-            if running.process.pid is not None and running.process.is_alive():
+            if running.process.pid is not None and running.alive:
                 os.kill(running.process.pid, number)
 
     def _start_ready(self) -> None:
