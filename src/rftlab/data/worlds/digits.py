@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from rftlab.data.classes import stratified
 from rftlab.data.worlds.grammar import generator
@@ -20,6 +19,8 @@ DARKEST = 16  # of the values in the source
 
 def rows(seed: int, split: str) -> Iterator[dict]:
     """Yield one row per digit, with the columns of the hub dataset; the seed decides which split a digit is in."""
+    from sklearn.datasets import load_digits  # almost half a second, which runs on other data need not wait
+
     everything = load_digits()
     train = stratified(everything.target, round(len(everything.target) * TRAIN_SHARE), generator(seed, "digits"))
     chosen = {"train": train, "test": np.setdiff1d(np.arange(len(everything.target)), train)}[split]
