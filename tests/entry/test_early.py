@@ -117,3 +117,31 @@ def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp
     first, second = done.stdout.split()
     assert Path(first).is_relative_to(ROOT / "src"), done.stderr
     assert Path(second).is_relative_to(copy), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait_s", [0.4, 0.8, 2.0, 3.0])
+def test_a_ctrl_c_before_the_first_job_ends_the_sweep_at_once_and_without_a_traceback(
+    tmp_path: Path, wait_s: float
+) -> None:
+    """A terminal sends it to all processes of the command."""
+    sweep = run("seed=0,1", f"paths.outputs={tmp_path}")
+    time.sleep(wait_s)
+    os.killpg(sweep.pid, signal.SIGINT)
+    began = time.monotonic()
+    _, errors = sweep.communicate(timeout=60)
+    assert (sweep.returncode, errors) == (130, "")
+    assert time.monotonic() - began < 1.5
+    assert not list(tmp_path.glob("*/*/status.json"))
+
+
+@pytest.mark.slow
+def test_a_job_that_is_asked_to_stop_in_its_first_moments_stops_and_does_not_fail(tmp_path: Path) -> None:
+    sweep = run("seed=0,1", f"paths.outputs={tmp_path}", "tracking=none", "hydra.launcher.slots=2")
+    while not list(tmp_path.glob("*/*/config.yaml")):  # right before the process is forked
+        assert sweep.poll() is None
+        time.sleep(0.001)
+    os.killpg(sweep.pid, signal.SIGINT)
+    out, errors = sweep.communicate(timeout=60)
+    assert (sweep.returncode, errors) == (130, "")
+    assert "failed" not in out and "stopped" in out

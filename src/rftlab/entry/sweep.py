@@ -119,12 +119,10 @@ def _tracking_prepared(sweep: Sweep) -> Generator[None]:
         return
     from rftlab import tracking
 
-    thread = threading.Thread(target=_prepare, args=(tracking.absolute_uri(uri), sweep), name="tracking")
+    thread = threading.Thread(target=_prepare, args=(tracking.absolute_uri(uri), sweep), name="tracking", daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    yield
+    thread.join()  # not after a Ctrl-C or an error, which need not wait for a slow server
 
 
 def _prepare(uri: str, sweep: Sweep) -> None:

@@ -5,9 +5,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from rftlab.errors import UserError
 
 
 def start_server(warm: str, source: Path | None = None) -> None:
@@ -22,7 +25,44 @@ def start_server(warm: str, source: Path | None = None) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", warm])
+    resource_tracker.ensure_running()  # the server wants it, and its own start would let SIGTERM through again
+    # handed down to the server and its jobs: a Ctrl-C of the terminal is not for them, and a job that is asked to stop
+    # in its first moments hears of it when it can save (`receive_stops`)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     forkserver.ensure_running()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    signal.signal(signal.SIGINT, handler)
+
+
+def receive_stops() -> None:
+    """Let the SIGTERM through that this job may have been sent since its fork; call it when that is handled."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def wait_for_server() -> None:
+    """Wait until the fork server has imported everything.
+
+    Raises:
+        UserError: It has ended instead.
+    """
+    process = multiprocessing.get_context("forkserver").Process(target=int)
+    start_process(process)
+    process.join()
+    process.close()
+
+
+def start_process(process: BaseProcess) -> None:
+    """Fork a process from the server.
+
+    Raises:
+        UserError: The server has ended, as it cannot import the code.
+    """
+    try:
+        process.start()
+    except (EOFError, ConnectionError) as error:
+        found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
+        raise UserError(found, "code that can be imported, and room for it", "the code") from error
 
 
 def stop_server() -> None:

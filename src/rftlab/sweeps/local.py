@@ -21,6 +21,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.sweeps.board import Board, View
+from rftlab.sweeps.fork_server import start_process, wait_for_server
 from rftlab.sweeps.job import Job, is_done
 
 POLL_S = 0.2  # between two looks at the progress of the jobs
@@ -157,6 +158,8 @@ class LocalPool:
 
     def _start_ready(self) -> None:
         for job in list(self._pending):
+            if self.stopping:  # since the loop began
+                return
             parent = job.parent.key if job.parent is not None and job.parent.key in self._keys else None
             if parent is not None and parent not in self.states:
                 continue  # its turn comes
@@ -173,14 +176,12 @@ class LocalPool:
         runs.freeze(job.folder, config)
         arguments = (job.folder, self._slots.gpus[slot], self._sign_of_life)
         process = self._context.Process(target=self._work, args=arguments, name=job.key)
-        try:
-            process.start()
-        except (EOFError, ConnectionError) as error:
-            found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
-            raise UserError(found, "code that can be imported, and room for it", "the code") from error
+        start_process(process)
         self.running.append(Running(job=job, process=process, slot=slot))
         if self._watcher is not None:
             self._watcher.begin(job)
+        if self.stopping:  # asked in the middle of this
+            self._signal(signal.SIGTERM)
 
 
 def run_jobs(
@@ -190,6 +191,8 @@ def run_jobs(
 
     The first Ctrl-C asks the running jobs to save and stop, the second one kills them.
     """
+    with console.status("importing the libraries"):
+        wait_for_server()  # a Ctrl-C ends the sweep here, as nothing has begun
     pool = LocalPool(jobs, work, slots, watcher)
     with Board(console, jobs, "waiting") as board, _on_interrupt(pool, console):
         while not pool.finished:
