@@ -2,10 +2,17 @@
 
 import sys
 
+from rftlab.stop import interrupted
+
 if __name__ == "__main__":  # the process that jobs are forked from imports this file too, and needs nothing of it
-    from rftlab.entry.early import warm_up
+    try:
+        from rftlab.entry.early import warm_up
 
-    warm_up(sys.argv[1:])
-    from rftlab.entry.cli import main
+        warm_up(sys.argv[1:])
+        from rftlab.entry.cli import main
 
-    main()
+        main()
+    except BaseException as error:
+        if not interrupted(error):
+            raise
+        sys.exit(130)

@@ -13,6 +13,13 @@ class StopRequested(Exception):
     """The run has saved what it needs to resume and ends here; the text says who asked."""
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Say whether a Ctrl-C is behind an error: a library that is hit in the middle of something may raise another."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
 class StopFlag:
     """Whether a run was asked to stop, and by what; loops read it at step boundaries."""
 

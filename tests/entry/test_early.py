@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rftlab.entry.early import likely
+from rftlab.stop import interrupted
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +32,23 @@ ROOT = Path(__file__).parents[2]
 )
 def test_a_head_start_is_for_sweeps_that_fork_from_the_code_as_it_is(arguments: str, starts: bool) -> None:
     assert likely(arguments.split()) == starts
+
+
+def test_a_ctrl_c_is_found_behind_the_error_that_a_library_makes_of_it() -> None:
+    def library(cause: type[BaseException]) -> None:
+        try:
+            try:
+                raise cause
+            except BaseException:
+                None.flags  # noqa: B018  # ty: ignore[unresolved-attribute]
+        except AttributeError as error:
+            raise ValueError from error
+
+    for cause, found in ((KeyboardInterrupt, True), (OSError, False)):
+        with pytest.raises(ValueError) as caught:
+            library(cause)
+        assert interrupted(caught.value) is found
+    assert interrupted(KeyboardInterrupt()) and not interrupted(None)
 
 
 def members(group: int) -> list[int]:
@@ -120,7 +138,7 @@ def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wait_s", [0.4, 0.8, 2.0, 3.0])
+@pytest.mark.parametrize("wait_s", [0.1, 0.2, 0.4, 0.8, 2.0, 3.0])
 def test_a_ctrl_c_before_the_first_job_ends_the_sweep_at_once_and_without_a_traceback(
     tmp_path: Path, wait_s: float
 ) -> None:

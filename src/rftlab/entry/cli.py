@@ -25,7 +25,7 @@ from rftlab.entry.messages import CONF, explain
 from rftlab.entry.pipe import reader_may_leave
 from rftlab.entry.site_file import check_site_file
 from rftlab.errors import UserError, unwritable
-from rftlab.stop import StopFlag, StopOnSignals, StopRequested
+from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
@@ -121,7 +121,7 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    if isinstance(error.__context__, KeyboardInterrupt):  # Ctrl-C in the middle of a composition, cleaned up badly
+    if interrupted(error):
         sys.exit(INTERRUPTED)
     if os.environ["RFTLAB_TRACEBACK"] == "1":
         traceback.print_exception(error)

@@ -28,11 +28,9 @@ def start_server(warm: str, source: Path | None = None) -> None:
     resource_tracker.ensure_running()  # the server wants it, and its own start would let SIGTERM through again
     # handed down to the server and its jobs: a Ctrl-C of the terminal is not for them, and a job that is asked to stop
     # in its first moments hears of it when it can save (`receive_stops`)
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     forkserver.ensure_running()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    signal.signal(signal.SIGINT, handler)
 
 
 def receive_stops() -> None:
