@@ -2,8 +2,6 @@
 
 import sys
 
-from rftlab.stop import interrupted
-
 if __name__ == "__main__":  # the process that jobs are forked from imports this file too, and needs nothing of it
     try:
         from rftlab.entry.early import warm_up
@@ -13,6 +11,8 @@ if __name__ == "__main__":  # the process that jobs are forked from imports this
 
         main()
     except BaseException as error:
+        from rftlab.stop import interrupted
+
         if not interrupted(error):
             raise
         sys.exit(130)

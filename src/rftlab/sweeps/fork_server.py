@@ -12,6 +12,8 @@ from typing import Any
 
 from rftlab.errors import UserError
 
+LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
+
 
 def start_server(warm: str, source: Path | None = None) -> None:
     """Start the fork server, if it does not run yet; it imports the module `warm`.
@@ -23,6 +25,7 @@ def start_server(warm: str, source: Path | None = None) -> None:
         sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
+    os.environ[LAUNCHER] = str(os.getpid())
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", warm])
     resource_tracker.ensure_running()  # the server wants it, and its own start would let SIGTERM through again
