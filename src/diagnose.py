@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rftlab.entry.diagnose import main
-
 
 def report(folders: Sequence[Path], figures: Path) -> int:
     """Print and draw what the runs found; returns the exit code.
@@ -18,5 +16,10 @@ def report(folders: Sequence[Path], figures: Path) -> int:
     return report_all(folders, figures)
 
 
-if __name__ == "__main__":
-    main(report)
+if __name__ == "__main__":  # a job of several diagnoses imports this file too, and needs nothing of it
+    from rftlab.stop import exit_on_interrupt
+
+    with exit_on_interrupt():
+        from rftlab.entry.diagnose import main
+
+        main(report)

@@ -1,6 +1,9 @@
 """Look after sweeps: `python src/sweep.py --help`."""
 
-from rftlab.entry.sweep_cli import main
+if __name__ == "__main__":  # a job that `retry` starts imports this file too, and needs nothing of it
+    from rftlab.stop import exit_on_interrupt
 
-if __name__ == "__main__":
-    main()
+    with exit_on_interrupt():
+        from rftlab.entry.sweep_cli import main
+
+        main()

@@ -2,17 +2,13 @@
 
 import sys
 
-if __name__ == "__main__":  # the process that jobs are forked from imports this file too, and needs nothing of it
-    try:
+if __name__ == "__main__":  # a job of a sweep imports this file too, and needs nothing of it
+    from rftlab.stop import exit_on_interrupt
+
+    with exit_on_interrupt():
         from rftlab.entry.early import warm_up
 
         warm_up(sys.argv[1:])
         from rftlab.entry.cli import main
 
         main()
-    except BaseException as error:
-        from rftlab.stop import interrupted
-
-        if not interrupted(error):
-            raise
-        sys.exit(130)

@@ -218,9 +218,9 @@ def open_store(uri: str) -> Store:
 
 def may_pass(error: Exception) -> bool:
     """Say whether the same request may succeed a little later: no answer, an error of the server, a busy database."""
-    client = sys.modules.get("mlflow.exceptions")  # where it is not loaded, the error is not the client's
-    passing = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
-    return client is not None and isinstance(error, client.MlflowException) and error.error_code in passing
+    # where the client is not loaded, or just being loaded, the error is not its own
+    kind = getattr(sys.modules.get("mlflow.exceptions"), "MlflowException", ())
+    return isinstance(error, kind) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 
 
 def _not_a_tracking_retry(record: logging.LogRecord) -> bool:

@@ -2,8 +2,10 @@
 
 import logging
 import signal
+import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 log = logging.getLogger("rftlab")
@@ -18,6 +20,17 @@ def interrupted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error is not None
+
+
+@contextmanager
+def exit_on_interrupt() -> Generator[None]:
+    """End the process with code 130, without a word, where a Ctrl-C is behind what ends the block."""
+    try:
+        yield
+    except BaseException as error:
+        if not interrupted(error):
+            raise
+        sys.exit(130)
 
 
 class StopFlag:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from rftlab.files import FileLock
 from rftlab.mlflow_store import Destination, absolute_uri, may_pass, open_store, prepare, store_name
-from rftlab.runs import RunRecord, read_run
+from rftlab.runs import RunRecord, read_run, state_of
 from rftlab.spool import (
     MAX_SAMPLES_BYTES,
     Point,
@@ -74,9 +75,10 @@ class Mirror:
         self._mirrored[folder].ended = True
 
     def close(self, timeout_s: float) -> bool:
-        """End all runs, send the rest within `timeout_s`; return whether everything arrived."""
+        """End all runs, send the rest within `timeout_s`; return whether everything arrived. A Ctrl-C ends the wait."""
         self._closing.set()
-        self._thread.join(timeout_s)
+        with suppress(KeyboardInterrupt):
+            self._thread.join(timeout_s)
         unsent = sorted(folder.name for folder in list(self._mirrored))
         if unsent:
             which = ", ".join(unsent[:3]) + (", ..." if len(unsent) > 3 else "")
@@ -140,8 +142,8 @@ class _Mirrored:
         """Send what is there, and the end of a run that has ended; returns whether nothing of it is left to send."""
         if not (self._folder / "status.json").exists():
             return ended  # no attempt was made yet, or none at all
-        if not (self._lock.held or self._lock.take(0.0)):
-            return ended  # somebody else sends it
+        if not (self._lock.held or self._lock.take(0.0)):  # somebody else sends it, perhaps without its end
+            return ended and state_of(self._folder) == "running"
         try:
             self._sender = self._sender or _Sender(self._folder, self._destination(), SyncReport())
             self._sender.send()

@@ -14,7 +14,7 @@ import pytest
 from rftlab.errors import UserError
 from rftlab.records import load_config
 from rftlab.runs import Run
-from rftlab.sweeps.fork_server import stop_server
+from rftlab.sweeps.fork_server import receive_stops, stop_server
 from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots
 from sweeps.jobs import make_job
 
@@ -23,6 +23,7 @@ def note(folder: Path, gpu: str, sign_of_life: Connection) -> None:
     """Write down when it ran and on what; its name says how it ends."""
     stopped = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+    receive_stops()
     began = time.time()
     until = began + (30 if "long" in folder.name else 0.2)
     while time.time() < until and not stopped:
@@ -104,6 +105,56 @@ def test_a_stop_asks_the_running_jobs_and_starts_no_other(tmp_path: Path) -> Non
     assert run(pool) == {running.key: "stopped", waiting.key: "skipped"}
 
 
+def test_signals_are_heeded_between_steps_only_and_the_second_one_kills(tmp_path: Path) -> None:
+    running, waiting = make_job(tmp_path, "long"), make_job(tmp_path, "later")
+    pool = LocalPool([running, waiting], deaf, make_slots(1, 1, 1, []))
+    while not (running.folder / "began").exists():
+        pool.step()
+    pool.ask()
+    assert not pool.states and not pool.stopping  # a handler may interrupt anything
+    pool.step()
+    assert pool.stopping and pool.states == {waiting.key: "skipped"} and pool.running
+    pool.ask()
+    assert run(pool) == {running.key: "failed", waiting.key: "skipped"}
+
+
+def deaf(folder: Path, gpu: str, sign_of_life: Connection) -> None:
+    (folder / "began").touch()
+    time.sleep(60)
+
+
+def test_a_signal_to_a_job_that_just_ends_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(tmp_path, "long")
+    pool = LocalPool([job], note, make_slots(1, 1, 1, []))
+    pool.step()
+
+    def gone(pid: int, number: int) -> None:
+        raise ProcessLookupError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", gone)
+        pool.stop()
+    pool.kill()
+    assert run(pool) == {job.key: "failed"}
+
+
+def test_a_server_that_took_the_place_of_another_holds_signals_back_too(tmp_path: Path) -> None:
+    """A job that is asked to stop before it can save must not be ended by that."""
+    stop_server()
+    job = make_job(tmp_path, "long")
+    pool = LocalPool([job], slow_to_listen, make_slots(1, 1, 1, []))
+    while not (job.folder / "began").exists():
+        pool.step()
+    pool.stop()
+    assert run(pool) == {job.key: "stopped"}
+
+
+def slow_to_listen(folder: Path, gpu: str, sign_of_life: Connection) -> None:
+    (folder / "began").touch()
+    time.sleep(1.0)
+    note(folder, gpu, sign_of_life)
+
+
 def test_a_kill_ends_a_job_at_once(tmp_path: Path) -> None:
     job = make_job(tmp_path, "long")
     pool = LocalPool([job], note, make_slots(1, 1, 1, []))
@@ -152,16 +203,19 @@ def claim(folder: Path, gpu: str, sign_of_life: Connection) -> None:
 BROKEN = """
 from pathlib import Path
 from rftlab.errors import UserError
-from rftlab.sweeps.fork_server import start_server
+from rftlab.sweeps.fork_server import start_server, wait_for_server
 from rftlab.sweeps.local import LocalPool, make_slots
 from sweeps.jobs import make_job
 
 if __name__ == "__main__":
     start_server("broken")
     try:
-        LocalPool([make_job(Path("."))], print, make_slots(1, 1, 1, [])).step()
+        wait_for_server()
     except UserError as error:
         print(error)
+    pool = LocalPool([make_job(Path(".")), make_job(Path("."), "other")], print, make_slots(1, 1, 1, []))
+    pool.step()
+    print(pool.trouble, sorted(pool.states.values()), pool.finished)
 """
 
 
@@ -177,5 +231,7 @@ def test_code_that_cannot_be_imported_is_told_in_one_line(tmp_path: Path) -> Non
         capture_output=True,
         text=True,
     )
-    assert done.stdout.startswith("the process that starts the jobs has ended"), done.stderr
-    assert "ZeroDivisionError" in done.stderr
+    first, later = done.stdout.splitlines()
+    assert first.startswith("the process that starts the jobs has ended"), done.stderr
+    assert later.startswith(first) and later.endswith("['failed', 'skipped'] True")  # in the middle of a sweep
+    assert done.stderr.count("ZeroDivisionError") == 2  # once before the jobs, and once for the job

@@ -18,7 +18,7 @@ from rftlab.errors import UserError
 from rftlab.files import read_json
 from rftlab.records import load_config, log_path
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
-from rftlab.sweeps.fork_server import receive_stops
+from rftlab.sweeps.fork_server import ignore_stops, receive_stops
 from rftlab.sweeps.local import DONE, ELSEWHERE, FAILED, STOPPED
 
 log = logging.getLogger("rftlab")
@@ -34,7 +34,9 @@ def work_in_slot(folder: Path, gpu: str, sign_of_life: Connection) -> None:
     threading.Thread(target=_stop_with_launcher, args=(sign_of_life, stop), daemon=True).start()
     with StopOnSignals(stop, (signal.SIGTERM,)):
         receive_stops()
-        sys.exit(work(folder, stop, mirror=False))  # the launcher sends it
+        code = work(folder, stop, mirror=False)  # the launcher sends it
+        ignore_stops()
+        sys.exit(code)
 
 
 def _stop_with_launcher(sign_of_life: Connection, stop: StopFlag) -> None:

@@ -13,32 +13,48 @@ from typing import Any
 from rftlab.errors import UserError
 
 LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
+_SERVER: Any = forkserver._forkserver  # the standard library has no public way to look at it, or to end it
 
 
 def start_server(warm: str, source: Path | None = None) -> None:
-    """Start the fork server, if it does not run yet; it imports the module `warm`.
+    """Start the fork server, unless it was started before; it imports the module `warm`.
 
     `source` is a snapshot of the code.
     """
+    if _SERVER._forkserver_pid is not None:
+        return
     source = source or Path(__file__).resolve().parents[2]
     if str(source) not in sys.path:
         sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     os.environ[LAUNCHER] = str(os.getpid())
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", warm])
-    resource_tracker.ensure_running()  # the server wants it, and its own start would let SIGTERM through again
-    # handed down to the server and its jobs: a Ctrl-C of the terminal is not for them, and a job that is asked to stop
-    # in its first moments hears of it when it can save (`receive_stops`)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", warm])
+    _ensure_running()
+
+
+def _ensure_running() -> None:
+    """Start the server if there is none, or none any more.
+
+    SIGINT and SIGTERM are blocked in it, and so in its jobs at first: a Ctrl-C of the terminal is not for them, and a
+    job that is asked to stop in its first moments hears of it when it can save (`receive_stops`).
+    """
+    resource_tracker.ensure_running()  # the server wants it, and its own start would let the signals through again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    forkserver.ensure_running()
-    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def receive_stops() -> None:
     """Let the SIGTERM through that this job may have been sent since its fork; call it when that is handled."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def ignore_stops() -> None:
+    """Let no further SIGTERM end this job, as it ends anyway."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def wait_for_server() -> None:
@@ -47,6 +63,8 @@ def wait_for_server() -> None:
     Raises:
         UserError: It has ended instead.
     """
+    if _SERVER._forkserver_pid is not None and not lives(_SERVER._forkserver_pid):
+        raise _ended()  # and has said why: another one would say the same
     process = multiprocessing.get_context("forkserver").Process(target=int)
     start_process(process)
     process.join()
@@ -54,22 +72,34 @@ def wait_for_server() -> None:
 
 
 def start_process(process: BaseProcess) -> None:
-    """Fork a process from the server.
+    """Fork a process from the server; one that has ended is replaced.
 
     Raises:
-        UserError: The server has ended, as it cannot import the code.
+        UserError: The server ends, as it cannot import the code.
     """
+    _ensure_running()
     try:
         process.start()
     except (EOFError, ConnectionError) as error:
-        found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
-        raise UserError(found, "code that can be imported, and room for it", "the code") from error
+        raise _ended() from error
+
+
+def _ended() -> UserError:
+    found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
+    return UserError(found, "code that can be imported, and room for it", "the code")
+
+
+def lives(pid: int) -> bool:
+    """Say whether there is such a process and it has not ended; False on systems without /proc."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def stop_server() -> None:
     """End the fork server, if there is one: it was started on a guess, or from other code than the jobs shall run."""
-    server: Any = forkserver._forkserver  # the standard library has no public way to end it
-    if server._forkserver_pid is not None:
+    if _SERVER._forkserver_pid is not None:
         with suppress(ProcessLookupError):
-            os.kill(server._forkserver_pid, signal.SIGKILL)  # it may be busy importing, and need not finish
-        server._stop()
+            os.kill(_SERVER._forkserver_pid, signal.SIGKILL)  # it may be busy importing, and need not finish
+        _SERVER._stop()

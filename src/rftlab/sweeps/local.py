@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,7 +21,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.fork_server import start_process, wait_for_server
+from rftlab.sweeps.fork_server import lives, start_process, wait_for_server
 from rftlab.sweeps.job import Job, is_done
 
 POLL_S = 0.2  # between two looks at the progress of the jobs
@@ -29,7 +29,8 @@ DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX
 NO_WORD = 255  # the fork server has ended, so that nobody tells how a job ends, or whether it has
 STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running"}  # every other code is a failure
 
-Work = Callable[[Path, str, Connection], None]  # run folder, its GPU, what breaks when the launcher dies
+# run folder, its GPU, what breaks when the launcher dies; it calls `receive_stops` when it can be asked to stop
+Work = Callable[[Path, str, Connection], None]
 
 
 class Watcher(Protocol):
@@ -89,10 +90,11 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Say whether it goes on; without the fork server, the lock of its folder tells."""
+        """Say whether it goes on; without the fork server, the system and the lock of its folder tell."""
         if self.process.is_alive():
             return True
-        return self.process.exitcode == NO_WORD and runs.state_of(self.job.folder) == "running"
+        pid, left = self.process.pid, self.process.exitcode == NO_WORD
+        return left and (lives(pid or 0) or runs.state_of(self.job.folder) == "running")
 
     @property
     def end(self) -> str:
@@ -111,6 +113,8 @@ class LocalPool:
         self.states: dict[str, str] = {}  # key -> how the job ended
         self.running: list[Running] = []
         self.stopping = False
+        self.trouble: UserError | None = None  # why no further job can be started
+        self._asked, self._heeded = 0, 0  # times
         self._pending = list(jobs)
         self._keys = {job.key for job in self._pending}
         self._work = work
@@ -126,10 +130,12 @@ class LocalPool:
 
     def step(self) -> None:
         """Start what can start, wait a moment, collect what has ended."""
+        self._heed()
         self._start_ready()
         if self.running:
             told = [r.process.sentinel for r in self.running if r.process.exitcode != NO_WORD]
             wait(told, timeout=POLL_S)
+        self._heed()
         for running in [running for running in self.running if not running.alive]:
             running.process.join()
             self.running.remove(running)
@@ -139,27 +145,45 @@ class LocalPool:
             if self._watcher is not None:
                 self._watcher.end(running.job)
 
+    def ask(self) -> None:
+        """Ask for `stop`, and a second time for `kill`, from a signal handler: nothing is changed but a number."""
+        self._asked += 1
+
+    def _heed(self) -> None:
+        while self._heeded < self._asked:
+            self._heeded += 1
+            if self.stopping:
+                self.kill()
+            else:
+                self.stop()
+
     def stop(self) -> None:
         """Start nothing more and ask the running jobs to save and stop."""
         self.stopping = True
-        for job in self._pending:
-            self.states[job.key] = "skipped"
-        self._pending.clear()
+        self._skip_pending()
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the running jobs at once; they resume from their newest checkpoints."""
         self._signal(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Let go of jobs that still run, if an error is what ends the sweep: they save and stop."""
+        self._held.close()
+        self._sign_of_life.close()
+
+    def _skip_pending(self) -> None:
+        self.states |= {job.key: "skipped" for job in self._pending}
+        self._pending.clear()
+
     def _signal(self, number: signal.Signals) -> None:
         for running in self.running:
             if running.process.pid is not None and running.alive:
-                os.kill(running.process.pid, number)
+                with suppress(ProcessLookupError):  # it ends in this moment
+                    os.kill(running.process.pid, number)
 
     def _start_ready(self) -> None:
         for job in list(self._pending):
-            if self.stopping:  # since the loop began
-                return
             parent = job.parent.key if job.parent is not None and job.parent.key in self._keys else None
             if parent is not None and parent not in self.states:
                 continue  # its turn comes
@@ -170,18 +194,25 @@ class LocalPool:
             elif self._free:
                 self._pending.remove(job)
                 self._start(job, self._free.pop())
+                self._heed()
+            if not self._pending:  # the rest was skipped
+                return
 
     def _start(self, job: Job, slot: int) -> None:
         config: dict[str, Any] = {**job.config, "runtime": {**job.config["runtime"], "threads": self._slots.threads}}
         runs.freeze(job.folder, config)
         arguments = (job.folder, self._slots.gpus[slot], self._sign_of_life)
         process = self._context.Process(target=self._work, args=arguments, name=job.key)
-        start_process(process)
+        try:
+            start_process(process)
+        except UserError as error:  # no job can be started any more; those that run go on
+            self.trouble, self.states[job.key] = error, "failed"
+            self._free.append(slot)
+            self._skip_pending()
+            return
         self.running.append(Running(job=job, process=process, slot=slot))
         if self._watcher is not None:
             self._watcher.begin(job)
-        if self.stopping:  # asked in the middle of this
-            self._signal(signal.SIGTERM)
 
 
 def run_jobs(
@@ -194,24 +225,34 @@ def run_jobs(
     with console.status("importing the libraries"):
         wait_for_server()  # a Ctrl-C ends the sweep here, as nothing has begun
     pool = LocalPool(jobs, work, slots, watcher)
-    with Board(console, jobs, "waiting") as board, _on_interrupt(pool, console):
-        while not pool.finished:
-            pool.step()
-            waiting = len(jobs) - len(pool.running) - len(pool.states)
-            board.update(View(running=[r.job for r in pool.running], waiting=waiting, ended=pool.states))
+    told: set[str] = set()
+
+    def tell(said: str) -> None:
+        if said not in told:
+            console.print(said, highlight=False, soft_wrap=True)
+            told.add(said)
+
+    try:
+        with Board(console, jobs, "waiting") as board, _on_interrupt(pool.ask):
+            while not pool.finished:
+                pool.step()
+                if pool.stopping:
+                    tell("stopping: the running jobs save and end at their next step (Ctrl-C again kills them)")
+                if pool.trouble is not None:
+                    tell(f"error: {pool.trouble}; the running jobs go on")
+                waiting = len(jobs) - len(pool.running) - len(pool.states)
+                board.update(View(running=[r.job for r in pool.running], waiting=waiting, ended=pool.states))
+    finally:
+        pool.close()
     return pool.states
 
 
 @contextmanager
-def _on_interrupt(pool: LocalPool, console: Console) -> Generator[None]:
-    def ask(number: int, frame: FrameType | None) -> None:
-        if pool.stopping:
-            pool.kill()
-        else:
-            console.print("stopping: the running jobs save and end at their next step (Ctrl-C again kills them)")
-            pool.stop()
+def _on_interrupt(ask: Callable[[], None]) -> Generator[None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        ask()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
