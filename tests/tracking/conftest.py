@@ -1,0 +1,41 @@
+"""A store for each test, made from one empty database."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from rftlab import attempt
+from rftlab.mlflow_store import open_store
+from rftlab.tracking import Destination, prepare
+
+
+@pytest.fixture(scope="session")
+def empty_database(pytestconfig: pytest.Config) -> Path:
+    """Make a database with all tables once for all sessions: it takes several seconds."""
+    path = pytestconfig.cache.mkdir("mlflow") / f"{mlflow.__version__}.db"
+    if not path.exists():
+        aside = path.with_suffix(f".{os.getpid()}")
+        open_store(f"sqlite:///{aside}").client.search_experiments()
+        aside.replace(path)
+    return path
+
+
+@pytest.fixture
+def quick_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare every claim its calls of git; test_environment.py has the real record."""
+    monkeypatch.setattr(attempt, "environment", lambda: {"git_sha": "0" * 40})
+
+
+@pytest.fixture
+def uri(empty_database: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def target(uri: str, tmp_path: Path) -> Callable[[str], Destination]:
+    return lambda sweep: prepare(uri, sweep, tmp_path)
