@@ -1,4 +1,4 @@
-"""Time a local sweep of 16 tiny runs against their own times: `python bench/local_sweep.py [ITERATIONS]`.
+"""Time a local sweep of 16 tiny runs against their own times: `python bench/local_sweep.py [ITERATIONS] [OVERRIDE ...]`.
 
 The bar: total time at most 1.25 times the sum of the training time divided by the slots, and at most a second from the
 start of a job to its first step. What counts as training is told three ways, from what the run folders record:
@@ -22,12 +22,12 @@ TINY = [
 ]  # fmt: skip
 
 
-def main(iterations: int) -> None:
+def main(iterations: int, *overrides: str) -> None:
     """Run the sweep in an empty folder and print its figures."""
     with tempfile.TemporaryDirectory() as outputs:
         command = [
             sys.executable, "src/train.py", "-m", *TINY, f"algo.loop.iterations={iterations}", "data=narrativeqa",
-            "seed=range(0,16)", f"paths.outputs={outputs}",
+            "seed=range(0,16)", f"paths.outputs={outputs}", *overrides,
         ]  # fmt: skip
         started = time.time()
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -66,4 +66,4 @@ def _times(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, *sys.argv[2:])
