@@ -1,4 +1,4 @@
-"""Time a local sweep of 16 tiny runs against their own times: `python bench/local_sweep.py [ITERATIONS] [OVERRIDE ...]`.
+"""Time a local sweep of 16 tiny runs against their times: `python bench/local_sweep.py [ITERATIONS] [OVERRIDE ...]`.
 
 The bar: total time at most 1.25 times the sum of the training time divided by the slots, and at most a second from the
 start of a job to its first step. What counts as training is told three ways, from what the run folders record:

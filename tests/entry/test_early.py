@@ -130,7 +130,12 @@ def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp
     script.write_text(FORK)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
-        [sys.executable, str(script), str(copy)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, str(script), str(copy)],
+        cwd=ROOT / "src",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     first, second = done.stdout.split()
     assert Path(first).is_relative_to(ROOT / "src"), done.stderr

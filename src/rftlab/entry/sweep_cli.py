@@ -18,7 +18,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.entry import launchers
 from rftlab.entry.pipe import reader_may_leave
-from rftlab.entry.sweep import INTERRUPTED, exit_code
+from rftlab.entry.sweep import exit_code
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.records import log_path
@@ -240,7 +240,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
         ends = outcomes(jobs, states)
         show_outcomes(console, ends)
         code = code or exit_code(ends)
-        if exit_code(ends) == INTERRUPTED:  # the other sweeps too
+        if "stopped" in states.values():  # by a Ctrl-C, which is for the other sweeps too
             break
     return code
 

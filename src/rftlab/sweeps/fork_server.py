@@ -12,6 +12,7 @@ from typing import Any
 
 from rftlab.errors import UserError
 
+SAFE_PATH = "PYTHONSAFEPATH"
 LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
 _SERVER: Any = forkserver._forkserver  # the standard library has no public way to look at it, or to end it
 
@@ -40,11 +41,15 @@ def _ensure_running() -> None:
     job that is asked to stop in its first moments hears of it when it can save (`receive_stops`).
     """
     resource_tracker.ensure_running()  # the server wants it, and its own start would let the signals through again
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"  # or the working directory, perhaps src, would come before a snapshot
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if before is None:
+            del os.environ[SAFE_PATH]
 
 
 def receive_stops() -> None:
@@ -63,8 +68,6 @@ def wait_for_server() -> None:
     Raises:
         UserError: It has ended instead.
     """
-    if _SERVER._forkserver_pid is not None and not lives(_SERVER._forkserver_pid):
-        raise _ended()  # and has said why: another one would say the same
     process = multiprocessing.get_context("forkserver").Process(target=int)
     start_process(process)
     process.join()
@@ -80,21 +83,20 @@ def start_process(process: BaseProcess) -> None:
     _ensure_running()
     try:
         process.start()
-    except (EOFError, ConnectionError) as error:
-        raise _ended() from error
-
-
-def _ended() -> UserError:
-    found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
-    return UserError(found, "code that can be imported, and room for it", "the code")
+    except (EOFError, OSError) as error:
+        found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
+        raise UserError(found, "code that can be imported, and room for it", "the code") from error
 
 
 def lives(pid: int) -> bool:
-    """Say whether there is such a process and it has not ended; False on systems without /proc."""
+    """Say whether there is such a process and it has not ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+        if Path("/proc/self/stat").exists():
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+        os.kill(pid, 0)
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return True
 
 
 def stop_server() -> None:
@@ -102,4 +104,5 @@ def stop_server() -> None:
     if _SERVER._forkserver_pid is not None:
         with suppress(ProcessLookupError):
             os.kill(_SERVER._forkserver_pid, signal.SIGKILL)  # it may be busy importing, and need not finish
-        _SERVER._stop()
+        with suppress(FileNotFoundError):  # somebody has cleaned up the folder of its socket
+            _SERVER._stop()

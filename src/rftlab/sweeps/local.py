@@ -90,11 +90,8 @@ class Running:
 
     @property
     def alive(self) -> bool:
-        """Say whether it goes on; without the fork server, the system and the lock of its folder tell."""
-        if self.process.is_alive():
-            return True
-        pid, left = self.process.pid, self.process.exitcode == NO_WORD
-        return left and (lives(pid or 0) or runs.state_of(self.job.folder) == "running")
+        """Say whether it goes on; without the fork server, the system tells."""
+        return self.process.is_alive() or (self.process.exitcode == NO_WORD and lives(self.process.pid or 0))
 
     @property
     def end(self) -> str:
@@ -140,7 +137,8 @@ class LocalPool:
             running.process.join()
             self.running.remove(running)
             self._free.append(running.slot)
-            self.states[running.job.key] = running.end
+            killed = self.stopping and running.process.exitcode == -signal.SIGKILL  # by `kill`: no failure of its own
+            self.states[running.job.key] = "stopped" if killed else running.end
             running.process.close()
             if self._watcher is not None:
                 self._watcher.end(running.job)
@@ -179,7 +177,7 @@ class LocalPool:
     def _signal(self, number: signal.Signals) -> None:
         for running in self.running:
             if running.process.pid is not None and running.alive:
-                with suppress(ProcessLookupError):  # it ends in this moment
+                with suppress(ProcessLookupError, PermissionError):  # it ends in this moment
                     os.kill(running.process.pid, number)
 
     def _start_ready(self) -> None:
@@ -200,12 +198,14 @@ class LocalPool:
 
     def _start(self, job: Job, slot: int) -> None:
         config: dict[str, Any] = {**job.config, "runtime": {**job.config["runtime"], "threads": self._slots.threads}}
-        runs.freeze(job.folder, config)
         arguments = (job.folder, self._slots.gpus[slot], self._sign_of_life)
         process = self._context.Process(target=self._work, args=arguments, name=job.key)
         try:
+            runs.freeze(job.folder, config)
             start_process(process)
-        except UserError as error:  # no job can be started any more; those that run go on
+        except UserError as error:  # what stops this job stops all that wait; those that run go on
+            if not (self.running or self.states):
+                raise
             self.trouble, self.states[job.key] = error, "failed"
             self._free.append(slot)
             self._skip_pending()

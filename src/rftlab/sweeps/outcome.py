@@ -37,10 +37,11 @@ def _outcome(job: Job, state: str) -> Outcome:
     status = read_json(folder / "status.json") or {}
     task = last_task(folder.parent, job.key) if state == "failed" else None
     said = None if task is None else last_words(folder.parent, task) or never_started(folder.parent, task)
+    saved = f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})"
     details = {
         "done": summary(final or {}),
         "failed": one_line(status.get("error")) or said or "ended without a word; its log says more",
-        "stopped": f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})",
+        "stopped": "killed; resumes from its newest checkpoint" if status.get("state") == "running" else saved,
         "skipped": "not started: its parent is not finished, SLURM refused it, or the sweep was stopped",
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
