@@ -64,6 +64,7 @@ CASES = {
                                "hydra.launcher.gpu_type=a100"], "gpus_per_node"),
     "word for a switch": (["-m", "hydra/launcher=slurm", "hydra.launcher.wait=maybe"], "hydra.launcher.wait"),
     "no such tracking": (["-m", "tracking.uri=ftp://lab"], "tracking.uri"),
+    "folder of files as a store": (["tracking.uri=mlruns"], "tracking.uri"),
     "cluster without a sweep": (["hydra/launcher=slurm"], "add -m"),
     "dry run without a sweep": (["sweep.dry_run=true"], "add -m"),
     "name of the jobs": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch={job_name: mine}"], "job_name"),
@@ -126,8 +127,8 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert len(lines) == 1, lines
     assert named in lines[0]
     assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
-    assert not list(tmp_path.rglob("metrics.jsonl"))
-    assert not list(tmp_path.rglob("DONE"))
+    for trace in ("metrics.jsonl", "DONE", "launch.json", "config.yaml"):
+        assert not list(tmp_path.rglob(trace)), trace
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]])

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rftlab.entry.messages import unknown_key
 from rftlab.errors import UserError
+from rftlab.mlflow_store import absolute_uri
 
 GENERATORS = ("seq2seq", "causal")
 LOOPS = {  # what each loop works on
@@ -268,6 +269,8 @@ def _check_divides(name: str, whole: int, key: str, part: int) -> None:
 
 
 def _check_paths(config: Mapping[str, Any]) -> None:
+    if (uri := config["tracking"]["uri"]) is not None:
+        absolute_uri(uri)
     mirror, data = config["paths"]["hub_mirror"], config["data"]
     if mirror is None:
         return
