@@ -32,18 +32,16 @@ class LocalLauncher(Launcher):
         self._slots = slots
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Divide the machine, and start the process that imports the libraries while the jobs are composed.
+        """Divide the machine, before anything is composed.
 
         Raises:
             UserError: The slots do not fit the machine.
         """
-        from rftlab.entry.launchers import machine_slots, start_workers
+        from rftlab.entry.launchers import machine_slots
 
         self._outputs = Path(config.paths.outputs)
         self._snapshot = bool(config.sweep.snapshot)
         self._made = machine_slots(self._slots, config.runtime.threads, config.runtime.device)
-        if not config.sweep.dry_run and not self._snapshot:
-            start_workers(None)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
         """Refuse: another sweeper asks for jobs one batch at a time, without their identities."""
@@ -52,11 +50,10 @@ class LocalLauncher(Launcher):
         )
 
     def begin(self) -> None:
-        """Start the process that imports the libraries from a copy of the code, which a refused sweep does not make."""
+        """Start the process that imports the libraries, unless the command line has started it (`entry/early.py`)."""
         from rftlab.entry.launchers import start_workers, take_snapshot
 
-        if self._snapshot:
-            start_workers(take_snapshot(self._outputs))
+        start_workers(take_snapshot(self._outputs) if self._snapshot else None)
 
     def settings(self) -> Mapping[str, Any]:
         """Return what makes this launcher again."""

@@ -95,7 +95,6 @@ class ResumingSweeper(Sweeper):
             name=self._config.sweep.name,
             outputs=Path(self._config.paths.outputs),
             dry_run=self._config.sweep.dry_run,
-            tracking={"uri": self._config.tracking.uri},
         )
 
 

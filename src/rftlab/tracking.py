@@ -8,15 +8,15 @@ a resumed run are sent; readers take the last value per step. Infinite values ar
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rftlab.files import FileLock
-from rftlab.mlflow_store import Destination, absolute_uri, may_pass, open_store, prepare, store_name
+from rftlab.mlflow_store import Destination, may_pass, open_store, prepare, store_name
 from rftlab.runs import RunRecord, read_run, state_of
 from rftlab.spool import (
     MAX_SAMPLES_BYTES,
@@ -30,7 +30,7 @@ from rftlab.spool import (
     unsent,
 )
 
-__all__ = ["Destination", "Mirror", "SyncReport", "absolute_uri", "destination_of", "prepare", "sync"]
+__all__ = ["Destination", "Mirror", "SyncReport", "destination_of", "mirroring", "prepare", "store_name", "sync"]
 
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
@@ -56,23 +56,37 @@ class SyncReport:
 class Mirror:
     """Send run folders to MLflow while their runs go on: those of a whole sweep, or the one of this process."""
 
-    def __init__(self, every_s: float) -> None:
-        """Start the thread, which looks at the folders every `every_s` seconds."""
+    def __init__(self, every_s: float, ahead: Callable[[], object] | None = None) -> None:
+        """Start the thread, which looks at the folders every `every_s` seconds.
+
+        `ahead` is called in it at once, to prepare the place of runs that start later.
+        """
         self._every_s = every_s
-        self._mirrored: dict[Path, _Mirrored] = {}
+        self._ahead = ahead
+        self._mirrored: dict[Path, _MirroredRun] = {}
         self._closing = threading.Event()
         self._failures = 0
         self._told = False
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
-    def begin(self, folder: Path, destination: Callable[[], Destination]) -> None:
-        """Send this run from now on; `destination` may prepare what it returns, and is called in the thread."""
-        self._mirrored[folder] = _Mirrored(folder, destination)
+    @property
+    def busy(self) -> bool:
+        """Whether there are runs of which something is not sent, or may still come."""
+        return bool(self._mirrored)
+
+    def begin(self, folder: Path, destination: Callable[[], Destination] | None) -> None:
+        """Send this run from now on, if there is a destination.
+
+        The call may prepare what it returns, and is made in the thread.
+        """
+        if destination is not None:
+            self._mirrored[folder] = _MirroredRun(folder, destination)
 
     def end(self, folder: Path) -> None:
         """Say that the run has ended, or that its process has: the rest is sent, and the state that it left."""
-        self._mirrored[folder].ended = True
+        if folder in self._mirrored:
+            self._mirrored[folder].ended = True
 
     def close(self, timeout_s: float) -> bool:
         """End all runs, send the rest within `timeout_s`; return whether everything arrived. A Ctrl-C ends the wait."""
@@ -86,7 +100,10 @@ class Mirror:
         return not unsent
 
     def _run(self) -> None:
-        self._closing.wait(HEAD_START_S)
+        if self._ahead is None:
+            self._closing.wait(HEAD_START_S)
+        else:
+            self._prepare(self._ahead)
         last = False
         while not last:
             last = self._closing.is_set()
@@ -95,6 +112,12 @@ class Mirror:
                 self._closing.wait(self._pause_s())
         for mirrored in self._mirrored.values():
             mirrored.release()
+
+    def _prepare(self, ahead: Callable[[], object]) -> None:
+        try:
+            ahead()
+        except Exception as error:  # whatever the server does, the runs start, and prepare it themselves
+            self._tell(error)
 
     def _round(self, last: bool) -> None:
         """Send what every run has to send; those that could not be sent before come last."""
@@ -117,17 +140,35 @@ class Mirror:
 
     def _tell(self, error: Exception) -> None:
         if not self._told:
-            _log.warning("tracking: %s; the run goes on and what is missed is sent later", _short(error))
+            _log.warning("tracking: %s; training goes on, and what is missed is sent later", _short(error))
             self._told = True
 
 
-def destination_of(config: Mapping[str, Any]) -> Callable[[], Destination]:
-    """Return the call that prepares the place of a run with this config, which must have an address."""
+@contextmanager
+def mirroring(config: Mapping[str, Any], *, ahead: bool = False) -> Generator[Mirror]:
+    """Send the runs that are begun in the block, and at its end wait a bounded time for the rest.
+
+    `ahead` prepares the place of a run with this config at once. After a Ctrl-C or an error nobody waits for that.
+    """
+    settings = config["tracking"]
+    mirror = Mirror(settings["send_every_s"], destination_of(config) if ahead else None)
+    whole = False
+    try:
+        yield mirror
+        whole = True
+    finally:
+        mirror.close(settings["close_timeout_s"] if whole or mirror.busy else 0.0)
+
+
+def destination_of(config: Mapping[str, Any]) -> Callable[[], Destination] | None:
+    """Return the call that prepares the place of a run with this config, None where it has no address."""
+    if config["tracking"]["uri"] is None:
+        return None
     outputs = Path(config["paths"]["outputs"])
     return partial(prepare, config["tracking"]["uri"], config["sweep"]["name"], outputs)
 
 
-class _Mirrored:
+class _MirroredRun:
     """One run folder that a mirror looks after."""
 
     def __init__(self, folder: Path, destination: Callable[[], Destination]) -> None:

@@ -71,16 +71,21 @@ def run(*arguments: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def gone(command: subprocess.Popen[str]) -> bool:
+    """Say whether all processes of a command end with it: the imports alone would go on for seconds."""
+    until = time.monotonic() + 1.0
+    while members(command.pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not members(command.pid)
+
+
 @pytest.mark.parametrize("arguments", [["algo=nonsense"], ["seed=x"], ["hydra.launcher.slots=1000"]])
 def test_a_refused_sweep_leaves_no_process_that_goes_on_importing(tmp_path: Path, arguments: list[str]) -> None:
     refused = run(*arguments, f"paths.outputs={tmp_path}")
-    _, errors = refused.communicate(timeout=60)  # whatever holds the pipes open would be waited for
-    assert refused.returncode == 2
+    assert refused.wait(timeout=60) == 2
+    assert gone(refused)
+    _, errors = refused.communicate()
     assert errors.startswith("error: ") and errors.count("\n") == 1
-    until = time.monotonic() + 2
-    while members(refused.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not members(refused.pid)
 
 
 def test_a_killed_sweep_takes_the_importing_process_with_it(tmp_path: Path) -> None:
@@ -90,11 +95,9 @@ def test_a_killed_sweep_takes_the_importing_process_with_it(tmp_path: Path) -> N
         time.sleep(0.02)
     time.sleep(1.0)  # it has asked for the signal by then
     sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    assert gone(sweep)
     sweep.communicate()
-    until = time.monotonic() + 10
-    while members(sweep.pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not members(sweep.pid)
 
 
 FORK = """

@@ -15,9 +15,11 @@ import pytest
 from stores import CONFIG, NOWHERE, children, make_run
 
 import rftlab
+from rftlab import tracking
 from rftlab.files import FileLock
+from rftlab.mlflow_store import open_store
 from rftlab.runs import Run, run_folder, run_key
-from rftlab.tracking import Destination, Mirror, prepare, sync
+from rftlab.tracking import Destination, Mirror, destination_of, mirroring, prepare, sync
 
 pytestmark = pytest.mark.usefixtures("quick_environment")
 
@@ -126,3 +128,52 @@ def test_while_nobody_answers_one_run_is_tried_a_round_and_none_is_lost(uri, tar
     assert set(range(8)) <= set(rounds)  # seven tries without an answer, one a round
     assert set(asked[:4]) == set(folders)  # each in its turn
     assert {run.info.status for run in children(uri)} == {"FINISHED"}
+
+
+def config_of(uri: str | None, outputs: Path) -> dict[str, Any]:
+    tracking = {"uri": uri, "send_every_s": 0.05, "close_timeout_s": 30.0}
+    return {**CONFIG, "paths": {"outputs": str(outputs)}, "sweep": {"name": "sweep"}, "tracking": tracking}
+
+
+def test_the_place_of_a_sweep_is_made_ahead_of_its_runs_and_once(uri, tmp_path):
+    config = config_of(uri, tmp_path)
+    with mirroring(config, ahead=True) as mirror:
+        until((tmp_path / "sweep" / "tracking.json").exists)
+        folder = make_run(tmp_path)
+        mirror.begin(folder, destination_of(config))
+    client = open_store(uri).client
+    assert [e.name for e in client.search_experiments()] == ["sweep", "Default"]
+    (parent,) = client.search_runs(["1"], "tags.kind = 'sweep'")
+    (run,) = children(uri)
+    assert (run.info.status, run.data.tags["mlflow.parentRunId"]) == ("FINISHED", parent.info.run_id)
+
+
+def test_without_an_address_nothing_is_sent_and_nobody_waits(tmp_path):
+    config = config_of(None, tmp_path)
+    began = time.monotonic()
+    with mirroring(config, ahead=True) as mirror:
+        folder = make_run(tmp_path)
+        mirror.begin(folder, destination_of(config))
+        mirror.end(folder)
+    assert time.monotonic() - began < 1.0
+    assert not (folder / "tracking.json").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_end_before_any_run_does_not_wait_for_a_slow_server(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(tracking, "prepare", lambda *place: time.sleep(5))
+    began = time.monotonic()
+    with pytest.raises(error), mirroring(config_of("http://127.0.0.1:9", tmp_path), ahead=True):
+        raise error
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_server_that_cannot_be_prepared_is_told_once_and_the_runs_go_on(tmp_path, caplog):
+    config = config_of(NOWHERE, tmp_path)
+    config["tracking"]["close_timeout_s"] = 5.0
+    with caplog.at_level(logging.WARNING), mirroring(config, ahead=True) as mirror:
+        folder = make_run(tmp_path)
+        mirror.begin(folder, destination_of(config))
+        mirror.end(folder)
+    told = [record.getMessage() for record in caplog.records if record.name == "rftlab.tracking"]
+    assert len(told) == 2 and "sent later" in told[0] and "sweep.py sync" in told[1]

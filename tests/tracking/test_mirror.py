@@ -16,9 +16,9 @@ from stores import CONFIG, NOWHERE, children, history, make_run
 
 import rftlab
 from rftlab.errors import UserError
-from rftlab.mlflow_store import Store, open_store
+from rftlab.mlflow_store import Store, absolute_uri, open_store
 from rftlab.runs import Run, run_folder, run_key
-from rftlab.tracking import Destination, Mirror, absolute_uri, prepare, sync
+from rftlab.tracking import Destination, Mirror, prepare, sync
 
 pytestmark = pytest.mark.usefixtures("quick_environment")
 

@@ -18,7 +18,7 @@ from rftlab.sweeps.local import Slots, make_slots, run_jobs, visible_gpus
 from rftlab.sweeps.slurm import run_on_slurm
 from rftlab.sweeps.slurm_settings import SlurmSettings
 from rftlab.sweeps.snapshot import take_snapshot
-from rftlab.tracking import Mirror, destination_of
+from rftlab.tracking import Mirror, destination_of, mirroring
 
 
 def machine_slots(slots: int | None, threads: int | None, device: str) -> Slots:
@@ -32,28 +32,22 @@ def machine_slots(slots: int | None, threads: int | None, device: str) -> Slots:
 
 
 @dataclass(frozen=True)
-class _Mirrored:
-    """Tell a mirror of the jobs that are to be sent somewhere."""
+class _JobMirror:
+    """Tell a mirror of jobs, as the pool tells of them."""
 
     mirror: Mirror
 
     def begin(self, job: Job) -> None:
-        if job.config["tracking"]["uri"] is not None:
-            self.mirror.begin(job.folder, destination_of(job.config))
+        self.mirror.begin(job.folder, destination_of(job.config))
 
     def end(self, job: Job) -> None:
-        if job.config["tracking"]["uri"] is not None:
-            self.mirror.end(job.folder)
+        self.mirror.end(job.folder)
 
 
 def run_locally(jobs: Sequence[Job], slots: Slots, console: Console) -> Mapping[str, str]:
     """Run jobs on this machine, and send them to the tracking server; returns the state of each by key."""
-    tracking = jobs[0].config["tracking"]
-    mirror = Mirror(tracking["send_every_s"])
-    try:
-        return run_jobs(jobs, work_in_slot, slots, console, _Mirrored(mirror))
-    finally:
-        mirror.close(tracking["close_timeout_s"])
+    with mirroring(jobs[0].config, ahead=True) as mirror:
+        return run_jobs(jobs, work_in_slot, slots, console, _JobMirror(mirror))
 
 
 def start_workers(source: Path | None) -> None:
@@ -79,7 +73,9 @@ def run_remotely(
         UserError: SLURM refuses them.
     """
     source = take_snapshot(sweep_folder.parent) if snapshot else None
-    return run_on_slurm(jobs, queued, sweep_folder, SlurmSettings.from_dict(values), source, console, ask_queue)
+    settings = SlurmSettings.from_dict(values)
+    with mirroring(jobs[0].config, ahead=True):  # the jobs send themselves, to a place that is prepared here
+        return run_on_slurm(jobs, queued, sweep_folder, settings, source, console, ask_queue)
 
 
 def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], console: Console) -> Mapping[str, str]:
@@ -93,7 +89,7 @@ def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], co
         case "local":
             runtime = jobs[0].config["runtime"]
             slots = machine_slots(values["slots"], None, runtime["device"])
-            start_server(WARM)
+            start_workers(None)
             return run_locally(jobs, slots, console)
         case "slurm":
             require_slurm()

@@ -1,8 +1,6 @@
 """A sweep from its jobs to its summary: plan, launch what is missing, say what became of it."""
 
 import json
-import logging
-import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +17,6 @@ from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
 from rftlab.sweeps.refusal import Refused
 from rftlab.sweeps.table import show_outcomes, show_plan
-
-log = logging.getLogger("rftlab")
 
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -54,7 +50,6 @@ class Sweep:
     name: str
     outputs: Path
     dry_run: bool
-    tracking: Mapping[str, Any]
 
 
 def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console: Console) -> int:
@@ -80,7 +75,7 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     if not to_do:
         return DONE
-    with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do), _tracking_prepared(sweep):
+    with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
@@ -104,35 +99,6 @@ def exit_code(ends: Sequence[Outcome]) -> int:
     if "stopped" in states:
         return INTERRUPTED
     return SOME_FAILED if "skipped" in states else DONE
-
-
-@contextmanager
-def _tracking_prepared(sweep: Sweep) -> Generator[None]:
-    """Make the database, the experiment and the parent run while jobs start; a job that comes first waits for them.
-
-    Raises:
-        UserError: There is no such kind of address.
-    """
-    uri = sweep.tracking["uri"]
-    if uri is None:
-        yield
-        return
-    from rftlab import tracking
-
-    thread = threading.Thread(target=_prepare, args=(tracking.absolute_uri(uri), sweep), name="tracking", daemon=True)
-    thread.start()
-    yield
-    thread.join()  # not after a Ctrl-C or an error, which need not wait for a slow server
-
-
-def _prepare(uri: str, sweep: Sweep) -> None:
-    from rftlab import tracking
-
-    try:
-        tracking.prepare(uri, sweep.name, sweep.outputs)
-    except Exception as error:  # whatever the server does, the jobs run, and `sync` sends later
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        log.warning("tracking: %s does not answer (%s); runs are sent when it does, or by sweep.py sync", uri, reason)
 
 
 @contextmanager

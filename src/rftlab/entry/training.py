@@ -67,16 +67,9 @@ def session(config: Mapping[str, Any], run: runs.Run, stop: StopFlag) -> Session
 @contextmanager
 def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
     """Send what the run folder receives to the tracking server, and at the end wait a bounded time for the rest."""
-    settings = config["tracking"]
-    if settings["uri"] is None:
+    with tracking.mirroring(config) as mirror:
+        mirror.begin(folder, tracking.destination_of(config))
         yield
-        return
-    mirror = tracking.Mirror(settings["send_every_s"])
-    mirror.begin(folder, tracking.destination_of(config))
-    try:
-        yield
-    finally:
-        mirror.close(settings["close_timeout_s"])
 
 
 def _final_weights(outputs: Path, key: str | None) -> Path | None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from rftlab.errors import UserError
 
-SAFE_PATH = "PYTHONSAFEPATH"
 LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
 _SERVER: Any = forkserver._forkserver  # the standard library has no public way to look at it, or to end it
 
@@ -29,6 +28,7 @@ def start_server(warm: str, source: Path | None = None) -> None:
         sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the working directory, perhaps src, would come before a snapshot
     os.environ[LAUNCHER] = str(os.getpid())
     multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", warm])
     _ensure_running()
@@ -41,15 +41,11 @@ def _ensure_running() -> None:
     job that is asked to stop in its first moments hears of it when it can save (`receive_stops`).
     """
     resource_tracker.ensure_running()  # the server wants it, and its own start would let the signals through again
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"  # or the working directory, perhaps src, would come before a snapshot
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if before is None:
-            del os.environ[SAFE_PATH]
 
 
 def receive_stops() -> None:
