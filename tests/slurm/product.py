@@ -1,5 +1,6 @@
 """Sweeps through our own command line on a test cluster, as a user runs them, and what became of them."""
 
+import atexit
 import json
 import os
 import signal
@@ -126,6 +127,9 @@ def end_all() -> None:
         assert process.stdout is not None
         process.stdout.close()
     _started.clear()
+
+
+atexit.register(end_all)  # a script of tests/faults that fails leaves nothing that follows a cluster for ever
 
 
 def record(folder: Path, name: str = "status.json") -> dict[str, Any]:
