@@ -21,9 +21,36 @@ CONFIG = {
 
 def test_the_key_of_a_config_never_changes_by_accident():
     # Every stored result hangs on this text; it may change only together with SCHEMA_VERSION.
-    text = '{"config":{"algo":{"lr":0.0001,"names":["a","b"],"on":true,"x":null},"seed":0},"schema_version":1}'
+    text = '{"config":{"algo":{"lr":0.0001,"names":["a","b"],"on":true,"x":null},"seed":0},"schema_version":2}'
     config = {"seed": 0, "algo": {"x": None, "on": True, "names": ["a", "b"], "lr": 1e-4}}
     assert run_key(config) == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def with_target(target: str) -> dict:
+    return {**CONFIG, "algo": {"loss": {"_target_": target}, "parts": [{"_target_": target}]}}
+
+
+def test_moving_a_file_of_ours_changes_no_key_but_another_class_does():
+    key = run_key(with_target("rftlab.loops.online.Online"))
+    assert run_key(with_target("rftlab.elsewhere.deep.down.Online")) == key
+    assert run_key(with_target("rftlab.Online")) == key
+    assert run_key(with_target("rftlab.loops.online.Offline")) != key
+
+
+def test_a_target_of_the_user_counts_with_its_path():
+    one, other = (run_key(with_target(f"{module}.Online")) for module in ("mine", "yours"))
+    assert (
+        len({one, other, run_key(with_target("rftlab.loops.Online")), run_key(with_target("rftlab_mine.Online"))}) == 4
+    )
+
+
+def test_a_config_stored_under_the_first_schema_version_keeps_its_key():
+    first = {**with_target("rftlab.loops.online.Online"), "schema_version": 1}
+    assert run_key(first) != run_key(with_target("rftlab.loops.online.Online"))
+    assert run_key(first) != run_key({**with_target("rftlab.elsewhere.Online"), "schema_version": 1})
+    text = '{"config":{"loss":{"_target_":"rftlab.loops.online.Online"}},"schema_version":1}'
+    stored = {"loss": {"_target_": "rftlab.loops.online.Online"}, "schema_version": 1}
+    assert run_key(stored) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @pytest.mark.parametrize("key", ["name", "sweep", "paths", "tracking", "runtime", "hydra"])

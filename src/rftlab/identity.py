@@ -9,11 +9,14 @@ from pathlib import Path
 
 from rftlab.errors import UserError
 
-SCHEMA_VERSION = 1  # raise it when the same config starts to mean another computation
+# Raise it when the same config starts to mean another computation. From 2 on, the key holds the last word of a
+# `_target_` of ours instead of its whole path, so that moving a file changes no key.
+SCHEMA_VERSION = 2
 NOT_IDENTITY = frozenset(
     {"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"}
 )
 KEY_LENGTH = 12
+_OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
 
@@ -22,19 +25,37 @@ def run_key(config: Mapping) -> str:
 
     Hashed is the whole config without the keys that say where and how it runs, the names of run and sweep, and the
     overrides that gave the config, so that a changed default gives a new key and a renamed sweep does not. 1e-4 and
-    0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes them. A stored config keeps the
+    0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes them. Of a `_target_` of ours the
+    last word counts, wherever its module lies; a target of the user's own counts whole. A stored config keeps the
     schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.
     """
     version = config.get("schema_version", SCHEMA_VERSION)
-    text = canonical_json({"schema_version": version, "config": identity(config)})
+    hashed = identity(config) if version >= 2 else _counted(config)
+    text = canonical_json({"schema_version": version, "config": hashed})
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
+def _without_modules(value: object) -> object:
+    """Shorten every `_target_` of ours to its last word."""
+    if isinstance(value, Mapping):
+        return {key: _last_word(item) if key == "_target_" else _without_modules(item) for key, item in value.items()}
+    return [_without_modules(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _last_word(target: object) -> object:
+    ours = _OURS.fullmatch(target) if isinstance(target, str) else None
+    return ours.group(1) if ours else target
+
+
 def identity(config: Mapping) -> dict[str, object]:
-    """Return the part of a config that the key is made of."""
+    """Return the part of a config that the key is made of, each `_target_` of ours as its last word."""
+    return {key: _without_modules(value) for key, value in _counted(config).items()}
+
+
+def _counted(config: Mapping) -> dict[str, object]:
     return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
 
 
