@@ -13,8 +13,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis import coverage, families, load
-from rftlab.entry import schema
-from rftlab.entry.compose import Composer
+from rftlab.config import schema
+from rftlab.config.compose import Composer
 from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
 
