@@ -13,9 +13,9 @@ from rftlab.algorithms.ppo import PPO
 from rftlab.algorithms.sft import SFT
 from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
+from rftlab.loops.metrics import negative_kl, refuse_divergence
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
-from rftlab.loops.update import negative_kl, refuse_divergence
 from rftlab.runs import read_run
 from rftlab.types import Algorithm
 
