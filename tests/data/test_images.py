@@ -11,8 +11,9 @@ from label_mirror import FEATURES, load, picture, write, write_rows
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from torch import nn
 
-from rftlab.data import cifar10, images, mnist
-from rftlab.data.classes import stratified
+from rftlab.data import cifar10, mnist
+from rftlab.data.parts import images
+from rftlab.data.parts.classes import stratified
 from rftlab.data.worlds import digits, pictures
 from rftlab.errors import UserError
 from rftlab.types import LabelSet

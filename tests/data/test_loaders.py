@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub.utils import httpx
 
-from rftlab.data import hub, imdb, narrativeqa
+from rftlab.data import imdb, narrativeqa
+from rftlab.data.parts import hub
 from rftlab.errors import UserError
 
 LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0}

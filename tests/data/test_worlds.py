@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rftlab.data import imdb, narrativeqa
-from rftlab.data.hub import take
+from rftlab.data.parts.hub import take
 from rftlab.data.worlds import reviews, stories
 from rftlab.data.worlds.grammar import generator
 from rftlab.rewards.rouge import RougeLMax

@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from rftlab.data.tokenizer import SENTINELS
+from rftlab.data.parts.tokenizer import SENTINELS
 from rftlab.data.worlds import reviews, stories
 from rftlab.data.worlds.grammar import generator
 from rftlab.types import Example, Splits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rftlab.data.hub import check_source, read_split, take
+from rftlab.data.parts.hub import check_source, read_split, take
 from rftlab.data.worlds import reviews
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rftlab.data.hub import check_source, read_split
-from rftlab.data.images import ImageFormat, Rows, load_splits
+from rftlab.data.parts.hub import check_source, read_split
+from rftlab.data.parts.images import ImageFormat, Rows, load_splits
 from rftlab.data.worlds import digits
 from rftlab.types import LabelSplits
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rftlab.data.hub import check_source, read_split, take
+from rftlab.data.parts.hub import check_source, read_split, take
 from rftlab.data.worlds import stories
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError

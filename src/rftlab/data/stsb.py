@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from rftlab.data.classes import check_limits, wrong_label
-from rftlab.data.hub import check_source, read_split, take
+from rftlab.data.parts.classes import check_limits, wrong_label
+from rftlab.data.parts.hub import check_source, read_split, take
 from rftlab.data.worlds import pairs
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from rftlab.data.label_sets import assign, reward_table
+from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.entry.make import make
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task

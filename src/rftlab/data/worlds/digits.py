@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from rftlab.data.classes import stratified
+from rftlab.data.parts.classes import stratified
 from rftlab.data.worlds.grammar import generator
 
 TRAIN_SHARE = 0.8  # of each class; the rest is the test split

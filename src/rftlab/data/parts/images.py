@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from rftlab.data.classes import check_limits, class_labels, stratified
-from rftlab.data.hub import tell_shortage
+from rftlab.data.parts.classes import check_limits, class_labels, stratified
+from rftlab.data.parts.hub import tell_shortage
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
 from rftlab.types import LabelSet, LabelSplits
