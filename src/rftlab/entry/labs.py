@@ -17,8 +17,6 @@ from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits
 
-CORPORA = ("corpus_spans", "corpus_causal", "review_labels")  # generated here, so they have no source to choose
-
 
 def build(
     config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None
@@ -83,10 +81,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 
 def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) -> Task:
-    if data["name"] in CORPORA:
-        splits = make(data["loader"])
-    else:
-        splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
+    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
     places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
     task = Task(
         name=data["name"],
