@@ -147,9 +147,7 @@ def test_a_label_out_of_range_is_refused(mirror: Path, module, label: int):
 def test_another_image_size_is_refused(mirror: Path):
     rows = [{"image": picture(mnist, side=32), "label": label} for label in range(10)]
     write_rows(mirror, mnist, rows)
-    found = (
-        "row 0 of split 'train' of org/set has in image an image of 32 x 32 pixels; expected images of 28 x 28"
-    )
+    found = "row 0 of split 'train' of org/set has in image an image of 32 x 32 pixels; expected images of 28 x 28"
     with pytest.raises(UserError, match=found):
         load(mnist, mirror)
 

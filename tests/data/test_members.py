@@ -112,6 +112,14 @@ def test_examples_have_ids_of_their_own(member: Member):
     assert len(set(ids)) == len(ids)
 
 
+def test_bundled_prompts_differ_where_rows_with_one_prompt_would_be_merged(on_hub: Member):
+    """Rows made on demand are not merged, since a subset of them is drawn before they are made."""
+    if not getattr(on_hub.record, "merged", False):
+        pytest.skip("nothing is merged")
+    for part in parts(everything(on_hub.loader)).values():
+        assert len({example.prompt for example in part}) == len(part)
+
+
 def test_splits_are_not_empty_and_share_no_item(member: Member):
     items = [
         {(item.prompt, item.targets) if isinstance(splits, Splits) else item[0] for item in part}
