@@ -1,26 +1,19 @@
 """Rows of hub datasets, from a local mirror or from the hub; every failure is a `UserError`."""
 
-import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import datasets
 import datasets.config
 import datasets.exceptions
 import huggingface_hub
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import httpx  # the client that it uses, under the name that it exports
 
 from rftlab.errors import UserError
-
-T = TypeVar("T")
-
-log = logging.getLogger("rftlab")
 
 # pyarrow's errors are ValueErrors; the client's own come where the connection breaks half-way
 READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError, httpx.HTTPError)
@@ -56,26 +49,6 @@ def read_split(
             f"split '{split}' of {source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
         )
     return rows.select_columns(list(columns))
-
-
-def take(examples: Sequence[T], n: int | None, rng: np.random.Generator, split: str) -> list[T]:
-    """Keep a random subset of at most n examples, in the order given; None keeps all, and fewer are told."""
-    tell_shortage(len(examples), n, split)
-    if n is None or n >= len(examples):
-        return list(examples)
-    return [examples[int(i)] for i in np.sort(rng.choice(len(examples), size=n, replace=False))]
-
-
-def tell_shortage(found: int, limit: int | None, split: str) -> None:
-    """Say so when a split has fewer rows than the limit: a small mirror is not the dataset that a config names."""
-    if limit is not None and found < limit:
-        log.warning("split '%s' has %d rows, fewer than data.loader.n_%s=%d: all are taken", split, found, split, limit)
-
-
-def check_source(source: str) -> None:
-    """Refuse a data source other than `bundled` or `hub`."""
-    if source not in ("bundled", "hub"):
-        raise UserError(f"data.source={source}", "bundled or hub", "data.source")
 
 
 def _mirror_source(hub_id: str, hub_mirror: Path) -> str:
