@@ -1,12 +1,14 @@
 """Source of our config files: the files without their tables, and the entries of the tables as if they were files."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from rftlab.config.scales import Tables
 
@@ -30,14 +32,15 @@ class TablesSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Make the config of an entry, or read a file."""
-        entry = self._tables.find(config_path)
-        if entry is not None:
-            content, header = OmegaConf.create(dict(entry.content)), {"package": entry.package}
-            return ConfigResult(config=content, path=self.full_path(), provider=self.provider, header=header)
-        result = super().load_config(config_path)
-        if isinstance(result.config, DictConfig):
-            self._tables.take(config_path, result.config)
-        return result
+        if (entry := self._tables.find(config_path)) is not None:
+            return self._result(entry.content, {"package": entry.package})
+        if (file := self._tables.read(config_path)) is not None:
+            return self._result(file.values, self._get_header_dict(file.text))
+        return super().load_config(config_path)
+
+    def _result(self, content: Mapping[str, Any], header: dict[str, str | None]) -> ConfigResult:
+        config = OmegaConf.create(dict(content))
+        return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
 
 class TablesSearchPath(SearchPathPlugin):
