@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rftlab.entry import messages, schema
+from rftlab.config import messages, schema
 from test_config import CONF, composed, options
 
 from rftlab import runs
