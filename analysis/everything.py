@@ -7,22 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import (
-    controlled,
-    figures,
-    figures_controlled,
-    figures_theory,
-    figures_vanishing,
-    layout,
-    load,
-    stats,
-    style,
-    tables,
-    theory,
-    vanishing,
+from analysis import load
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.drawing.table import Table
+from analysis.figures import (
+    controlled as controlled_figure,
 )
-from analysis.save import Drawn
-from analysis.tables import Table
+from analysis.figures import (
+    gradient_bound,
+    learning_curves,
+    ppo_gradient,
+    reward_change_correlation,
+    reward_scatter,
+    rft_relative_to_sft,
+    time_separation,
+    vanishing_over_training,
+)
+from analysis.statistics import controlled, stats, theory, vanishing
+from analysis.tables import controlled as controlled_table
+from analysis.tables import correlations as correlations_table
+from analysis.tables import relative_reward as relative_reward_table
+from analysis.tables import time_separation as time_separation_table
 
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
 SETTINGS = ("variant", "sft_variant")  # columns with the words of a setting
@@ -41,7 +47,7 @@ class Frames:
 
 def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Frames:
     """Read what the given runs wrote."""
-    names = [*figures.CURVE_METRICS, *controlled.METRICS]
+    names = [*learning_curves.CURVE_METRICS, *controlled.METRICS]
     return Frames(
         runs,
         stats.of_runs(load.load_metrics(outputs, sweeps, names), runs),
@@ -64,18 +70,18 @@ def draw_language(frames: Frames) -> Iterator[Drawn]:
         stats.of_family(frame, "language") for frame in (frames.runs, frames.metrics, frames.prompts)
     )
     shares = stats.vanishing_share(prompts, np.random.default_rng(0))
-    curves = stats.curves(metrics, figures.CURVE_METRICS)
+    curves = stats.curves(metrics, learning_curves.CURVE_METRICS)
     over_training = vanishing.share_over_training(prompts)
     for panel in _distinct(runs, stats.PANEL):
         in_curves, in_prompts, in_shares, in_training = (
             stats.of_panel(frame, panel) for frame in (curves, stats.before_and_after(prompts), shares, over_training)
         )
         if (in_curves["n"] > 0).any():
-            yield titled(figures.learning_curves, in_curves)
+            yield titled(learning_curves.learning_curves, in_curves)
         if not in_prompts.empty:
-            yield titled(figures.reward_scatter, in_prompts, in_shares)
+            yield titled(reward_scatter.reward_scatter, in_prompts, in_shares)
         if not in_training.empty:
-            yield titled(figures_vanishing.vanishing_over_training, in_training)
+            yield titled(vanishing_over_training.vanishing_over_training, in_training)
 
 
 def draw_foretold(frames: Frames) -> Iterator[Drawn | Table]:
@@ -84,32 +90,32 @@ def draw_foretold(frames: Frames) -> Iterator[Drawn | Table]:
     correlations = vanishing.correlation_table(pairs, np.random.default_rng(0))
     points = vanishing.relative_reward(frames.runs, frames.prompts)
     for here in _parts(correlations, KIND):
-        yield titled(figures_vanishing.correlations, here)
-        yield tables.correlations(here)
+        yield titled(reward_change_correlation.correlations, here)
+        yield correlations_table.correlations(here)
     for here in _parts(points, KIND):
-        yield titled(figures_vanishing.relative_reward, here)
-        yield titled(figures_vanishing.relative_reward_percentiles, here)
-        yield tables.relative_reward(here)
+        yield titled(rft_relative_to_sft.relative_reward, here)
+        yield titled(rft_relative_to_sft.relative_reward_percentiles, here)
+        yield relative_reward_table.relative_reward(here)
 
 
 def draw_controlled(frames: Frames) -> Iterator[Drawn | Table]:
     """Yield the curves of each controlled setting, and the table of all of them."""
     for here in _parts(controlled.group_curves(frames.metrics), controlled.SETTING):
-        yield titled(figures_controlled.groups_over_training, here)
+        yield titled(controlled_figure.groups_over_training, here)
     for here in _parts(controlled.final_table(frames.metrics), KIND):
-        yield tables.controlled(here)
+        yield controlled_table.controlled(here)
 
 
 def draw_theory(frames: Frames) -> Iterator[Drawn | Table]:
     """Yield time separation, bounds and the distance of PPO's gradient, of each cell that measured them."""
     points = theory.separation_points(frames.cases)
     fits = theory.separation_fits(points)
-    yield from _of_cells(points, lambda here: figures_theory.time_separation(here, _fits_of(here, fits)))
+    yield from _of_cells(points, lambda here: time_separation.time_separation(here, _fits_of(here, fits)))
     for here in _parts(fits, KIND):
-        yield tables.separation(here)
+        yield time_separation_table.separation(here)
     for algo in BOUND_ALGOS:
         yield from _of_cells(theory.bound_points(theory.of_algo(frames.cases, algo)), _bound_figure(algo))
-    yield from _of_cells(theory.ppo_points(frames.cases), figures_theory.ppo_gradient)
+    yield from _of_cells(theory.ppo_points(frames.cases), ppo_gradient.ppo_gradient)
 
 
 def _of_cells(points: pd.DataFrame, draw: Callable[[pd.DataFrame], Drawn]) -> Iterator[Drawn]:
@@ -128,7 +134,7 @@ def _fits_of(points: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
 
 def _bound_figure(algo: str) -> Callable[[pd.DataFrame], Drawn]:
     """Return the figure of an algorithm that measures gradients."""
-    return lambda points: figures_theory.gradient_bound(points, algo)
+    return lambda points: gradient_bound.gradient_bound(points, algo)
 
 
 def titled(draw: Callable[..., Drawn], frame: pd.DataFrame, *more: pd.DataFrame) -> Drawn:

@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from analysis import coverage, everything, families, load, stats
+from analysis import everything, load
+from analysis.drawing.save import Drawn, save, save_table
+from analysis.drawing.table import Table
+from analysis.missing import coverage, families
 from analysis.preflight.reading import read
 from analysis.preflight.report import contents_of
 from analysis.preflight.report import write as write_report
-from analysis.save import Drawn, save, save_table
-from analysis.tables import Table
+from analysis.statistics import stats
 from rftlab.errors import UserError, unwritable
 
 

@@ -31,7 +31,11 @@ from IPython.display import display
 here = Path(__file__).resolve() if "__file__" in globals() else Path.cwd() / "notebook"
 sys.path.insert(0, str(next(folder for folder in here.parents if (folder / "analysis").is_dir())))
 
-from analysis import coverage, figures, learned, load, stats
+from analysis import load
+from analysis.figures import learning_curves, reward_scatter
+from analysis.missing import coverage
+from analysis.statistics import stats
+from analysis.summary import learned
 
 if (shell := get_ipython()) is not None:  # else it runs as a script, which names the figures it has drawn
     select_figure_formats(shell, {"png"})
@@ -78,9 +82,9 @@ for _, panel in cells.groupby(stats.PANEL):
 # One figure shows one dataset, model, scale and source: results of different kinds never share an axis.
 
 # %%
-curves = stats.curves(metrics, figures.CURVE_METRICS)
+curves = stats.curves(metrics, learning_curves.CURVE_METRICS)
 panels = list(curves[stats.PANEL].drop_duplicates().itertuples(index=False, name=None))
-drawn = [figures.learning_curves(stats.of_panel(curves, panel)) for panel in panels]
+drawn = [learning_curves.learning_curves(stats.of_panel(curves, panel)) for panel in panels]
 for drawing in drawn:
     display(drawing.figure)
 
@@ -91,7 +95,7 @@ for drawing in drawn:
 # %%
 shares = stats.vanishing_share(prompts, np.random.default_rng(0))
 scatters = [
-    figures.reward_scatter(stats.of_panel(prompts, panel), stats.of_panel(shares, panel))
+    reward_scatter.reward_scatter(stats.of_panel(prompts, panel), stats.of_panel(shares, panel))
     for panel in prompts[stats.PANEL].drop_duplicates().itertuples(index=False, name=None)
 ]
 for drawing in scatters:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis import style
+from analysis.drawing import style
 from analysis.preflight.gradients import NEGLIGIBLE, Gradient
 from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, Setting

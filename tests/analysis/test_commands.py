@@ -8,7 +8,8 @@ from pathlib import Path
 import builder
 import pytest
 
-from analysis import learned, make_figures
+from analysis import make_figures
+from analysis.summary import learned
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import controlled, coverage, families, load
+from analysis import load
+from analysis.missing import coverage, families
+from analysis.statistics import controlled
 
 SMALL = [(1, 0.1, 0.4), (2, 0.2, 0.8), (5, 0.3, 0.6)]  # epoch, reward std, reward of the small-std group
 

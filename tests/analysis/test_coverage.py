@@ -12,7 +12,8 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from analysis import coverage, families, load
+from analysis import load
+from analysis.missing import coverage, families
 from rftlab.entry import schema
 from rftlab.entry.compose import Composer
 from rftlab.sweeps.job import Job

@@ -10,9 +10,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import coverage, everything, figures_controlled, learned, load, make_figures, stats
-from analysis.controlled import group_curves
-from analysis.save import Drawn, save
+from analysis import everything, load, make_figures
+from analysis.drawing.save import Drawn, save
+from analysis.figures import controlled
+from analysis.missing import coverage
+from analysis.statistics import stats
+from analysis.statistics.controlled import group_curves
+from analysis.summary import learned
 
 LANGUAGE = ["learning_curves-imdb-gpt2_mini-mini-bundled", "reward_scatter-imdb-gpt2_mini-mini-bundled"]
 LANGUAGE += ["reward_change_correlation-mini-bundled"]
@@ -107,7 +111,7 @@ def test_a_controlled_figure_of_two_settings_is_refused(every_kind: Path, column
     curves = curves[(curves["data"] == "mnist") & (curves["wrong_reward"] == -1)].reset_index(drop=True)
     curves.loc[0, column] = 7.0 if column == "wrong_reward" else "other"
     with pytest.raises(ValueError, match="one figure shows one"):
-        figures_controlled.groups_over_training(curves)
+        controlled.groups_over_training(curves)
 
 
 def test_zeros_infinity_and_nan_are_not_drawn_and_named(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis import everything, layout, load, stats
-from analysis.save import Drawn, save
+from analysis import everything, load, settings
+from analysis.drawing import layout
+from analysis.drawing.save import Drawn, save
+from analysis.statistics import stats
 from rftlab.runs import NOT_IDENTITY
 
 REDUCED = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores", "data.source=hub"]
@@ -63,8 +65,8 @@ def test_a_lone_cell_is_named_by_what_was_set_beyond_its_groups(
 
 def test_when_and_how_a_run_is_looked_at_needs_no_words(tmp_path: Path) -> None:
     resolved = builder.config("imdb", "ppo", "none", 0)
-    looks = {key.partition(".")[2]: 7 for key in load.LOOKS}
-    builder.write_run(tmp_path, asked(resolved | {"eval": looks}, *(f"{key}=7" for key in load.LOOKS)))
+    looks = {key.partition(".")[2]: 7 for key in settings.LOOKS}
+    builder.write_run(tmp_path, asked(resolved | {"eval": looks}, *(f"{key}=7" for key in settings.LOOKS)))
     assert variants(tmp_path) == [""]
 
 

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from analysis import coverage, load, stats
+from analysis import load
+from analysis.missing import coverage
+from analysis.statistics import stats
 
 PPO = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
     "heuristic": "none",

@@ -5,9 +5,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis import layout, style
-from analysis.controlled import FINETUNING, GROUPS, QUANTITIES, SETTING, reward_variant
-from analysis.save import Drawn
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.statistics.controlled import FINETUNING, GROUPS, QUANTITIES, SETTING, reward_variant
 
 LOG = ("reward_std", "grad_norm")  # drawn on a logarithmic axis: they fall over decades
 LONG = 200  # from this ratio of last to first epoch on, epochs are logarithmic too: SFT is done within the first few

@@ -6,7 +6,7 @@ metrics of these inputs lie under `small_std/`, those of the others under `large
 
 import pandas as pd
 
-from analysis.stats import CELL, PANEL, curves, over_seeds, run_keys, start_and_end
+from analysis.statistics.stats import CELL, PANEL, curves, over_seeds, run_keys, start_and_end
 
 GROUPS = ("small_std", "large_std")
 QUANTITIES = ("reward", "reward_std", "grad_norm")

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from analysis import style
-from analysis.load import PRESET, UNRECORDED
-from analysis.stats import PANEL
+from analysis.drawing import style
+from analysis.settings import PRESET, UNRECORDED
+from analysis.statistics.stats import PANEL
 
 KEYS_SHOWN = 12  # more run keys than this are left to the CSV
 WORDS_SHOWN = 5  # of a setting, in a label; more are counted

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats as distributions
 
-from analysis.stats import CELL, PANEL, run_keys
+from analysis.statistics.stats import CELL, PANEL, run_keys
 
 BOUNDS = {"bound_std": "STD", "bound_two_thirds": "STD^(2/3)"}  # columns of Theorem 1's two forms
 ROUNDING = 1e-5  # a value above its bound by less than this share of it is rounding

@@ -12,7 +12,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analysis import layout, load, stats, style, words
+from analysis import load
+from analysis.drawing import layout, style
+from analysis.statistics import stats
+from analysis.summary import words
 from rftlab.errors import UserError
 
 TRAIN, TEST, KL = "probe/reward_mean", "eval/test/reward", "policy/kl"

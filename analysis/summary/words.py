@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from analysis.stats import STD_BELOW
-from analysis.style import DATASETS, NAMES
+from analysis.drawing.style import DATASETS, NAMES
+from analysis.statistics.stats import STD_BELOW
 
 MANY = 0.5  # from this share of stuck prompts on (low std and low mean), they are most prompts
 FELL = 0.1  # the share of stuck prompts fell when it lost at least this much

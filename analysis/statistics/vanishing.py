@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
+from analysis.statistics.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
 
 PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a dataset
 PERCENTILE = 10  # of the figure; the paper does not say which one it uses

@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from analysis.load import UNRECORDED, changes
-from analysis.stats import CELL, PANEL, finished, of_family
+from analysis.settings import UNRECORDED, changes
+from analysis.statistics.stats import CELL, PANEL, finished, of_family
 
 DATASETS = ("narrativeqa", "imdb")  # the figures of this project
 ALGOS = ("ppo", "apa")  # that every learning curve compares

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from analysis.controlled import SETTING, finetuning
-from analysis.coverage import COLUMNS, gap, never_run, plainest, unfinished
-from analysis.load import THEORY
-from analysis.stats import CELL, PANEL
-from analysis.vanishing import from_pretrained
+from analysis.missing.coverage import COLUMNS, gap, never_run, plainest, unfinished
+from analysis.settings import THEORY
+from analysis.statistics.controlled import SETTING, finetuning
+from analysis.statistics.stats import CELL, PANEL
+from analysis.statistics.vanishing import from_pretrained
 
 PAIR = ("expected_reinforce", "sft")  # that every controlled figure compares
 CONTROLLED = "python src/train.py -m +sweep=controlled"

@@ -1,4 +1,4 @@
-"""Figures: frame of statistics in, figure out. One figure shows one scale, source, dataset and model, and says so."""
+"""Reward mean and std of every prompt, before and after finetuning."""
 
 import math
 
@@ -7,40 +7,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from analysis import layout, style
-from analysis.save import Drawn
-from analysis.stats import CELL, STD_BELOW, before_and_after
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.statistics.stats import CELL, STD_BELOW, before_and_after
 
-CURVE_METRICS = ["reward/mean", "policy/kl"]
 SCATTER_COLUMNS = [*CELL, "seed", "run_key", "phase", "prompt_id", "reward_mean", "reward_std", "n_samples"]
 SHARE_COLUMNS = [*CELL, "phase", "share", "n"]
-
-
-def learning_curves(curves: pd.DataFrame) -> Drawn:
-    """Draw reward and KL against iterations: a colour per algorithm, a dash and marker per heuristic.
-
-    `curves` is what `stats.curves` returns, of one scale, source, dataset and model; the line is the mean over seeds
-    and the band runs from their minimum to their maximum.
-    """
-    panel = layout.single_panel(curves)
-    drawn = curves[curves["n"] > 0].reset_index(drop=True)
-    cells = layout.cells(drawn)
-    looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
-    notes = ["Line: mean over the n seeds; band: their minimum to maximum.", *layout.nonfinite_note(curves)]
-    caption = layout.runs_caption(notes, drawn["run_keys"])
-    with style.print_style():
-        figure, plots = layout.with_caption(style.WIDTH, 2.9 + 0.17 * ((len(cells) + 1) // 2), caption)
-        for axes, metric in zip(plots.subplots(1, len(CURVE_METRICS)), CURVE_METRICS, strict=True):
-            layout.draw_metric(axes, drawn[drawn["metric"] == metric], looks)
-            axes.set(xlabel="iteration", ylabel=style.LABELS[metric])
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-            sns.despine(ax=axes)
-        plots.suptitle(style.panel_title(*panel))
-        handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]
-        plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
-    return Drawn(layout.file_name("learning_curves", panel), figure, drawn)
 
 
 def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:

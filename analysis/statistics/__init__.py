@@ -1,0 +1,1 @@
+"""Statistics of runs, frame in and frame out."""
