@@ -4,8 +4,9 @@ Every frame begins with the columns IDENTITY. A cell is all seeds of one setting
 config without what differs between seeds, machines and sweeps. `variant` names in words what sets it apart from other
 cells of the same algorithm and heuristic, and from what its choice of groups gives: the values in `changed`, as its
 `overrides` set them (None where no run of the cell kept them). `sampling` is equal for runs whose pretrained policy was
-measured in the same way. `family` is what the run is about: language, controlled, theory,
-diagnose or pretraining; `partial` marks SFT on a share of its steps or prompts; `init_from` is the run it starts from.
+measured in the same way. `family` is what the run is about: language, controlled, theory, diagnose or pretraining;
+`partial` marks training on a share of the steps or prompts; `init_from` is the run it starts from; `counts` names what
+its steps count.
 """
 
 import json
@@ -30,7 +31,7 @@ from analysis.settings import Setting, identify
 IDENTITY = [
     *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
     *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
-    *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling"],
+    *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling", "counts"],
 ]
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 MLFLOW_STATES = {

@@ -9,20 +9,21 @@ from typing import Any
 
 from rftlab.runs import NOT_IDENTITY
 
+GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
 KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
 CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled experiments show one of each
-THEORY = ("time_separation", "ppo_gradient", "gradient_bound")
-FAMILIES = dict.fromkeys(THEORY, "theory") | {"diagnose": "diagnose"}  # by algorithm, whatever the data
+# what the steps of a run count, by the key that says how many its loop takes
+COUNTED = {"iterations": "iteration", "steps": "optimiser step", "epochs": "epoch"}
 NOT_SETTING = NOT_IDENTITY | {"seed"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
-NAMED = ("model", "data", "algo", "optimizer", "heuristic", "scale", "data.source", "data.rewards.wrong_modified")
+NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
 LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
 PRESET = "preset"  # the word for `experiment=...`, which sets values
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
 SAMPLING = re.compile(r"data\.|model\.|eval\.probe_(samples|prompts)$")  # what the pretrain statistics depend on
 _WHERE = {
     **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale"},
-    **{group: f"{group}.name" for group in ("model", "data", "algo", "optimizer", "heuristic")},
+    **{group: f"{group}.name" for group in GROUPS},
 }
 Setting = dict[str, str]  # flat config: dotted key -> value as JSON
 
@@ -88,9 +89,7 @@ def _kind_of_run(setting: Setting) -> dict:
     def value(key: str, default: object) -> Any:
         return json.loads(setting.get(key, json.dumps(default)))
 
-    algo = value("algo.name", "")
-    plain = "controlled" if "data.classes" in setting else "pretraining" if algo == "pretrain" else "language"
-    family = FAMILIES.get(algo, plain)
+    family = _family(setting)
     shares = [value(f"algo.loop.{key}", 1.0) for key in ("step_fraction", "sample_fraction")]
     return {
         "source": value("data.source", "generated"),
@@ -99,8 +98,18 @@ def _kind_of_run(setting: Setting) -> dict:
         "wrong_reward": value("data.rewards.wrong_modified", -1.0) if family == "controlled" else math.nan,
         "init_from": value("init_from", None) or "",
         "sampling": _digest({key: text for key, text in setting.items() if SAMPLING.match(key)}),
-        "partial": algo == "sft" and min(shares) < 1,
+        "partial": min(shares) < 1,
+        "counts": next((unit for key, unit in COUNTED.items() if f"algo.loop.{key}" in setting), "step"),
     }
+
+
+def _family(setting: Setting) -> str:
+    """Say what a run is about, by what its config holds: a loss, a policy that draws text, classes, random weights."""
+    if setting.get("algo.loss") == "null":  # nothing is trained
+        return "diagnose" if any(key.startswith("data.rollout.") for key in setting) else "theory"
+    if "data.classes" in setting:
+        return "controlled"
+    return "pretraining" if setting.get("model.policy.init") == '"random"' else "language"
 
 
 def _cell_setting(setting: Setting) -> Setting:

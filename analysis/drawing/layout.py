@@ -1,7 +1,7 @@
 """What several figures share: title, caption, legend and lines of cells. Nothing here decides what is drawn."""
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 import seaborn as sns
@@ -38,19 +38,22 @@ def single_kind(frame: pd.DataFrame) -> tuple[str, str]:
     return scale, source
 
 
-def cells(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, label with n."""
+def cells(curves: pd.DataFrame, counts: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, counts, label with n.
+
+    `counts` maps a cell to what its steps count.
+    """
     seeds = curves.groupby("cell")["n"].agg(["min", "max"])
     rows = ordered(curves, ["algo", "variant", "heuristic"]).merge(seeds, on="cell")
-    labels = [
-        f"{style.cell_label(row['algo'], row['heuristic'], row['variant'])} (n={span(row['min'], row['max'])})"
-        for row in rows.to_dict("records")
-    ]
+    rows = rows.assign(counts=rows["cell"].map(counts))
+    named = rows[["algo", "heuristic", "variant", "counts"]].itertuples(index=False, name=None)
+    in_words = map(span, rows["min"], rows["max"])
+    labels = [f"{style.cell_label(*cell)} (n={n})" for cell, n in zip(named, in_words, strict=True)]
     return rows.assign(hue=hue(rows), label=labels)
 
 
 def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return one row per cell (cell, algo, heuristic, variant), plain finetuning, PPO and APA first."""
+    """Return one row per cell (cell, algo, heuristic, variant), plain finetuning first."""
     rows = frame[["cell", "algo", "heuristic", "variant"]].drop_duplicates()
     algos, heuristics = style.algo_order(list(rows["algo"])), style.heuristic_order(list(rows["heuristic"]))
     rank = rows.assign(algo=rows["algo"].map(algos.index), heuristic=rows["heuristic"].map(heuristics.index))
@@ -194,21 +197,24 @@ def runs_caption(notes: list[str], joined_keys: pd.Series) -> str:
 
 def model_label(data: str, model: str) -> str:
     """Name a dataset and a model where a figure or a table shows several."""
-    return f"{style.DATASETS.get(data, data)}, {model}"
+    return f"{style.name(data)}, {model}"
 
 
-def step_label(algos: Collection[str]) -> str:
-    """Name the steps of these algorithms' runs: iterations of online ones, optimiser steps of supervised ones."""
-    names = [
-        "iteration" if algo in style.ONLINE else f"{style.NAMES.get(algo, algo)}: optimiser step" for algo in algos
-    ]
-    units = sorted(set(names), key=lambda name: (name != "iteration", name))
-    return units[0].rpartition(": ")[2] if len(units) == 1 else f"{units[0]} ({', '.join(units[1:])})"
+def step_label(cells: pd.DataFrame) -> str:
+    """Name the steps of these cells: iterations if any are, then what the others count, by algorithm."""
+    pairs = set(zip(cells["algo"], cells["counts"], strict=True))
+    first, *rest = sorted({unit for _, unit in pairs}, key=lambda unit: (unit != "iteration", unit))
+    others = sorted(f"{style.name(algo)}: {unit}" for algo, unit in pairs if unit in rest)
+    return f"{first} ({', '.join(others)})" if others else first
 
 
-def setting_label(algo: str, variant: str) -> str:
-    """Name an algorithm with what sets its setting apart, where the heuristic needs no word."""
-    return ", ".join([style.NAMES.get(algo, algo), *map(style.short_override, _shorter(variant.split()).split())])
+def setting_label(algo: str, variant: str, names: Mapping[str, str] | None = None) -> str:
+    """Name an algorithm with what sets its setting apart, where the heuristic needs no word.
+
+    `names` holds names that a figure gives to algorithms.
+    """
+    words = map(style.short_override, _shorter(variant.split()).split())
+    return ", ".join([(names or {}).get(algo, style.name(algo)), *words])
 
 
 def file_name(kind: str, panel: tuple[str, str, str, str]) -> str:

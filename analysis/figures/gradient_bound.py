@@ -1,6 +1,11 @@
-"""Measured gradient norms against the bounds of Theorem 1."""
+"""The measured gradient norm of each input against the two forms of Theorem 1's bound (Razin et al. 2024).
 
-from collections.abc import Hashable
+The caption counts violations, which are ringed. `gradient_bound_sampled-*` shows the prompts of diagnoses, whose norms
+are estimates, with their standard error.
+"""
+
+from collections.abc import Hashable, Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,15 +15,32 @@ from matplotlib.lines import Line2D
 
 from analysis.drawing import cell, layout, style
 from analysis.drawing.save import Drawn
+from analysis.drawing.titles import of_cells
+from analysis.missing.wanted import of_theory
+from analysis.statistics import stats, theory
+from analysis.statistics.frames import Frames
 from analysis.statistics.theory import BOUNDS, ERRORS, verdict_counts
 
 FORMS = {"bound_std": r"bound with STD", "bound_two_thirds": r"bound with STD$^{2/3}$"}
 
 
-def gradient_bound(points: pd.DataFrame, algo: str) -> Drawn:
+KINDS = {"theory": "gradient_bound", "diagnose": "gradient_bound_sampled"}  # by family: file names
+WANTED = (of_theory("gradient_bound"),)  # no diagnosis: these are made where somebody asks for one
+
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each cell of each algorithm that measured gradients beside these bounds."""
+    for cases in stats.parts(frames.cases, ["family", "algo"]):
+        family = cases["family"].iloc[0]
+        if family in KINDS and cases.reindex(columns=[*BOUNDS]).notna().any(axis=None):
+            yield from of_cells(theory.bound_points(cases), partial(picture, kind=KINDS[family]))
+
+
+def picture(points: pd.DataFrame, kind: str) -> Drawn:
     """Draw each input's measured gradient norm against its bound, one panel per form of the bound.
 
-    `points` is what `theory.bound_points` returns, of one cell; every point belongs under the diagonal.
+    `points` is what `theory.bound_points` returns, of one cell; every point belongs under the diagonal. `kind` begins
+    the file name.
     """
     panel = layout.single_panel(points)
     counts = verdict_counts(points, "grad_norm", ["form"])
@@ -35,7 +57,6 @@ def gradient_bound(points: pd.DataFrame, algo: str) -> Drawn:
         plots.suptitle(cell.title(panel, points))
         violated = bool((points["verdict"] == "violated").any())
         plots.legend(handles=_bound_handles(looks, violated), loc="outside lower center", ncols=3)
-    kind = "gradient_bound" if algo == "gradient_bound" else "gradient_bound_sampled"
     return Drawn(layout.file_name(kind, panel) + cell.suffix(points), figure, points)
 
 

@@ -1,6 +1,6 @@
-"""Distance of PPO's gradient from that of the expected reward."""
+"""Distance of PPO's gradient from that of the expected reward against the total variation distance, with its bound."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,21 @@ from matplotlib.lines import Line2D
 
 from analysis.drawing import cell, layout, style
 from analysis.drawing.save import Drawn
+from analysis.drawing.titles import of_cells
+from analysis.missing.wanted import of_theory
+from analysis.statistics import theory
+from analysis.statistics.frames import Frames
 from analysis.statistics.theory import verdict_counts
 
+WANTED = (of_theory("ppo_gradient"),)
 
-def ppo_gradient(points: pd.DataFrame) -> Drawn:
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each cell."""
+    return of_cells(theory.ppo_points(frames.cases), picture)
+
+
+def picture(points: pd.DataFrame) -> Drawn:
     """Draw the distance of PPO's gradient from that of the expected reward against the total variation distance.
 
     `points` is what `theory.ppo_points` returns, of one cell.

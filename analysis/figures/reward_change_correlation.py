@@ -1,4 +1,9 @@
-"""How well the reward std of the pretrained policy foretells the change of the reward."""
+"""Razin et al. 2024, Table 1: correlation over prompts of the reward std before finetuning with the change of the mean.
+
+A line per algorithm, with all datasets and models of a scale and source.
+"""
+
+from collections.abc import Iterator
 
 import pandas as pd
 import seaborn as sns
@@ -6,10 +11,28 @@ from matplotlib.axes import Axes
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.companions import absent_sft
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats, vanishing
+from analysis.statistics.frames import Frames
 from analysis.statistics.vanishing import FEWEST
 
+WANTED = LANGUAGE
 
-def correlations(table: pd.DataFrame) -> Drawn:
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each scale and source."""
+    for here in stats.parts(frames.once(vanishing.foretold_changes), stats.KIND):
+        yield titled(picture, here)
+
+
+def gaps(runs: pd.DataFrame) -> list[dict]:
+    """List RFT that has no SFT to be compared with."""
+    return absent_sft(runs)
+
+
+def picture(table: pd.DataFrame) -> Drawn:
     """Draw the correlation of pretrain std and reward change with its interval: a block per dataset and model.
 
     `table` is what `vanishing.correlation_table` returns, of one scale and source.

@@ -1,4 +1,10 @@
-"""Reward of RFT relative to SFT, against the reward std of the pretrained policy."""
+"""Razin et al. 2024, Figures 2 and 9: final `eval/train/reward` of RFT over (and minus) that of SFT.
+
+It stands against a low percentile of the pretrain reward std, a point per dataset and model: the 10th, then the 5th to
+30th.
+"""
+
+from collections.abc import Iterator
 
 import pandas as pd
 import seaborn as sns
@@ -8,12 +14,32 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.companions import absent_sft
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats, vanishing
+from analysis.statistics.frames import Frames
 from analysis.statistics.vanishing import PERCENTILE
 
 SIDES = {"ratio": "train reward, RFT / SFT", "difference": "train reward, RFT - SFT"}
 
 
-def relative_reward(points: pd.DataFrame) -> Drawn:
+WANTED = LANGUAGE
+
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each scale and source twice: against one percentile, and against each of several."""
+    for here in stats.parts(frames.once(vanishing.rft_beside_sft), stats.KIND):
+        yield titled(picture, here)
+        yield titled(picture_of_percentiles, here)
+
+
+def gaps(runs: pd.DataFrame) -> list[dict]:
+    """List RFT that has no SFT to be compared with."""
+    return absent_sft(runs)
+
+
+def picture(points: pd.DataFrame) -> Drawn:
     """Draw RFT's train reward relative to SFT's against a low percentile of the pretrain std, a point per dataset.
 
     `points` is what `vanishing.relative_reward` returns, of one scale and source; the figure shows PERCENTILE.
@@ -33,7 +59,7 @@ def relative_reward(points: pd.DataFrame) -> Drawn:
     return Drawn(layout.kind_name("rft_relative_to_sft", scale, source), figure, drawn)
 
 
-def relative_reward_percentiles(points: pd.DataFrame) -> Drawn:
+def picture_of_percentiles(points: pd.DataFrame) -> Drawn:
     """Draw the same ratio against each of several percentiles."""
     scale, source = layout.single_kind(points)
     looks = _point_looks(points)

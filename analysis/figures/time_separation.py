@@ -1,4 +1,9 @@
-"""Time to the correct label, by reward std of the start."""
+"""Time until the correct label leads against the reward std of the start (Razin et al. 2024, section 4.3).
+
+Gradient flow is a line with its slope, gradient descent markers.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -7,6 +12,10 @@ from matplotlib.axes import Axes
 
 from analysis.drawing import cell, layout, style
 from analysis.drawing.save import Drawn
+from analysis.drawing.titles import of_cells
+from analysis.missing.wanted import of_theory
+from analysis.statistics import theory
+from analysis.statistics.frames import Frames
 from analysis.statistics.theory import separation_axes
 
 TIMES = {
@@ -16,7 +25,22 @@ TIMES = {
 METHODS = {"ode": "gradient flow", "descent": "gradient descent"}
 
 
-def time_separation(points: pd.DataFrame, fits: pd.DataFrame) -> Drawn:
+WANTED = (of_theory("time_separation"),)
+
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each cell."""
+    points, fits = frames.once(theory.separation)
+    return of_cells(points, lambda here: picture(here, _fits_of(here, fits)))
+
+
+def _fits_of(points: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """Keep the fits of the one cell of these points, under the same words."""
+    first = points.iloc[0]
+    return fits[fits["cell"] == first["cell"]].assign(variant=first["variant"])
+
+
+def picture(points: pd.DataFrame, fits: pd.DataFrame) -> Drawn:
     """Draw the time until the correct label is the most probable one against the initial std, for RFT and SFT.
 
     `points` and `fits` are what `theory.separation_points` and `theory.separation_fits` return, of one cell.

@@ -1,4 +1,4 @@
-"""What the figures of language runs lack: unfinished runs, seeds and cells never run, and the commands for them."""
+"""Gaps in the runs of a figure, one row each, with the command that closes it."""
 
 import shlex
 from collections.abc import Collection
@@ -6,26 +6,10 @@ from collections.abc import Collection
 import pandas as pd
 
 from analysis.settings import UNRECORDED, changes
-from analysis.statistics.stats import CELL, PANEL, finished, of_family
+from analysis.statistics.stats import CELL, PANEL, finished
 
-DATASETS = ("narrativeqa", "imdb")  # the figures of this project
-ALGOS = ("ppo", "apa")  # that every learning curve compares
 GUESSED = "# may be incomplete: these runs kept no overrides"
 COLUMNS = [*PANEL, "algo", "heuristic", "variant", "seeds", "reason", "command"]
-
-
-def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd.DataFrame:
-    """List what is missing, one row per cell and reason; `seeds` is empty where a whole cell is absent.
-
-    The seeds expected of a cell are all seeds that its panel has; the cells expected of a panel are ALGOS times the
-    heuristics that it has.
-    """
-    language = of_family(runs, "language")
-    wanted = language[language["data"].isin(datasets)]
-    elsewhere = set(runs.loc[runs["family"].isin(["controlled", "theory"]), "data"])
-    rows = [*unfinished(language), *_absent_seeds(language), *_absent_cells(wanted)]
-    rows += _absent_data(set(language["data"]) | elsewhere, datasets)
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
@@ -95,37 +79,19 @@ def unfinished(runs: pd.DataFrame) -> list[dict]:
     ]
 
 
-def _absent_seeds(runs: pd.DataFrame) -> list[dict]:
-    """List the seeds that a cell lacks and another cell of its panel has."""
+def absent_seeds(runs: pd.DataFrame, by: list[str]) -> list[dict]:
+    """List the seeds that a cell lacks and another cell of the same figure has; a figure shows one value of `by`."""
     rows = []
-    for _, panel in runs.groupby(PANEL):
-        for _, cell in panel.groupby(CELL):
-            seeds = ",".join(map(str, sorted(set(panel["seed"]) - set(cell["seed"]))))
-            if seeds:
+    for _, figure in runs.groupby(by):
+        for _, cell in figure.groupby(CELL):
+            if seeds := joined(set(figure["seed"]) - set(cell["seed"])):
                 rows.append(gap(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
     return rows
 
 
-def _absent_cells(runs: pd.DataFrame) -> list[dict]:
-    """List the algorithms that a panel lacks under a heuristic that it has."""
-    rows = []
-    for _, panel in runs.groupby(PANEL):
-        online = panel[panel["algo"].isin(ALGOS)]
-        for heuristic in sorted({"none", *online["heuristic"]}):
-            here = online[online["heuristic"] == heuristic]
-            if algos := ",".join(algo for algo in ALGOS if algo not in set(here["algo"])):
-                like = next(cells for cells in (here, online, panel) if len(cells))
-                first = never_run(plainest(like), algos, heuristic, same_loop=len(online) > 0)
-                first["hub_mirror"] = max(panel["hub_mirror"])  # any of them rather than none
-                rows.append(gap(first, "", "never run", like["sweep"].iloc[0]))
-    return rows
-
-
-def _absent_data(there: set[str], datasets: tuple[str, ...]) -> list[dict]:
-    """List the datasets without any run."""
-    blank: dict = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"heuristic": "none", "overrides": None}
-    blank["algo"] = ",".join(ALGOS)
-    return [gap(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
+def joined(seeds: set[int]) -> str:
+    """Write seeds as an axis of a sweep."""
+    return ",".join(map(str, sorted(seeds)))
 
 
 def gap(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:

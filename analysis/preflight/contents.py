@@ -73,8 +73,7 @@ class Contents:
 
 def title(setting: Setting) -> str:
     """Ask the question that the report answers."""
-    data = style.DATASETS.get(setting.data, setting.data)
-    return f"Will RFT work here? {data}, {setting.model}"
+    return f"Will RFT work here? {style.name(setting.data)}, {setting.model}"
 
 
 def header(contents: Contents) -> list[tuple[str, str]]:

@@ -133,9 +133,9 @@ def _draw_scatter(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
 def _draw_gradients(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
     """Draw measured norms against both bounds on two logarithmic axes; what is 0 has no place there.
 
-    The bound goes across and the norm up, as everything else here has the std across. `gradient_bound.gradient_bound`
-    is another drawing: one panel per form of the bound for groups of many cases, with its violations counted; this one
-    has both forms of a handful of noisy cases in one small panel of the report.
+    The bound goes across and the norm up, as the std goes across everywhere else here. `figures/gradient_bound.py`
+    draws groups of many cases, with one panel per form of the bound and its violations counted; this one draws both
+    forms of a handful of noisy cases in one small panel of the report.
     """
     cases = contents.measured.cases
     if cases is None:

@@ -17,14 +17,13 @@ ENDS = [
     *(f"{group}/grad_norm" for group in GROUPS),
     *("eval/train/accuracy", "eval/test/accuracy"),
 ]
-METRICS = [*CURVES, *(name for name in ENDS if name not in CURVES)]
-FINETUNING = ("expected_reinforce", "reinforce", "sft")  # in the order of tables and legends
+NAMES = {"expected_reinforce": "RFT, expected reward", "reinforce": "RFT, sampled (REINFORCE)"}  # in these figures
 SETTING = [*PANEL, "optimizer", "wrong_reward"]  # what one figure shows
 
 
 def finetuning(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of controlled runs that finetune."""
-    return frame[(frame["family"] == "controlled") & frame["algo"].isin(FINETUNING)]
+    """Keep the rows of controlled runs that finetune: they start from a pretrained run."""
+    return frame[(frame["family"] == "controlled") & (frame["init_from"] != "")]
 
 
 def reward_variant(wrong_reward: float) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats as distributions
 
+from analysis.statistics.frames import Frames
 from analysis.statistics.stats import CELL, PANEL, run_keys
 
 BOUNDS = {"bound_std": "STD", "bound_two_thirds": "STD^(2/3)"}  # columns of Theorem 1's two forms
@@ -22,6 +23,12 @@ FLOOR = 1e-12  # norms and distances under it are rounding: a figure leaves them
 def of_algo(cases: pd.DataFrame, *algos: str) -> pd.DataFrame:
     """Keep the cases of these algorithms."""
     return cases[cases["algo"].isin(algos)]
+
+
+def separation(frames: Frames) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of the time separation and the lines fitted to them."""
+    points = separation_points(frames.cases)
+    return points, separation_fits(points)
 
 
 def separation_points(cases: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analysis.statistics.frames import Frames
 from analysis.statistics.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
 
 PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a dataset
@@ -28,6 +29,16 @@ def from_pretrained(frame: pd.DataFrame) -> pd.DataFrame:
     kept = of_family(frame[plain], "language")
     alone = kept.groupby([*PANEL, "algo"])["cell"].transform("nunique") == 1
     return kept.assign(variant=kept["variant"].mask(alone, kept["changed"]))
+
+
+def foretold_changes(frames: Frames) -> pd.DataFrame:
+    """Correlate the pretrain std with the change of the reward: `correlation_table` of the runs of the frames."""
+    return correlation_table(changes(from_pretrained(frames.prompts)), np.random.default_rng(0))
+
+
+def rft_beside_sft(frames: Frames) -> pd.DataFrame:
+    """Set RFT beside SFT: `relative_reward` of the runs of the frames."""
+    return relative_reward(frames.runs, frames.prompts)
 
 
 def changes(prompts: pd.DataFrame) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""What was learned, in tables and words."""
+"""What was learned, as tables and in words: what `python -m analysis.learned` prints."""

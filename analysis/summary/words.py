@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from analysis.drawing.style import DATASETS, NAMES
+from analysis.drawing import style
 from analysis.statistics.stats import STD_BELOW
 
 MANY = 0.5  # from this share of stuck prompts on (low std and low mean), they are most prompts
@@ -31,7 +31,7 @@ class Cell:
 
 def describe(data: str, algo: str, alone: Cell, with_sft: Cell | None) -> list[str]:
     """Return one or more sentences: what happened alone, why, and what a little SFT first changed."""
-    name = f"{NAMES.get(algo, algo)} on {DATASETS.get(data, data)}"
+    name = f"{style.name(algo)} on {style.name(data)}"
     moved = {0: "it stays flat", 1: "it rises", -1: "it falls"}[_direction(alone.gain)]
     first = f"{name}, alone: train reward {alone.start:.3f} to {alone.end:.3f}, {_seeds(alone.n)}; {moved}."
     return [first, f"{_share(alone)} {_cause(alone)}", *(_effect(alone, with_sft) if with_sft else [])]

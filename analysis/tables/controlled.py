@@ -1,16 +1,29 @@
-"""Where the controlled runs ended."""
+"""Where the controlled runs ended: reward of both groups, their std at start and end, accuracies, n, run keys."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.drawing import layout, style
 from analysis.drawing.table import Table, kind_name, number, over_seeds
-from analysis.statistics.controlled import FINETUNING, reward_variant
+from analysis.missing.wanted import CONTROLLED
+from analysis.statistics import controlled, stats
+from analysis.statistics.controlled import reward_variant
+from analysis.statistics.frames import Frames
+
+METRICS = controlled.ENDS
+WANTED = CONTROLLED
 
 
-def controlled(ends: pd.DataFrame) -> Table:
+def draw(frames: Frames) -> Iterator[Table]:
+    """Lay out each scale and source."""
+    return map(laid_out, stats.parts(controlled.final_table(frames.metrics), stats.KIND))
+
+
+def laid_out(ends: pd.DataFrame) -> Table:
     """Lay out where the controlled runs ended: a row per cell; of one scale and source."""
-    by = ["data", "model", "optimizer", "wrong_reward", "rank", "variant"]
-    ranked = ends.assign(rank=ends["algo"].map(FINETUNING.index)).sort_values(by)
+    by = ["data", "model", "optimizer", "wrong_reward", "algo", "variant"]
+    ranked = ends.sort_values(by)
     caption = (
         "Controlled experiments: mean over n seeds, in brackets their minimum and maximum; small and large: the inputs "
         "with a small and with a large reward std before finetuning; std: before the first update and at the end."
@@ -31,9 +44,9 @@ def _controlled(row: dict) -> dict[str, str]:
     def change(metric: str) -> str:
         return f"{number(row[f'{metric}/start'], '.3g')} → {number(row[f'{metric}/end'], '.3g')}"
 
-    algo = layout.setting_label(row["algo"], row["variant"])
+    algo = layout.setting_label(row["algo"], row["variant"], controlled.NAMES)
     return {
-        "data": style.DATASETS.get(row["data"], row["data"]),
+        "data": style.name(row["data"]),
         "model": row["model"],
         "optimizer": row["optimizer"],
         "rewards": reward_variant(row["wrong_reward"]).replace("_", " "),

@@ -1,12 +1,24 @@
-"""Correlation of pretrain std and reward change."""
+"""Razin et al. 2024, Table 1: a row per algorithm, a column per dataset and model."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.drawing import layout, style
 from analysis.drawing.table import NONE, Table, interval, kind_name
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats, vanishing
+from analysis.statistics.frames import Frames
+
+WANTED = LANGUAGE
 
 
-def correlations(table: pd.DataFrame) -> Table:
+def draw(frames: Frames) -> Iterator[Table]:
+    """Lay out each scale and source."""
+    return map(laid_out, stats.parts(frames.once(vanishing.foretold_changes), stats.KIND))
+
+
+def laid_out(table: pd.DataFrame) -> Table:
     """Lay out Table 1: a row per algorithm, a column per dataset and model; of one scale and source."""
     order = style.algo_order(list(table["algo"]))
     ranked = table.assign(rank=table["algo"].map(order.index)).sort_values(["rank", "variant", "data", "model"])

@@ -1,12 +1,24 @@
-"""Reward of RFT beside SFT."""
+"""Numbers of Figure 2: percentiles of the pretrain std, rewards of RFT and SFT, ratio, difference, n."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.drawing import layout, style
 from analysis.drawing.table import Table, kind_name, number
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats, vanishing
+from analysis.statistics.frames import Frames
+
+WANTED = LANGUAGE
 
 
-def relative_reward(points: pd.DataFrame) -> Table:
+def draw(frames: Frames) -> Iterator[Table]:
+    """Lay out each scale and source."""
+    return map(laid_out, stats.parts(frames.once(vanishing.rft_beside_sft), stats.KIND))
+
+
+def laid_out(points: pd.DataFrame) -> Table:
     """Lay out the numbers of Figure 2: a row per dataset, model and RFT setting; of one scale and source."""
     keys = ["data", "model", "algo", "variant", "sft_variant"]
     rows = []
@@ -16,7 +28,7 @@ def relative_reward(points: pd.DataFrame) -> Table:
         sft = " ".join(map(style.short_override, row["sft_variant"].split()))
         rows.append(
             {
-                "data": style.DATASETS.get(row["data"], row["data"]),
+                "data": style.name(row["data"]),
                 "model": row["model"],
                 "RFT": algo,
                 "SFT": sft or "full",

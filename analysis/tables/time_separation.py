@@ -1,11 +1,23 @@
-"""Slopes of the time separation."""
+"""Slopes of the time separation, with 95 % intervals, R2, number of points and their range."""
+
+from collections.abc import Iterator
 
 import pandas as pd
 
 from analysis.drawing.table import NONE, Table, interval, kind_name, number
+from analysis.missing.wanted import of_theory
+from analysis.statistics import stats, theory
+from analysis.statistics.frames import Frames
+
+WANTED = (of_theory("time_separation"),)
 
 
-def separation(fits: pd.DataFrame) -> Table:
+def draw(frames: Frames) -> Iterator[Table]:
+    """Lay out each scale and source."""
+    return map(laid_out, stats.parts(frames.once(theory.separation)[1], stats.KIND))
+
+
+def laid_out(fits: pd.DataFrame) -> Table:
     """Lay out the slopes of the time separation: a row per model, objective and method; of one scale and source."""
     laws = {"rft": "ln(time) on ln(std)", "sft": "time on ln(1/std)"}
     rows = [

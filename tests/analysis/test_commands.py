@@ -8,8 +8,7 @@ from pathlib import Path
 import builder
 import pytest
 
-from analysis import make_figures
-from analysis.summary import learned
+from analysis import learned, make_figures
 
 ROOT = Path(__file__).parents[2]
 

@@ -170,7 +170,12 @@ def test_a_label_counts_the_words_that_it_has_no_room_for() -> None:
     assert list(layout.without(frame, ["k0=0"])["variant"]) == ["k1=1 k2=2 k3=3 k4=4 others=4"]
 
 
+def steps(*pairs: tuple[str, str]) -> str:
+    return layout.step_label(pd.DataFrame(pairs, columns=["algo", "counts"]))
+
+
 def test_steps_are_named_after_what_the_runs_count() -> None:
-    assert layout.step_label(["ppo", "apa"]) == "iteration"
-    assert layout.step_label(["sft"]) == "optimiser step"
-    assert layout.step_label(["sft", "ppo"]) == "iteration (SFT: optimiser step)"
+    assert steps(("ppo", "iteration"), ("apa", "iteration")) == "iteration"
+    assert steps(("sft", "optimiser step")) == "optimiser step"
+    assert steps(("sft", "optimiser step"), ("ppo", "iteration")) == "iteration (SFT: optimiser step)"
+    assert steps(("sft", "epoch"), ("dpo", "optimiser step")) == "epoch (DPO: optimiser step)"
