@@ -1,12 +1,16 @@
-"""Run folders (or MLflow) to tidy frames, one row per value, prompt, sample or run; the only module that reads.
+"""Read run folders (or MLflow) into tidy frames, with one row per value, prompt, sample or run.
 
-Every frame begins with the columns IDENTITY. A cell is all seeds of one setting: `cell` is a hash of the resolved
-config without what differs between seeds, machines and sweeps. `variant` names in words what sets it apart from other
-cells of the same algorithm and heuristic, and from what its choice of groups gives: the values in `changed`, as its
-`overrides` set them (None where no run of the cell kept them). `sampling` is equal for runs whose pretrained policy was
-measured in the same way. `family` is what the run is about: language, controlled, theory, diagnose or pretraining;
-`partial` marks training on a share of the steps or prompts; `init_from` is the run it starts from; `counts` names what
-its steps count.
+No other module of the analysis reads them. Every frame begins with the columns IDENTITY, among them:
+- `cell`: a hash of the resolved config, without what differs between seeds, machines and sweeps. A cell is all seeds of
+  one setting.
+- `variant`: the words that set a cell apart from others of the same algorithm and heuristic, then those of `changed`.
+- `changed`: what its overrides set beyond a choice of groups.
+- `overrides`: the shortest list that a run of the cell kept; None where none kept any.
+- `sampling`: equal for runs whose pretrained policy was measured in the same way.
+- `family`: what a run is about, language, controlled, theory, diagnose or pretraining.
+- `partial`: whether it trained on a share of the steps or prompts.
+- `init_from`: the run that it starts from.
+- `counts`: what its steps count.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Flat configs to the identity of runs: who they are, and the words that tell their settings apart."""
+"""Who a run is, read from its flat config: its kind, its cell, and the words that tell its setting from others."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""How figures and tables look, and how they are written."""
+"""What figures and tables share: looks, titles, captions, labels, and how they are written."""

@@ -1,4 +1,4 @@
-"""What several figures share: title, caption, legend and lines of cells. Nothing here decides what is drawn."""
+"""What several figures share: title, caption, legend and lines of cells. The figures decide what is drawn."""
 
 import textwrap
 from collections.abc import Collection, Mapping
@@ -86,7 +86,7 @@ def _shorter(words: list[str]) -> str:
 
 
 def setting_lines(words: list[str]) -> str:
-    """Say for a title what all that it stands above has in common beyond dataset, model and scale."""
+    """Say for a title what all cells below it have in common beyond dataset, model and scale."""
     presets = [word.partition("=")[2] for word in words if word.startswith(f"{PRESET}=")]
     values = [_with_group(word) for word in words if not word.startswith((f"{PRESET}=", UNRECORDED))]
     parts = [f"preset {preset}" for preset in presets]
@@ -96,13 +96,13 @@ def setting_lines(words: list[str]) -> str:
 
 
 def _with_group(word: str) -> str:
-    """Shorten `data.loader.seed=1` to `loader.seed=1`: alone, some keys could be another one's."""
+    """Shorten `data.loader.seed=1` to `loader.seed=1`; the last part alone may be the name of several keys."""
     key, _, value = word.partition("=")
     return f"{'.'.join(key.split('.')[-2:])}={value}"
 
 
 def fit(figure: Figure) -> None:
-    """Break the long labels of the drawn part into lines: settings may have many words; what fits stays as it is."""
+    """Break those labels of the drawn part into lines that are too long for it."""
     plots, lines = figure.subfigs[0], 0
     for text in [text for legend in plots.legends for text in legend.get_texts()]:
         text.set_text(_broken(text.get_text(), LINE // 2 - HANDLE))
@@ -121,7 +121,7 @@ def add_to_title(figure: Figure, text: str) -> None:
 
 
 def grow(figure: Figure, lines: int) -> None:
-    """Make room for more lines of text, also where the caption below takes its share of it."""
+    """Make the figure higher by some lines of text."""
     figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * lines)
 
 
@@ -136,7 +136,7 @@ def span(low: int, high: int) -> str:
 
 
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
-    """Draw one metric of all cells: band from minimum to maximum, then the line of the mean; nothing where none is."""
+    """Draw one metric of all cells, if there is any: the band from minimum to maximum, then the line of the mean."""
     if rows.empty:
         return
     rows = rows.assign(hue=hue(rows))

@@ -1,4 +1,4 @@
-"""A table as text, and that as Markdown and LaTeX. Numbers are formatted once."""
+"""A table whose cells are text, written as Markdown and as LaTeX. Numbers are formatted before, once."""
 
 import math
 import re

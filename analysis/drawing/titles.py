@@ -1,4 +1,4 @@
-"""Titles that say what runs changed: every figure passes here, so that none can leave it out."""
+"""Titles that say what runs changed beyond their choice of groups. Every figure of runs passes here."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

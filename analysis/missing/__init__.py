@@ -1,1 +1,1 @@
-"""What the figures lack."""
+"""Which runs figures and tables lack, and the commands that make them."""

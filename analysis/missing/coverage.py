@@ -24,7 +24,7 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
 
 
 def _guessed(row: dict) -> list[str]:
-    """Write the overrides of a cell that kept none: its groups at other than the defaults, and what sets it apart."""
+    """Guess the overrides of a cell that kept none: groups that are not at their defaults, and what sets it apart."""
     hub = row["source"] == "hub" and row["scale"] != "paper"
     words = [f"algo={row['algo']}", f"data={row['data']}"]
     words += [f"model={row['model']}"] if row["model"] else []
@@ -38,7 +38,7 @@ def _guessed(row: dict) -> list[str]:
 def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = True) -> dict:
     """Describe a cell that was never run: like another one but for its algorithm and heuristic.
 
-    What was set within these two groups goes with them, but for `algo.loop` where both have the `same_loop`.
+    Overrides within these two groups are dropped. Those of `algo.loop` are kept if both have the `same_loop`.
     """
     row = like | {"algo": algo, "heuristic": heuristic, "variant": ""}
     if like["overrides"] is None:
@@ -56,7 +56,7 @@ def _kept(word: str, changed: Collection[str], same_loop: bool) -> bool:
 
 
 def plainest(cells: pd.DataFrame) -> dict:
-    """Return the row of a frame whose overrides are known and the fewest: what others are compared with."""
+    """Return the row with the fewest overrides, among those whose overrides are known: others are compared with it."""
     rows = cells.to_dict("records")
     return min(rows, key=lambda row: (row["overrides"] is None, len(row["overrides"] or ())))
 
@@ -68,7 +68,7 @@ def _controlled_words(row: dict) -> list[str]:
 
 
 def unfinished(runs: pd.DataFrame) -> list[dict]:
-    """List runs in any other state than done whose cell and seed no finished run covers."""
+    """List the runs that are not done, unless a finished run has the same cell and seed."""
     done = set(finished(runs)[[*CELL, "seed"]].itertuples(index=False, name=None))
     rest = runs[runs["state"] != "done"]
     covered = [key in done for key in rest[[*CELL, "seed"]].itertuples(index=False, name=None)]

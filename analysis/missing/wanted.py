@@ -11,7 +11,10 @@ from analysis.statistics.stats import of_family
 
 @dataclass(frozen=True)
 class Wanted:
-    """Runs that a figure wants; those that share `about` and the keys of `words` are asked for by one command."""
+    """Runs that a figure wants.
+
+    One command asks for all wishes that share `about` and the keys of `words`.
+    """
 
     about: str  # what the report of missing runs calls them
     algo: str

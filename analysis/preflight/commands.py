@@ -1,4 +1,4 @@
-"""The commands that test a verdict, with every key that sets the diagnosis apart from the defaults they meet."""
+"""The commands that test a verdict. They repeat every key by which the diagnosis differs from the defaults."""
 
 import shlex
 
@@ -19,7 +19,7 @@ def commands(setting: Setting, verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
-    """Return what puts SFT before RFT; from a finetuned policy that is a run of its own."""
+    """Return the commands that put SFT before RFT; SFT of a finetuned policy is a run of its own."""
     if setting.init_from is None:
         words = ["heuristic=partial_sft", f"heuristic.sample_fraction={share:g}"]
         return [("SFT first, then RFT", _train(setting, *words))]
@@ -57,7 +57,7 @@ def _start(setting: Setting) -> list[str]:
 
 
 def _command(script: str, setting: Setting, overrides: tuple[str, ...], *words: str) -> str:
-    """Write a command; keys at the defaults that it meets are left out."""
+    """Write a command; keys that have their defaults are left out."""
     keys = [f"data={setting.data}", f"model={setting.model}"]
     keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
     keys += overrides

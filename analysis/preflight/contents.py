@@ -1,4 +1,4 @@
-"""What the report says, as plain text and rows: the terminal, the page and the tables lay out the same content."""
+"""What the report says, as plain text and rows. Terminal, page and tables lay out this same content."""
 
 import math
 from dataclasses import dataclass

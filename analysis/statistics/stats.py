@@ -1,4 +1,4 @@
-"""Statistics of runs, frame in and frame out: nothing here touches the disk or draws.
+"""What most statistics share: which rows belong together, and reductions over seeds, steps and prompts.
 
 Every input frame carries the identity columns of `load` (one row is a value, a prompt or a run of one run).
 A cell is all seeds of one setting. Only finished runs enter a statistic; `coverage` names those that do not.

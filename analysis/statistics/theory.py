@@ -1,4 +1,4 @@
-"""Statistics of the theory runs, from their tables of cases: frame in and frame out.
+"""Statistics of the theory runs, from their tables of cases.
 
 Time separation (Razin et al. 2024, section 4.3): log time of RFT is linear in log std with slope -2, time of SFT is
 linear in ln(1/std). Bounds (Theorem 1, Proposition 1): every measured gradient norm or distance lies under its bound.

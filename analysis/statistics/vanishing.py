@@ -1,4 +1,4 @@
-"""What the reward std of prompts foretells (Razin et al. 2024, sections 3 and 4.1), frame in and frame out.
+"""What the reward std of prompts foretells (Razin et al. 2024, sections 3 and 4.1).
 
 Only runs that start from the pretrained model and train in full count here: no heuristic, no `init_from`, no SFT on a
 share of its steps or prompts.
@@ -22,8 +22,8 @@ RUN = ["sweep", "run_key"]
 def from_pretrained(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of language runs that train the pretrained model in full.
 
-    Where these runs hold one setting of an algorithm there is nothing to tell it from: `variant` then says only what
-    its overrides changed.
+    If these runs hold only one setting of an algorithm, `variant` says only what its overrides changed: there is
+    nothing to tell it from.
     """
     plain = (frame["heuristic"] == "none") & (frame["init_from"] == "") & ~frame["partial"].astype(bool)
     kept = of_family(frame[plain], "language")

@@ -1,4 +1,4 @@
-"""Say in words what a comparison of RFT alone with SFT first measured, by fixed rules on the numbers."""
+"""Fixed rules that turn the numbers of RFT alone and of RFT after SFT into sentences."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,10 @@ MOVED = 0.05  # a reward in [0, 1] moved when it changed by at least this much; 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the words need of one cell: averages over its n seeds; train reward: of the samples of the probe prompts."""
+    """What the words need of one cell: averages over its n seeds.
+
+    The train reward is that of the samples of the probe prompts.
+    """
 
     start: float
     end: float
@@ -78,7 +81,7 @@ def _effect(alone: Cell, sft: Cell) -> list[str]:
 
 
 def _verdict(alone: Cell, sft: Cell) -> str:
-    """Judge SFT first: it mends when all its seeds lead, fewer prompts are stuck, and RFT itself gains."""
+    """Judge RFT after SFT: SFT mends RFT if all its seeds lead, fewer prompts are stuck, and RFT itself gains."""
     if sft.end - alone.end < MOVED or sft.worst_end <= alone.best_end:
         return "SFT first does not clearly end higher than RFT alone."
     if sft.gain < MOVED:
