@@ -1,4 +1,4 @@
-"""Samples per second: `rftlab.rollout.sample` against `transformers.generate` on repeated prompts.
+"""Samples per second: `rftlab.sampling.sample.sample` against `transformers.generate` on repeated prompts.
 
     python bench/rollout.py [--threads 1] [--samples 10] [--repeats 5]
 
@@ -34,7 +34,7 @@ from transformers import (
 
 from rftlab.assets import FOLDER
 from rftlab.models import Policy, load_policy
-from rftlab.rollout import sample
+from rftlab.sampling.sample import sample
 from rftlab.types import Sampling
 
 CONF = Path(__file__).parents[1] / "conf"

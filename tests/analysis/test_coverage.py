@@ -14,8 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from analysis import everything, load
 from analysis.missing import coverage
-from rftlab.entry import schema
-from rftlab.entry.compose import Composer
+from rftlab.config import schema
+from rftlab.config.compose import Composer
+from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -34,7 +35,7 @@ def write(outputs: Path, job: Job, state: str) -> None:
     """Write the folder of a job, as far as the analysis asks what there is."""
     folder = outputs / job.config["sweep"]["name"] / f"{job.name}-{job.key}"
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump({**job.config, "schema_version": 1}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**job.config, "schema_version": SCHEMA_VERSION}))
     (folder / "status.json").write_text(json.dumps({"state": state, "attempt": 1, "heartbeat": 0.0}))
     if state == "done":
         (folder / "DONE").write_text(json.dumps({"final": {}}))

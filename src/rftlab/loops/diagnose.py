@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from rftlab import checkpoint
 from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
 from rftlab.errors import UserError
+from rftlab.loops import checkpoint
 from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
 from rftlab.loops.lab import Lab
-from rftlab.rollout import sample
+from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Example
 

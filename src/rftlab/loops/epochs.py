@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rftlab import checkpoint
+from rftlab.loops import checkpoint
 from rftlab.loops.label_lab import LabelLab
 from rftlab.loops.label_metrics import Averages, describe_group, evaluate, norm_of
 from rftlab.models import save_weights

@@ -1,6 +1,6 @@
 """The end of every run: last evaluation, reward statistics, final weights."""
 
-from rftlab import checkpoint
+from rftlab.loops import checkpoint
 from rftlab.loops.evaluation import evaluate, probe
 from rftlab.loops.lab import Lab
 from rftlab.models import save_weights

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from rftlab import checkpoint
-from rftlab.algorithms.score_scaling import RunningScores, scale_scores
+from rftlab.loops import checkpoint
 from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import encode, evaluate, probe, score
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
+from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import (
     KL_WINDOW,
     accumulate_gradient,
@@ -27,7 +27,7 @@ from rftlab.loops.update import (
     sampling_metrics,
 )
 from rftlab.models import ActorCritic, Policy, reference_of, with_value
-from rftlab.rollout import sample
+from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Algorithm, Responses, Rollout
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rftlab import checkpoint
 from rftlab.algorithms.sft import SFT
+from rftlab.loops import checkpoint
 from rftlab.loops.draw import draw, prefix
 from rftlab.loops.evaluation import encode, encode_targets, evaluate, probe
 from rftlab.loops.finish import finish

@@ -7,10 +7,10 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.preflight.overrides import overrides, recorded
-from rftlab.entry import schema
-from rftlab.entry.compose import Composer
-from rftlab.entry.messages import CONF
-from rftlab.identity import changed_keys
+from rftlab.config import schema
+from rftlab.config.compose import Composer
+from rftlab.config.messages import CONF
+from rftlab.runs.identity import changed_keys
 
 CELLS = ["data=narrativeqa model=t5_mini", "data=imdb model=gpt2_mini", "data=imdb model=gpt2_imdb scale=paper"]
 CHANGED = [
