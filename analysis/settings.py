@@ -14,6 +14,7 @@ KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that s
 CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled experiments show one of each
 # what the steps of a run count, by the key that says how many its loop takes
 COUNTED = {"iterations": "iteration", "steps": "optimiser step", "epochs": "epoch"}
+OURS = re.compile(r'^"rftlab\.(\w+\.)*')  # what stands before the name of a class of the library
 NOT_SETTING = NOT_IDENTITY | {"seed"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
 NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
@@ -116,7 +117,12 @@ def _cell_setting(setting: Setting) -> Setting:
     """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
     has_parent = any(key.startswith("parent.") for key in setting)
     outside = (*NOT_SETTING, "init_from") if has_parent else NOT_SETTING
-    return {key: value for key, value in setting.items() if key.split(".")[0] not in outside}
+    return {key: _without_module(key, value) for key, value in setting.items() if key.split(".")[0] not in outside}
+
+
+def _without_module(key: str, value: str) -> str:
+    """Keep the last word of a `_target_` of the library, as run keys do: a file that moves makes no other cell."""
+    return OURS.sub('"', value) if key.endswith("_target_") else value
 
 
 def _digest(cell: Setting) -> str:

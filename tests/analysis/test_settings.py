@@ -108,6 +108,16 @@ def test_nothing_outside_the_identity_of_a_run_makes_a_cell(tmp_path: Path) -> N
     assert load.load_runs(tmp_path)["cell"].nunique() == 1
 
 
+def test_a_class_that_moves_to_another_module_makes_no_other_cell_and_another_class_does(tmp_path: Path) -> None:
+    targets = ["rftlab.loops.online.Online", "rftlab.loops.experience.Online", "rftlab.loops.online.Other"]
+    targets += ["my.loops.Online", "your.loops.Online"]
+    for seed, target in enumerate(targets):
+        loop = {"_target_": target, "iterations": 3}
+        builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", seed, algo__loop=loop))
+    cells = load.load_runs(tmp_path).set_index("seed")["cell"]
+    assert cells[0] == cells[1] and cells.nunique() == 4
+
+
 def test_at_paper_scale_a_run_that_kept_no_overrides_promises_nothing(tmp_path: Path) -> None:
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0, scale="paper", data__source="hub"))
     curves = draw(tmp_path)["learning_curves-imdb-gpt2_mini-paper-hub"]
