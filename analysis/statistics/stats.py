@@ -1,4 +1,4 @@
-"""Statistics of runs, frame in and frame out: nothing here touches the disk or draws.
+"""What most statistics share: which rows belong together, and reductions over seeds, steps and prompts.
 
 Every input frame carries the identity columns of `load` (one row is a value, a prompt or a run of one run).
 A cell is all seeds of one setting. Only finished runs enter a statistic; `coverage` names those that do not.
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-PANEL = ["scale", "source", "data", "model"]  # what may never share an axis
+KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
+PANEL = [*KIND, "data", "model"]  # what may never share an axis
 CELL = [*PANEL, "algo", "optimizer", "heuristic", "variant", "cell"]
 PHASES = ("before", "after")  # of finetuning; a third phase, `during`, has a step
 # Reward std under which a prompt's expected gradient counts as vanishing: our choice for rewards in [0, 1], as in
@@ -47,6 +48,11 @@ def of_runs(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def of_panel(frame: pd.DataFrame, panel: tuple[str, ...]) -> pd.DataFrame:
     """Keep the rows of one scale, source, dataset and model."""
     return frame[(frame[PANEL] == list(panel)).all(axis=1)]
+
+
+def parts(frame: pd.DataFrame, by: list[str]) -> list[pd.DataFrame]:
+    """Split a frame by some columns, in their order; an empty frame has no parts."""
+    return [part.reset_index(drop=True) for _, part in frame.groupby(by)] if len(frame) else []
 
 
 def curves(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

@@ -1,30 +1,29 @@
-"""Statistics of the controlled experiments (Razin et al. 2024, section 4.2), frame in and frame out.
+"""Statistics of the controlled experiments (Razin et al. 2024, section 4.2).
 
-A tenth of the inputs has a label that pretraining never gave: its reward std is small at the start of finetuning. The
-metrics of these inputs lie under `small_std/`, those of the others under `large_std/`.
+Pretraining never gave the label of a tenth of the inputs, so that their reward std is small at the start of finetuning.
+The metrics of these inputs lie under `small_std/`, those of the others under `large_std/`.
 """
 
 import pandas as pd
 
-from analysis.stats import CELL, PANEL, curves, over_seeds, run_keys, start_and_end
+from analysis.statistics.stats import CELL, PANEL, curves, over_seeds, run_keys, start_and_end
 
 GROUPS = ("small_std", "large_std")
 QUANTITIES = ("reward", "reward_std", "grad_norm")
 CURVES = [f"{group}/{quantity}" for group in GROUPS for quantity in QUANTITIES]
-# of one network each, unlike CURVES, whose minibatches are measured while an epoch goes on
+# each is measured on one network; CURVES are measured on minibatches while an epoch goes on
 ENDS = [
     *(f"eval/{group}/{quantity}" for group in GROUPS for quantity in ("reward", "reward_std")),
     *(f"{group}/grad_norm" for group in GROUPS),
     *("eval/train/accuracy", "eval/test/accuracy"),
 ]
-METRICS = [*CURVES, *(name for name in ENDS if name not in CURVES)]
-FINETUNING = ("expected_reinforce", "reinforce", "sft")  # in the order of tables and legends
+NAMES = {"expected_reinforce": "RFT, expected reward", "reinforce": "RFT, sampled (REINFORCE)"}  # in these figures
 SETTING = [*PANEL, "optimizer", "wrong_reward"]  # what one figure shows
 
 
 def finetuning(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of controlled runs that finetune."""
-    return frame[(frame["family"] == "controlled") & frame["algo"].isin(FINETUNING)]
+    """Keep the rows of controlled runs that finetune: they start from a pretrained run."""
+    return frame[(frame["family"] == "controlled") & (frame["init_from"] != "")]
 
 
 def reward_variant(wrong_reward: float) -> str:

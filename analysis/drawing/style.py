@@ -1,6 +1,7 @@
 """How every figure looks: sizes, colours, dashes, markers and words."""
 
-from collections.abc import Generator
+import zlib
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,15 +19,16 @@ DASHES: list[Dash] = ["", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5), (3, 1, 1, 1, 1, 
 PHASES = ["before", "after"]
 PHASE_MARKERS = {"before": "o", "after": "X"}
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
-NAMES = {
-    **{"ppo": "PPO", "apa": "APA", "sft": "SFT", "awr": "AWR", "nlpo": "NLPO", "ilql": "ILQL"},
-    **{"expected_reinforce": "RFT, expected reward", "reinforce": "RFT, sampled (REINFORCE)"},
-}
-ONLINE = ("ppo", "apa", "nlpo")  # of these, `alone` sets plain finetuning apart
-DATASETS = {
-    "narrativeqa": "NarrativeQA", "imdb": "IMDB", "totto": "ToTTo", "commongen": "CommonGen", "iwslt2017": "IWSLT2017",
-    "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "mnist": "MNIST", "cifar10": "CIFAR-10", "stsb": "STS-B",
+SPELLED = {  # optional: names that their authors write otherwise than `name` would
+    "narrativeqa": "NarrativeQA", "totto": "ToTTo", "commongen": "CommonGen", "iwslt2017": "IWSLT2017",
+    "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "cifar10": "CIFAR-10", "stsb": "STS-B",
+    "reinforce": "REINFORCE",
 }  # fmt: skip
+ACRONYM = 5  # a name of at most so many letters is one
+# Colours of the palette that readers of earlier figures know; these algorithms also come first, in this order. Any
+# other algorithm gets a colour by its name.
+KEPT = {"ppo": 0, "apa": 1, "sft": 2, "expected_reinforce": 0, "reinforce": 4}
+FREE = (3, 4, 9, 5, 6, 7, 8)  # the rest of the palette, the most distinct first
 GROUPS = {"small_std": "small pretrain reward std", "large_std": "large pretrain reward std"}
 LABELS = {
     "reward/mean": "mean reward of the rollouts",
@@ -65,13 +67,26 @@ def looks(hues: list[str], heuristics: list[str]) -> Looks:
 
 
 def colours(hues: list[str]) -> dict[str, Colour]:
-    """Take colours from the colour-blind palette; PPO, APA, SFT and REINFORCE keep theirs."""
+    """Give each hue a colour of the colour-blind palette.
+
+    A hue is an algorithm, alone or with its setting. An algorithm alone has the same colour in every figure, unless
+    another one in the figure has taken it; settings take what is left.
+    """
     palette = sns.color_palette("colorblind")
-    fixed: dict[str, Colour] = {"ppo": palette[0], "apa": palette[1], "sft": palette[2]}
-    fixed |= {"expected_reinforce": palette[0], "reinforce": palette[4]}  # in figures without PPO and APA
-    others = [hue for hue in sorted(set(hues)) if hue not in fixed]
-    free = [3, 4, 9, 5, 6, 7, 8] if set(hues) & set(fixed) else range(10)
-    return fixed | {hue: palette[free[i % len(free)]] for i, hue in enumerate(others)}
+    found = {hue: KEPT[hue] for hue in hues if hue in KEPT}
+    for algo in sorted({hue for hue in hues if " " not in hue} - set(found)):
+        first = zlib.crc32(algo.encode()) % len(FREE)
+        found[algo] = _first_free([*FREE[first:], *FREE[:first]], found.values())
+    order = FREE if found else range(len(palette))
+    free = [index for index in order if index not in found.values()] or list(order)
+    settings = sorted(set(hues) - set(found))
+    found |= {hue: free[i % len(free)] for i, hue in enumerate(settings)}
+    return {hue: palette[index] for hue, index in found.items()}
+
+
+def _first_free(order: list[int], taken: Collection[int]) -> int:
+    """Return the first entry that is not taken, or the first one where all are."""
+    return next((index for index in order if index not in taken), order[0])
 
 
 def phase_palette() -> dict[str, Colour]:
@@ -86,16 +101,26 @@ def heuristic_order(heuristics: list[str]) -> list[str]:
 
 
 def algo_order(algos: list[str]) -> list[str]:
-    """Put PPO and APA first, then the rest by name."""
-    known = list(NAMES)
+    """Put the algorithms of KEPT first, then the rest by name."""
+    known = list(KEPT)
     return sorted(set(algos), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def cell_label(algo: str, heuristic: str, variant: str) -> str:
-    """Name a cell in words: `PPO, partial SFT`, with what else sets it apart."""
-    plain = heuristic == "none" and algo not in ONLINE
-    words = [] if plain else [heuristic_label(heuristic)]
-    return ", ".join([NAMES.get(algo, algo), *words, *map(short_override, variant.split())])
+def name(word: str) -> str:
+    """Write the name of an algorithm or a dataset: short ones are acronyms, others stay as the config has them."""
+    acronym = len(word) <= ACRONYM and word.isalnum()
+    return SPELLED.get(word, word.upper() if acronym else word)
+
+
+def cell_label(algo: str, heuristic: str, variant: str, counts: str) -> str:
+    """Name a cell in words: `PPO, after partial SFT`, with what else sets it apart.
+
+    Without a heuristic a run is `alone`, unless its steps count updates or epochs on given targets, where nothing is
+    ever done first.
+    """
+    supervised = counts in ("optimiser step", "epoch")
+    words = [] if heuristic == "none" and supervised else [heuristic_label(heuristic)]
+    return ", ".join([name(algo), *words, *map(short_override, variant.split())])
 
 
 def heuristic_label(heuristic: str) -> str:
@@ -111,7 +136,7 @@ def short_override(override: str) -> str:
 
 def panel_title(scale: str, source: str, data: str, model: str) -> str:
     """Say which data, model, scale and source a figure shows, so that a mini result never poses as the paper's."""
-    return f"{DATASETS.get(data, data)}  ·  model {model}  ·  {kind_title(scale, source)}"
+    return f"{name(data)}  ·  model {model}  ·  {kind_title(scale, source)}"
 
 
 def kind_title(scale: str, source: str) -> str:

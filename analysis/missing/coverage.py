@@ -1,31 +1,15 @@
-"""What the figures of language runs lack: unfinished runs, seeds and cells never run, and the commands for them."""
+"""Gaps in the runs of a figure, one row each, with the command that closes it."""
 
 import shlex
 from collections.abc import Collection
 
 import pandas as pd
 
-from analysis.load import UNRECORDED, changes
-from analysis.stats import CELL, PANEL, finished, of_family
+from analysis.settings import UNRECORDED, changes
+from analysis.statistics.stats import CELL, PANEL, finished
 
-DATASETS = ("narrativeqa", "imdb")  # the figures of this project
-ALGOS = ("ppo", "apa")  # that every learning curve compares
 GUESSED = "# may be incomplete: these runs kept no overrides"
 COLUMNS = [*PANEL, "algo", "heuristic", "variant", "seeds", "reason", "command"]
-
-
-def missing_runs(runs: pd.DataFrame, datasets: tuple[str, ...] = DATASETS) -> pd.DataFrame:
-    """List what is missing, one row per cell and reason; `seeds` is empty where a whole cell is absent.
-
-    The seeds expected of a cell are all seeds that its panel has; the cells expected of a panel are ALGOS times the
-    heuristics that it has.
-    """
-    language = of_family(runs, "language")
-    wanted = language[language["data"].isin(datasets)]
-    elsewhere = set(runs.loc[runs["family"].isin(["controlled", "theory"]), "data"])
-    rows = [*unfinished(language), *_absent_seeds(language), *_absent_cells(wanted)]
-    rows += _absent_data(set(language["data"]) | elsewhere, datasets)
-    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
@@ -40,7 +24,7 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
 
 
 def _guessed(row: dict) -> list[str]:
-    """Write the overrides of a cell that kept none: its groups at other than the defaults, and what sets it apart."""
+    """Guess the overrides of a cell that kept none: groups that are not at their defaults, and what sets it apart."""
     hub = row["source"] == "hub" and row["scale"] != "paper"
     words = [f"algo={row['algo']}", f"data={row['data']}"]
     words += [f"model={row['model']}"] if row["model"] else []
@@ -54,7 +38,7 @@ def _guessed(row: dict) -> list[str]:
 def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = True) -> dict:
     """Describe a cell that was never run: like another one but for its algorithm and heuristic.
 
-    What was set within these two groups goes with them, but for `algo.loop` where both have the `same_loop`.
+    Overrides within these two groups are dropped. Those of `algo.loop` are kept if both have the `same_loop`.
     """
     row = like | {"algo": algo, "heuristic": heuristic, "variant": ""}
     if like["overrides"] is None:
@@ -72,7 +56,7 @@ def _kept(word: str, changed: Collection[str], same_loop: bool) -> bool:
 
 
 def plainest(cells: pd.DataFrame) -> dict:
-    """Return the row of a frame whose overrides are known and the fewest: what others are compared with."""
+    """Return the row with the fewest overrides, among those whose overrides are known: others are compared with it."""
     rows = cells.to_dict("records")
     return min(rows, key=lambda row: (row["overrides"] is None, len(row["overrides"] or ())))
 
@@ -84,7 +68,7 @@ def _controlled_words(row: dict) -> list[str]:
 
 
 def unfinished(runs: pd.DataFrame) -> list[dict]:
-    """List runs in any other state than done whose cell and seed no finished run covers."""
+    """List the runs that are not done, unless a finished run has the same cell and seed."""
     done = set(finished(runs)[[*CELL, "seed"]].itertuples(index=False, name=None))
     rest = runs[runs["state"] != "done"]
     covered = [key in done for key in rest[[*CELL, "seed"]].itertuples(index=False, name=None)]
@@ -95,37 +79,19 @@ def unfinished(runs: pd.DataFrame) -> list[dict]:
     ]
 
 
-def _absent_seeds(runs: pd.DataFrame) -> list[dict]:
-    """List the seeds that a cell lacks and another cell of its panel has."""
+def absent_seeds(runs: pd.DataFrame, by: list[str]) -> list[dict]:
+    """List the seeds that a cell lacks and another cell of the same figure has; a figure shows one value of `by`."""
     rows = []
-    for _, panel in runs.groupby(PANEL):
-        for _, cell in panel.groupby(CELL):
-            seeds = ",".join(map(str, sorted(set(panel["seed"]) - set(cell["seed"]))))
-            if seeds:
+    for _, figure in runs.groupby(by):
+        for _, cell in figure.groupby(CELL):
+            if seeds := joined(set(figure["seed"]) - set(cell["seed"])):
                 rows.append(gap(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
     return rows
 
 
-def _absent_cells(runs: pd.DataFrame) -> list[dict]:
-    """List the algorithms that a panel lacks under a heuristic that it has."""
-    rows = []
-    for _, panel in runs.groupby(PANEL):
-        online = panel[panel["algo"].isin(ALGOS)]
-        for heuristic in sorted({"none", *online["heuristic"]}):
-            here = online[online["heuristic"] == heuristic]
-            if algos := ",".join(algo for algo in ALGOS if algo not in set(here["algo"])):
-                like = next(cells for cells in (here, online, panel) if len(cells))
-                first = never_run(plainest(like), algos, heuristic, same_loop=len(online) > 0)
-                first["hub_mirror"] = max(panel["hub_mirror"])  # any of them rather than none
-                rows.append(gap(first, "", "never run", like["sweep"].iloc[0]))
-    return rows
-
-
-def _absent_data(there: set[str], datasets: tuple[str, ...]) -> list[dict]:
-    """List the datasets without any run."""
-    blank: dict = dict.fromkeys([*PANEL, "variant", "hub_mirror"], "") | {"heuristic": "none", "overrides": None}
-    blank["algo"] = ",".join(ALGOS)
-    return [gap(blank | {"data": data}, "", "no runs", "default") for data in datasets if data not in there]
+def joined(seeds: set[int]) -> str:
+    """Write seeds as an axis of a sweep."""
+    return ",".join(map(str, sorted(seeds)))
 
 
 def gap(cell: pd.Series | dict, seeds: str, reason: str, sweep: str) -> dict:

@@ -1,4 +1,4 @@
-"""What the reward std of prompts foretells (Razin et al. 2024, sections 3 and 4.1), frame in and frame out.
+"""What the reward std of prompts foretells (Razin et al. 2024, sections 3 and 4.1).
 
 Only runs that start from the pretrained model and train in full count here: no heuristic, no `init_from`, no SFT on a
 share of its steps or prompts.
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
+from analysis.statistics.frames import Frames
+from analysis.statistics.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
 
 PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a dataset
 PERCENTILE = 10  # of the figure; the paper does not say which one it uses
@@ -21,13 +22,23 @@ RUN = ["sweep", "run_key"]
 def from_pretrained(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows of language runs that train the pretrained model in full.
 
-    Where these runs hold one setting of an algorithm there is nothing to tell it from: `variant` then says only what
-    its overrides changed.
+    If these runs hold only one setting of an algorithm, `variant` says only what its overrides changed: there is
+    nothing to tell it from.
     """
     plain = (frame["heuristic"] == "none") & (frame["init_from"] == "") & ~frame["partial"].astype(bool)
     kept = of_family(frame[plain], "language")
     alone = kept.groupby([*PANEL, "algo"])["cell"].transform("nunique") == 1
     return kept.assign(variant=kept["variant"].mask(alone, kept["changed"]))
+
+
+def foretold_changes(frames: Frames) -> pd.DataFrame:
+    """Correlate the pretrain std with the change of the reward: `correlation_table` of the runs of the frames."""
+    return correlation_table(changes(from_pretrained(frames.prompts)), np.random.default_rng(0))
+
+
+def rft_beside_sft(frames: Frames) -> pd.DataFrame:
+    """Set RFT beside SFT: `relative_reward` of the runs of the frames."""
+    return relative_reward(frames.runs, frames.prompts)
 
 
 def changes(prompts: pd.DataFrame) -> pd.DataFrame:

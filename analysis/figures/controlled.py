@@ -1,17 +1,35 @@
-"""Figures of the controlled experiments: one shows one dataset, model, optimizer and reward variant."""
+"""Razin et al. 2024, Figure 3: reward, reward std and gradient norm of both groups of inputs against epochs.
+
+A figure, `controlled-OPTIMIZER-REWARDS-*`, compares RFT and SFT with one dataset, model, optimizer and reward variant:
+`default_rewards`, `high_initial_reward` (0.5 for a wrong label of a modified input) or `wrong_reward_X`.
+"""
+
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis import layout, style
-from analysis.controlled import FINETUNING, GROUPS, QUANTITIES, SETTING, reward_variant
-from analysis.save import Drawn
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.companions import absent_pair
+from analysis.missing.coverage import absent_seeds
+from analysis.missing.wanted import CONTROLLED
+from analysis.statistics import controlled, stats
+from analysis.statistics.controlled import GROUPS, QUANTITIES, SETTING, reward_variant
+from analysis.statistics.frames import Frames
+
+Line = str | tuple[int, tuple[float, ...]]
 
 LOG = ("reward_std", "grad_norm")  # drawn on a logarithmic axis: they fall over decades
 LONG = 200  # from this ratio of last to first epoch on, epochs are logarithmic too: SFT is done within the first few
-LINES = {"expected_reinforce": "-", "reinforce": (0, (1, 1.2)), "sft": (0, (4, 1.5))}
+METRICS = controlled.CURVES
+WANTED = CONTROLLED
+PAIR = ("expected_reinforce", "sft")  # that every figure compares
+LINES: dict[str, Line] = {"expected_reinforce": "-", "reinforce": (0, (1, 1.2)), "sft": (0, (4, 1.5))}
+OTHER_LINES: list[Line] = [(0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (7, 2))]  # of any other algorithm
 OBJECTIVES = {
     "expected_reinforce": "RFT: expected reward",
     "reinforce": "sampled RFT: its one-sample surrogate",
@@ -23,7 +41,19 @@ REWARDS = {
 }
 
 
-def groups_over_training(curves: pd.DataFrame) -> Drawn:
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each setting."""
+    for here in stats.parts(controlled.group_curves(frames.metrics), SETTING):
+        yield titled(picture, here)
+
+
+def gaps(runs: pd.DataFrame) -> list[dict]:
+    """List the seeds that a figure lacks, and the one of PAIR."""
+    finetuning = controlled.finetuning(runs)
+    return [*absent_seeds(finetuning, SETTING), *absent_pair(finetuning, PAIR, SETTING)]
+
+
+def picture(curves: pd.DataFrame) -> Drawn:
     """Draw reward, reward std and gradient norm of both groups of inputs against epochs, RFT against SFT.
 
     `curves` is what `controlled.group_curves` returns, of one SETTING; the line is the mean over seeds and the band
@@ -76,14 +106,19 @@ def _cells(drawn: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell in legend order: cell, algo, colour, line style, label with n."""
     seeds = drawn.groupby("cell")["n"].agg(["min", "max"])
     rows = drawn[["cell", "algo", "variant"]].drop_duplicates()
-    rows = rows.assign(rank=rows["algo"].map(FINETUNING.index)).sort_values(["rank", "variant"]).merge(seeds, on="cell")
+    rows = rows.sort_values(["algo", "variant"]).merge(seeds, on="cell")
     hues = layout.hue(rows)
     colours = style.colours(list(hues))
-    labels = [
-        f"{layout.setting_label(row['algo'], row['variant'])} (n={layout.span(row['min'], row['max'])})"
-        for row in rows.to_dict("records")
-    ]
-    return rows.assign(colour=[colours[hue] for hue in hues], line=rows["algo"].map(LINES), label=labels)
+    names = [layout.setting_label(*row, controlled.NAMES) for row in zip(rows["algo"], rows["variant"], strict=True)]
+    seeds_in_words = map(layout.span, rows["min"], rows["max"])
+    labels = [f"{name} (n={n})" for name, n in zip(names, seeds_in_words, strict=True)]
+    return rows.assign(colour=[colours[hue] for hue in hues], line=rows["algo"].map(_lines(rows["algo"])), label=labels)
+
+
+def _lines(algos: Iterable[str]) -> dict[str, Line]:
+    """Give each algorithm a line style."""
+    others = sorted(set(algos) - set(LINES))
+    return LINES | {algo: OTHER_LINES[i % len(OTHER_LINES)] for i, algo in enumerate(others)}
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, cells: pd.DataFrame, logarithmic: bool) -> None:

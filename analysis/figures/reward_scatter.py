@@ -1,56 +1,46 @@
-"""Figures: frame of statistics in, figure out. One figure shows one scale, source, dataset and model, and says so."""
+"""Each train prompt's reward std and mean over its samples, before and after the finetuning of the panel.
+
+Percentages are the share of prompts whose gradient vanishes (std < 0.05).
+"""
 
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from analysis import layout, style
-from analysis.save import Drawn
-from analysis.stats import CELL, STD_BELOW, before_and_after
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats
+from analysis.statistics.frames import Frames
+from analysis.statistics.stats import CELL, STD_BELOW, before_and_after
 
-CURVE_METRICS = ["reward/mean", "policy/kl"]
-SCATTER_COLUMNS = [*CELL, "seed", "run_key", "phase", "prompt_id", "reward_mean", "reward_std", "n_samples"]
+WANTED = LANGUAGE
+COLUMNS = [*CELL, "seed", "run_key", "phase", "prompt_id", "reward_mean", "reward_std", "n_samples"]
 SHARE_COLUMNS = [*CELL, "phase", "share", "n"]
 
 
-def learning_curves(curves: pd.DataFrame) -> Drawn:
-    """Draw reward and KL against iterations: a colour per algorithm, a dash and marker per heuristic.
-
-    `curves` is what `stats.curves` returns, of one scale, source, dataset and model; the line is the mean over seeds
-    and the band runs from their minimum to their maximum.
-    """
-    panel = layout.single_panel(curves)
-    drawn = curves[curves["n"] > 0].reset_index(drop=True)
-    cells = layout.cells(drawn)
-    looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
-    notes = ["Line: mean over the n seeds; band: their minimum to maximum.", *layout.nonfinite_note(curves)]
-    caption = layout.runs_caption(notes, drawn["run_keys"])
-    with style.print_style():
-        figure, plots = layout.with_caption(style.WIDTH, 2.9 + 0.17 * ((len(cells) + 1) // 2), caption)
-        for axes, metric in zip(plots.subplots(1, len(CURVE_METRICS)), CURVE_METRICS, strict=True):
-            layout.draw_metric(axes, drawn[drawn["metric"] == metric], looks)
-            axes.set(xlabel="iteration", ylabel=style.LABELS[metric])
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-            sns.despine(ax=axes)
-        plots.suptitle(style.panel_title(*panel))
-        handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]
-        plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
-    return Drawn(layout.file_name("learning_curves", panel), figure, drawn)
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each panel of language runs that measured their prompts."""
+    prompts = stats.of_family(frames.prompts, "language")
+    shares = stats.vanishing_share(prompts, np.random.default_rng(0))
+    for here in stats.parts(before_and_after(prompts), stats.PANEL):
+        yield titled(picture, here, stats.of_panel(shares, layout.single_panel(here)), counts=frames.counts)
 
 
-def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:
+def picture(prompts: pd.DataFrame, shares: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     """Draw each prompt's reward std against its mean, before and after finetuning, one panel per cell.
 
     `prompts` are rows of `load.load_prompts` and `shares` what `stats.vanishing_share` says of them; all seeds of a
-    cell lie in its panel.
+    cell lie in its panel. `counts` maps a cell to what its steps count.
     """
     panel = layout.single_panel(prompts)
-    drawn = _in_drawing_order(_finite(before_and_after(prompts))[SCATTER_COLUMNS])
+    drawn = _in_drawing_order(_finite(before_and_after(prompts))[COLUMNS])
     cells = layout.ordered(drawn, ["heuristic", "variant", "algo"])
     columns = min(3, max(2, cells["algo"].nunique()))
     rows = math.ceil(len(cells) / columns)
@@ -60,7 +50,7 @@ def reward_scatter(prompts: pd.DataFrame, shares: pd.DataFrame) -> Drawn:
         figure, plots = layout.with_caption(style.WIDTH, 0.9 + rows * (4.6 / columns + 0.3), caption)
         grid = plots.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, cell in zip(grid, cells["cell"], strict=False):
-            _draw_cell(axes, drawn[drawn["cell"] == cell], shares[shares["cell"] == cell])
+            _draw_cell(axes, drawn[drawn["cell"] == cell], shares[shares["cell"] == cell], counts[cell])
         for axes in grid[len(cells) :]:
             axes.set_visible(False)
         for axes in grid[: len(cells)]:
@@ -87,7 +77,7 @@ def _in_drawing_order(prompts: pd.DataFrame) -> pd.DataFrame:
     return prompts.assign(order=order).sort_values(by, ignore_index=True).drop(columns="order")
 
 
-def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame) -> None:
+def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame, counts: str) -> None:
     """Draw the points of one cell under a title with its share of vanishing prompts and its n."""
     axes.axvline(STD_BELOW, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
     sns.scatterplot(
@@ -109,7 +99,7 @@ def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame) -> None:
     )
     first, share = prompts.iloc[0], shares.set_index("phase")
     percent = " → ".join(f"{share.at[phase, 'share']:.0%}" for phase in style.PHASES if phase in share.index)
-    label = style.cell_label(first["algo"], first["heuristic"], first["variant"])
+    label = style.cell_label(first["algo"], first["heuristic"], first["variant"], counts)
     axes.set_title(f"{label}\n{percent} (n={layout.span(share['n'].min(), share['n'].max())})")
     axes.set(xlabel="", ylabel="")
     sns.despine(ax=axes)

@@ -1,7 +1,7 @@
-"""What several figures share: title, caption, legend and lines of cells. Nothing here decides what is drawn."""
+"""What several figures share: title, caption, legend and lines of cells. The figures decide what is drawn."""
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 import seaborn as sns
@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from analysis import style
-from analysis.load import PRESET, UNRECORDED
-from analysis.stats import PANEL
+from analysis.drawing import style
+from analysis.settings import PRESET, UNRECORDED
+from analysis.statistics.stats import PANEL
 
 KEYS_SHOWN = 12  # more run keys than this are left to the CSV
 WORDS_SHOWN = 5  # of a setting, in a label; more are counted
@@ -38,19 +38,22 @@ def single_kind(frame: pd.DataFrame) -> tuple[str, str]:
     return scale, source
 
 
-def cells(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, label with n."""
+def cells(curves: pd.DataFrame, counts: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row per cell in legend order: hue (algorithm and what else differs), heuristic, counts, label with n.
+
+    `counts` maps a cell to what its steps count.
+    """
     seeds = curves.groupby("cell")["n"].agg(["min", "max"])
     rows = ordered(curves, ["algo", "variant", "heuristic"]).merge(seeds, on="cell")
-    labels = [
-        f"{style.cell_label(row['algo'], row['heuristic'], row['variant'])} (n={span(row['min'], row['max'])})"
-        for row in rows.to_dict("records")
-    ]
+    rows = rows.assign(counts=rows["cell"].map(counts))
+    named = rows[["algo", "heuristic", "variant", "counts"]].itertuples(index=False, name=None)
+    in_words = map(span, rows["min"], rows["max"])
+    labels = [f"{style.cell_label(*cell)} (n={n})" for cell, n in zip(named, in_words, strict=True)]
     return rows.assign(hue=hue(rows), label=labels)
 
 
 def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return one row per cell (cell, algo, heuristic, variant), plain finetuning, PPO and APA first."""
+    """Return one row per cell (cell, algo, heuristic, variant), plain finetuning first."""
     rows = frame[["cell", "algo", "heuristic", "variant"]].drop_duplicates()
     algos, heuristics = style.algo_order(list(rows["algo"])), style.heuristic_order(list(rows["heuristic"]))
     rank = rows.assign(algo=rows["algo"].map(algos.index), heuristic=rows["heuristic"].map(heuristics.index))
@@ -83,7 +86,7 @@ def _shorter(words: list[str]) -> str:
 
 
 def setting_lines(words: list[str]) -> str:
-    """Say for a title what all that it stands above has in common beyond dataset, model and scale."""
+    """Say for a title what all cells below it have in common beyond dataset, model and scale."""
     presets = [word.partition("=")[2] for word in words if word.startswith(f"{PRESET}=")]
     values = [_with_group(word) for word in words if not word.startswith((f"{PRESET}=", UNRECORDED))]
     parts = [f"preset {preset}" for preset in presets]
@@ -93,13 +96,13 @@ def setting_lines(words: list[str]) -> str:
 
 
 def _with_group(word: str) -> str:
-    """Shorten `data.loader.seed=1` to `loader.seed=1`: alone, some keys could be another one's."""
+    """Shorten `data.loader.seed=1` to `loader.seed=1`; the last part alone may be the name of several keys."""
     key, _, value = word.partition("=")
     return f"{'.'.join(key.split('.')[-2:])}={value}"
 
 
 def fit(figure: Figure) -> None:
-    """Break the long labels of the drawn part into lines: settings may have many words; what fits stays as it is."""
+    """Break those labels of the drawn part into lines that are too long for it."""
     plots, lines = figure.subfigs[0], 0
     for text in [text for legend in plots.legends for text in legend.get_texts()]:
         text.set_text(_broken(text.get_text(), LINE // 2 - HANDLE))
@@ -118,7 +121,7 @@ def add_to_title(figure: Figure, text: str) -> None:
 
 
 def grow(figure: Figure, lines: int) -> None:
-    """Make room for more lines of text, also where the caption below takes its share of it."""
+    """Make the figure higher by some lines of text."""
     figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * lines)
 
 
@@ -133,7 +136,7 @@ def span(low: int, high: int) -> str:
 
 
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
-    """Draw one metric of all cells: band from minimum to maximum, then the line of the mean; nothing where none is."""
+    """Draw one metric of all cells, if there is any: the band from minimum to maximum, then the line of the mean."""
     if rows.empty:
         return
     rows = rows.assign(hue=hue(rows))
@@ -194,21 +197,24 @@ def runs_caption(notes: list[str], joined_keys: pd.Series) -> str:
 
 def model_label(data: str, model: str) -> str:
     """Name a dataset and a model where a figure or a table shows several."""
-    return f"{style.DATASETS.get(data, data)}, {model}"
+    return f"{style.name(data)}, {model}"
 
 
-def step_label(algos: Collection[str]) -> str:
-    """Name the steps of these algorithms' runs: iterations of online ones, optimiser steps of supervised ones."""
-    names = [
-        "iteration" if algo in style.ONLINE else f"{style.NAMES.get(algo, algo)}: optimiser step" for algo in algos
-    ]
-    units = sorted(set(names), key=lambda name: (name != "iteration", name))
-    return units[0].rpartition(": ")[2] if len(units) == 1 else f"{units[0]} ({', '.join(units[1:])})"
+def step_label(cells: pd.DataFrame) -> str:
+    """Name the steps of these cells: iterations if any are, then what the others count, by algorithm."""
+    pairs = set(zip(cells["algo"], cells["counts"], strict=True))
+    first, *rest = sorted({unit for _, unit in pairs}, key=lambda unit: (unit != "iteration", unit))
+    others = sorted(f"{style.name(algo)}: {unit}" for algo, unit in pairs if unit in rest)
+    return f"{first} ({', '.join(others)})" if others else first
 
 
-def setting_label(algo: str, variant: str) -> str:
-    """Name an algorithm with what sets its setting apart, where the heuristic needs no word."""
-    return ", ".join([style.NAMES.get(algo, algo), *map(style.short_override, _shorter(variant.split()).split())])
+def setting_label(algo: str, variant: str, names: Mapping[str, str] | None = None) -> str:
+    """Name an algorithm with what sets its setting apart, where the heuristic needs no word.
+
+    `names` holds names that a figure gives to algorithms.
+    """
+    words = map(style.short_override, _shorter(variant.split()).split())
+    return ", ".join([(names or {}).get(algo, style.name(algo)), *words])
 
 
 def file_name(kind: str, panel: tuple[str, str, str, str]) -> str:

@@ -1,9 +1,9 @@
-"""Say in words what a comparison of RFT alone with SFT first measured, by fixed rules on the numbers."""
+"""Fixed rules that turn the numbers of RFT alone and of RFT after SFT into sentences."""
 
 from dataclasses import dataclass
 
-from analysis.stats import STD_BELOW
-from analysis.style import DATASETS, NAMES
+from analysis.drawing import style
+from analysis.statistics.stats import STD_BELOW
 
 MANY = 0.5  # from this share of stuck prompts on (low std and low mean), they are most prompts
 FELL = 0.1  # the share of stuck prompts fell when it lost at least this much
@@ -12,7 +12,10 @@ MOVED = 0.05  # a reward in [0, 1] moved when it changed by at least this much; 
 
 @dataclass(frozen=True)
 class Cell:
-    """What the words need of one cell: averages over its n seeds; train reward: of the samples of the probe prompts."""
+    """What the words need of one cell: averages over its n seeds.
+
+    The train reward is that of the samples of the probe prompts.
+    """
 
     start: float
     end: float
@@ -31,7 +34,7 @@ class Cell:
 
 def describe(data: str, algo: str, alone: Cell, with_sft: Cell | None) -> list[str]:
     """Return one or more sentences: what happened alone, why, and what a little SFT first changed."""
-    name = f"{NAMES.get(algo, algo)} on {DATASETS.get(data, data)}"
+    name = f"{style.name(algo)} on {style.name(data)}"
     moved = {0: "it stays flat", 1: "it rises", -1: "it falls"}[_direction(alone.gain)]
     first = f"{name}, alone: train reward {alone.start:.3f} to {alone.end:.3f}, {_seeds(alone.n)}; {moved}."
     return [first, f"{_share(alone)} {_cause(alone)}", *(_effect(alone, with_sft) if with_sft else [])]
@@ -78,7 +81,7 @@ def _effect(alone: Cell, sft: Cell) -> list[str]:
 
 
 def _verdict(alone: Cell, sft: Cell) -> str:
-    """Judge SFT first: it mends when all its seeds lead, fewer prompts are stuck, and RFT itself gains."""
+    """Judge RFT after SFT: SFT mends RFT if all its seeds lead, fewer prompts are stuck, and RFT itself gains."""
     if sft.end - alone.end < MOVED or sft.worst_end <= alone.best_end:
         return "SFT first does not clearly end higher than RFT alone."
     if sft.gain < MOVED:

@@ -1,4 +1,4 @@
-"""Statistics of the theory runs, from their tables of cases: frame in and frame out.
+"""Statistics of the theory runs, from their tables of cases.
 
 Time separation (Razin et al. 2024, section 4.3): log time of RFT is linear in log std with slope -2, time of SFT is
 linear in ln(1/std). Bounds (Theorem 1, Proposition 1): every measured gradient norm or distance lies under its bound.
@@ -9,7 +9,8 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats as distributions
 
-from analysis.stats import CELL, PANEL, run_keys
+from analysis.statistics.frames import Frames
+from analysis.statistics.stats import CELL, PANEL, run_keys
 
 BOUNDS = {"bound_std": "STD", "bound_two_thirds": "STD^(2/3)"}  # columns of Theorem 1's two forms
 ROUNDING = 1e-5  # a value above its bound by less than this share of it is rounding
@@ -22,6 +23,12 @@ FLOOR = 1e-12  # norms and distances under it are rounding: a figure leaves them
 def of_algo(cases: pd.DataFrame, *algos: str) -> pd.DataFrame:
     """Keep the cases of these algorithms."""
     return cases[cases["algo"].isin(algos)]
+
+
+def separation(frames: Frames) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the points of the time separation and the lines fitted to them."""
+    points = separation_points(frames.cases)
+    return points, separation_fits(points)
 
 
 def separation_points(cases: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import tables
-from analysis.style import print_style
+from analysis.drawing.style import print_style
+from analysis.drawing.table import Table, latex, markdown
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def save(drawn: Drawn, folder: Path) -> list[Path]:
     return [pdf, png, csv]
 
 
-def save_table(table: tables.Table, folder: Path) -> list[Path]:
+def save_table(table: Table, folder: Path) -> list[Path]:
     """Write `name.csv`, `name.md` and `name.tex`, the same cells in all three, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    csv, markdown, latex = (folder / f"{table.name}.{suffix}" for suffix in ("csv", "md", "tex"))
+    csv, md, tex = (folder / f"{table.name}.{suffix}" for suffix in ("csv", "md", "tex"))
     table.cells.to_csv(csv, index=False, lineterminator="\n")
-    markdown.write_text(tables.markdown(table))
-    latex.write_text(tables.latex(table))
-    return [csv, markdown, latex]
+    md.write_text(markdown(table))
+    tex.write_text(latex(table))
+    return [csv, md, tex]
