@@ -13,11 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rftlab.config import messages, schema
 from test_config import CONF, composed, options
 
 from rftlab import runs
-from rftlab.config import scales
+from rftlab.config import messages, scales, schema
 from rftlab.errors import UserError
 
 AXES = {"scale": options("scale"), "data": options("data"), "algo": options("algo"), "kind": options("data/kind")}
