@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from test_config import plan
+from config.test_config import plan
 
 from rftlab.build.labs import build
 from rftlab.loops.label_lab import LabelTask

@@ -100,7 +100,8 @@ def test_metrics_add_up_and_of_maxima_the_largest_counts():
 
 def test_a_nan_among_maxima_is_not_hidden():
     outputs = [
-        LossOutput(loss=torch.tensor(0.0), metrics={}, maxima={"b": torch.tensor(y)}) for y in (1.0, float("nan"), 2.0)
+        LossOutput(loss=torch.tensor(0.0), metrics={"a": torch.tensor(y)}, maxima={"b": torch.tensor(y)})
+        for y in (1.0, float("nan"), 2.0)
     ]
     assert joined(outputs, Ranks())["b"] != joined(outputs, Ranks())["b"]
 

@@ -244,7 +244,7 @@ def _score(
 
 
 def _spread(
-    parts: Sequence[tuple[Float[Tensor, " k"], Float[Tensor, " k"] | None]], response_mask: Bool[Tensor, "n t"]
+    parts: Sequence[tuple[Float[Tensor, " _"], Float[Tensor, " _"] | None]], response_mask: Bool[Tensor, "n t"]
 ) -> Forward:
     """Spread the scores of the m real tokens, in parts, over the (n, t) grid."""
     chosen, entropies = zip(*parts, strict=True)
