@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
+from rftlab.config.scales import place_of_mistake
 from rftlab.errors import UserError
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -38,7 +39,8 @@ def explain(error: Exception) -> str:
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
-            return str(found)
+            place = place_of_mistake(CONF, text)
+            return f"{place}: {found}" if place else str(found)
     return " ".join(text.split())
 
 
@@ -99,7 +101,7 @@ def _missing_value(text: str) -> UserError | None:
         return None
     full = re.search(r"full_key: (\S+)", text)
     key = (full or match).group(1)
-    return UserError(f"{key} has no value", "a value, as this combination of groups has no preset in conf/scale", key)
+    return UserError(f"{key} has no value", "a value, as the files of these groups have none for this scale", key)
 
 
 def _swept_launcher(text: str) -> UserError | None:

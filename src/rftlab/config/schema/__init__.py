@@ -30,6 +30,7 @@ def register() -> None:
             "untrained": algo.UntrainedConfig,
         },
         "loop": {
+            "online": algo.OnlineLoopConfig,
             "supervised": algo.SupervisedLoopConfig,
             "epochs": algo.EpochsConfig,
             "time_separation": algo.TimeSeparationConfig,

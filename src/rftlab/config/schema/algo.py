@@ -80,14 +80,14 @@ class SupervisedLoopConfig:
 class PPOConfig:
     name: str = MISSING
     loss: PPOLossConfig = field(default_factory=PPOLossConfig)
-    loop: OnlineLoopConfig = field(default_factory=OnlineLoopConfig)
+    loop: Any = MISSING
 
 
 @dataclass
 class APAConfig:
     name: str = MISSING
     loss: APALossConfig = field(default_factory=APALossConfig)
-    loop: OnlineLoopConfig = field(default_factory=OnlineLoopConfig)
+    loop: Any = MISSING
 
 
 @dataclass
