@@ -6,8 +6,9 @@ from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from rftlab.config.files import typed_entry, typed_file
 from rftlab.config.scales import Tables
 
 
@@ -32,11 +33,13 @@ class TablesSource(file_config_source.FileConfigSource):
         """Make the config of an entry, or read a file."""
         entry = self._tables.find(config_path)
         if entry is not None:
-            content, header = OmegaConf.create(dict(entry.content)), {"package": entry.package}
+            content = typed_entry(Path(self.path), entry)
+            header = {"package": entry.package}
             return ConfigResult(config=content, path=self.full_path(), provider=self.provider, header=header)
         result = super().load_config(config_path)
         if isinstance(result.config, DictConfig):
             self._tables.take(config_path, result.config)
+            result.config = typed_file(Path(self.path), config_path, result.config, result.header.get("package"))
         return result
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.ops import gae, kl_k3, masked_sum, score_at_last_token, squared_value_loss, whiten
+from rftlab.ranges import NonNegative, Positive, UnitInterval
 from rftlab.types import Batch, Forward, LossOutput, Rollout
 
 
@@ -18,11 +19,13 @@ class APA:
     reward, keeps the policy near its start.
     """
 
-    lam: float  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
-    value_coef: float  # eta
-    entropy_coef: float
-    gamma: float
-    gae_lambda: float
+    lam: Positive[
+        float
+    ]  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
+    value_coef: NonNegative[float]  # eta
+    entropy_coef: NonNegative[float]
+    gamma: UnitInterval[float]
+    gae_lambda: UnitInterval[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
 
     needs_value: ClassVar[bool] = True

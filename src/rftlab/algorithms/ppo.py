@@ -18,6 +18,7 @@ from rftlab.ops import (
     token_rewards,
     whiten,
 )
+from rftlab.ranges import NonNegative, Positive, UnitInterval
 from rftlab.types import Batch, Forward, LossOutput, Rollout
 
 
@@ -25,12 +26,12 @@ from rftlab.types import Batch, Forward, LossOutput, Rollout
 class PPO:
     """PPO (Schulman et al. 2017) as used on language models (Ziegler et al. 2019)."""
 
-    clip_range: float  # epsilon: no gradient once the ratio has left [1 - eps, 1 + eps] in the direction of A
-    value_clip_range: float | None  # epsilon_v, in units of the scaled score; None = plain squared error
-    value_coef: float  # eta
-    entropy_coef: float
-    gamma: float
-    gae_lambda: float
+    clip_range: Positive[float]  # epsilon: no gradient once the ratio has left [1 - eps, 1 + eps] in the direction of A
+    value_clip_range: Positive[float] | None  # epsilon_v, in units of the scaled score; None = plain squared error
+    value_coef: NonNegative[float]  # eta
+    entropy_coef: NonNegative[float]
+    gamma: UnitInterval[float]
+    gae_lambda: UnitInterval[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
     kl: AdaptiveKL
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from rftlab.data.hub import check_source, read_split
 from rftlab.data.images import ImageFormat, Rows, load_splits
 from rftlab.data.worlds import pictures
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import LabelSplits
 
 FORMAT = ImageFormat(
@@ -14,13 +15,13 @@ FORMAT = ImageFormat(
 
 def load(
     *,
-    source: str,
+    source: Given[str],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> LabelSplits:
     """Load train and test images, (n, 3, 32, 32) with the normalisation of Razin et al. 2024, and their classes.
 

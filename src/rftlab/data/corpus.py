@@ -10,6 +10,7 @@ import numpy as np
 from rftlab.data.tokenizer import SENTINELS
 from rftlab.data.worlds import reviews, stories
 from rftlab.data.worlds.grammar import generator
+from rftlab.ranges import NonNegative, Positive
 from rftlab.types import Example, Splits
 
 SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
@@ -43,7 +44,7 @@ class Generated(Sequence[Example]):
         return self.make(index % self.size)
 
 
-def load_spans(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_spans(*, n_train: Positive[int], n_validation: Positive[int], seed: NonNegative[int]) -> Splits:
     """Make text infilling examples: spans of words hidden behind sentinels, the whole text as target.
 
     The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
@@ -52,12 +53,12 @@ def load_spans(*, n_train: int, n_validation: int, seed: int) -> Splits:
     return _splits(lambda split, index: _spans(seed, split, index), n_train, n_validation)
 
 
-def load_causal(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_causal(*, n_train: Positive[int], n_validation: Positive[int], seed: NonNegative[int]) -> Splits:
     """Make plain texts for decoders: the prompt is empty, the target a text that starts at any word."""
     return _splits(lambda split, index: _causal(seed, split, index), n_train, n_validation)
 
 
-def load_sentiment(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_sentiment(*, n_train: Positive[int], n_validation: Positive[int], seed: NonNegative[int]) -> Splits:
     """Make parts of reviews with the review's label, for classifiers.
 
     About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible

@@ -9,6 +9,7 @@ from rftlab.data.hub import check_source, read_split, take
 from rftlab.data.worlds import reviews
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
 COLUMNS = ("text", "label")
@@ -20,14 +21,14 @@ TEST_SIZE = 5000  # first reviews of the shuffled test split
 
 def load(
     *,
-    source: str,
+    source: Given[str],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_validation: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_validation: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> Splits:
     """Load the splits of Razin et al. 2024.
 

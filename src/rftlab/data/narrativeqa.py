@@ -8,6 +8,7 @@ from rftlab.data.hub import check_source, read_split, take
 from rftlab.data.worlds import stories
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
 COLUMNS = ("document", "question", "answers")
@@ -15,14 +16,14 @@ COLUMNS = ("document", "question", "answers")
 
 def load(
     *,
-    source: str,
+    source: Given[str],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_validation: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_validation: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> Splits:
     """Load the three splits as prompts with all their answers.
 

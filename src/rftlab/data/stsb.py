@@ -10,6 +10,7 @@ from rftlab.data.hub import check_source, read_split, take
 from rftlab.data.worlds import pairs
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import LabelSet, LabelSplits
 
 COLUMNS = ("sentence1", "sentence2", "label")
@@ -19,13 +20,13 @@ HUB_SPLITS = {"train": "train", "test": "validation"}  # the labels of GLUE's ow
 
 def load(
     *,
-    source: str,
+    source: Given[str],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> LabelSplits:
     """Load pairs of sentences with classes 0-5, GLUE's train split for training and its validation split for testing.
 

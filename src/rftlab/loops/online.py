@@ -27,6 +27,7 @@ from rftlab.loops.update import (
     sampling_metrics,
 )
 from rftlab.models import ActorCritic, Policy, reference_of, with_value
+from rftlab.ranges import Positive
 from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Algorithm, Responses, Rollout
@@ -75,14 +76,14 @@ class Online:
     bit by bit where the checkpoint was written.
     """
 
-    iterations: int
-    prompts_per_iteration: int
-    samples_per_prompt: int
-    update_epochs: int
-    minibatch_size: int
-    microbatch_size: int
+    iterations: Positive[int]
+    prompts_per_iteration: Positive[int]
+    samples_per_prompt: Positive[int]
+    update_epochs: Positive[int]
+    minibatch_size: Positive[int]
+    microbatch_size: Positive[int]
     score_scaling: Literal["none", "running"]
-    score_clip: float | None
+    score_clip: Positive[float] | None
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train, evaluating before, during and after; resumes from the newest checkpoint of the run folder.

@@ -12,6 +12,7 @@ from rftlab.loops.evaluation import encode, encode_targets, evaluate, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
 from rftlab.loops.update import trim
+from rftlab.ranges import Fraction, Positive
 from rftlab.types import Example
 
 
@@ -22,11 +23,11 @@ class Supervised:
     Every target of a prompt is a pair of its own: each pass over the prompts takes the next one.
     """
 
-    steps: int
-    step_fraction: float
-    sample_fraction: float
-    batch_size: int
-    microbatch_size: int
+    steps: Positive[int]
+    step_fraction: Fraction[float]
+    sample_fraction: Fraction[float]
+    batch_size: Positive[int]
+    microbatch_size: Positive[int]
 
     def run(self, lab: Lab, algorithm: SFT) -> dict[str, float]:
         """Train, evaluating before, during and after; resumes from the newest checkpoint of the run folder.
