@@ -6,7 +6,7 @@ from hydra._internal.core_plugins import file_config_source
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.files import typed_entry, typed_file
 from rftlab.config.scales import Tables
@@ -31,16 +31,20 @@ class TablesSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Make the config of an entry, or read a file."""
-        entry = self._tables.find(config_path)
-        if entry is not None:
-            content = typed_entry(Path(self.path), entry)
-            header = {"package": entry.package}
-            return ConfigResult(config=content, path=self.full_path(), provider=self.provider, header=header)
-        result = super().load_config(config_path)
-        if isinstance(result.config, DictConfig):
-            self._tables.take(config_path, result.config)
-            result.config = typed_file(Path(self.path), config_path, result.config, result.header.get("package"))
-        return result
+        root = Path(self.path)
+        if (entry := self._tables.find(config_path)) is not None:
+            return self._result(typed_entry(root, entry), {"package": entry.package})
+        if (file := self._tables.read(config_path)) is not None:
+            read, header = OmegaConf.create(dict(file.values)), self._get_header_dict(file.text)
+        else:
+            result = super().load_config(config_path)
+            read, header = result.config, result.header
+        if not isinstance(read, DictConfig):
+            return result
+        return self._result(typed_file(root, config_path, read, header.get("package")), header)
+
+    def _result(self, config: DictConfig, header: dict[str, str | None]) -> ConfigResult:
+        return ConfigResult(config=config, path=self.full_path(), provider=self.provider, header=header)
 
 
 class TablesSearchPath(SearchPathPlugin):

@@ -12,7 +12,8 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from analysis import coverage, families, load
+from analysis import everything, load
+from analysis.missing import coverage
 from rftlab.config.compose import Composer
 from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
@@ -39,9 +40,7 @@ def write(outputs: Path, job: Job, state: str) -> None:
 
 
 def missing(outputs: Path) -> pd.DataFrame:
-    runs = load.load_runs(outputs)
-    parts = [coverage.missing_runs(runs, tuple(set(runs["data"]))), families.missing_companions(runs)]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return everything.missing(load.load_runs(outputs), whole=False)
 
 
 def words(command: str) -> list[str]:

@@ -7,9 +7,12 @@ import kinds
 import pandas as pd
 import pytest
 
-from analysis import everything, load, stats, tables
-from analysis.save import save_table
-from analysis.tables import Table
+from analysis import everything, load
+from analysis.drawing import table as tables
+from analysis.drawing.save import save_table
+from analysis.drawing.table import Table
+from analysis.statistics import stats
+from analysis.tables import correlations as correlations_table
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = ["table_correlations-mini-bundled", "table_relative_reward-mini-bundled"]
@@ -82,5 +85,5 @@ def test_numbers_have_a_form_and_nothing_is_a_dash() -> None:
 def test_a_correlation_that_does_not_exist_says_why() -> None:
     row = {"scale": "mini", "source": "hub", "data": "imdb", "model": "m", "algo": "ppo", "variant": "", "n": 0}
     row |= {"r": math.nan, "low": math.nan, "high": math.nan, "undefined": "the std is the same for every prompt"}
-    cells = tables.correlations(pd.DataFrame([row])).cells
+    cells = correlations_table.laid_out(pd.DataFrame([row])).cells
     assert cells.to_numpy().tolist() == [["PPO", "undefined: the std is the same for every prompt"]]

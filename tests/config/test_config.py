@@ -24,6 +24,10 @@ CORPORA = [name for name in TEXTS if name not in TASKS]
 ON_TEXT = [name for name, algo in of_group("algo").items() if "text" in kinds_of_algo(algo) and name != "pretrain"]
 
 
+def options(group: str) -> list[str]:
+    return sorted(of_group(group))
+
+
 def composed(*overrides: str) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -52,7 +56,7 @@ def test_every_pretraining_corpus_has_its_model_and_budget(data: str) -> None:
     assert config["model"]["policy"]["init"] == "random"
 
 
-@pytest.mark.parametrize("heuristic", sorted(of_group("heuristic")))
+@pytest.mark.parametrize("heuristic", options("heuristic"))
 @pytest.mark.parametrize("algo", ["ppo", "apa"])
 def test_every_heuristic_composes_and_changes_the_identity(heuristic: str, algo: str) -> None:
     changed, plain = plan(f"algo={algo}", f"heuristic={heuristic}"), plan(f"algo={algo}")
@@ -60,7 +64,7 @@ def test_every_heuristic_composes_and_changes_the_identity(heuristic: str, algo:
     assert (changed.parent is not None) == (heuristic == "partial_sft")
 
 
-@pytest.mark.parametrize("model", sorted(of_group("model")))
+@pytest.mark.parametrize("model", options("model"))
 def test_every_model_composes(model: str) -> None:
     assert composed(f"model={model}").model.name == model
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader  # as OmegaConf reads: 1e-4 is a number, no key stands twice
 
 from rftlab.errors import UserError
 
@@ -40,27 +40,45 @@ class Entry:
     package: str | None = GLOBAL
 
 
+@dataclass(frozen=True)
+class File:
+    """A file as it was read: its text, and its values and its tables apart."""
+
+    stamp: tuple[int, int]  # when it was changed, and its size
+    text: str
+    values: Mapping[str, Any]
+    tables: Mapping[str, Any]
+
+
 class Tables:
     """The tables of one config folder."""
 
     def __init__(self, root: Path) -> None:
         """Take the folder; files are read when they are needed."""
         self._root = root
-        self._taken: dict[str, dict[str, Any]] = {}
+        self._files: dict[str, File] = {}
 
-    def take(self, file: str, cfg: DictConfig) -> None:
-        """Remove the tables from what was read of `file` (`GROUP/NAME`), and remember them.
+    def read(self, file: str) -> File | None:
+        """Read `GROUP/NAME`; None if there is no such file or files of this group have no tables.
 
         Raises:
             UserError: A table names something that does not exist.
+            yaml.YAMLError: The file cannot be read, or holds a key twice.
         """
-        group = file.rpartition("/")[0]
-        if group not in TABLES:
-            return
-        tables = {name: _plain(cfg.pop(name)) for name in TABLES[group] if name in cfg}
-        _Check(self._root, file).check(group, tables)
-        tables["loop"] = _plain(cfg._get_node("loop"))
-        self._taken[file] = tables
+        path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
+        if group not in TABLES or not path.is_file():
+            return None
+        stat = path.stat()
+        stamp = stat.st_mtime_ns, stat.st_size
+        if file not in self._files or self._files[file].stamp != stamp:
+            text = path.read_text(encoding="utf-8")
+            values = yaml.load(text, Loader=get_yaml_loader()) or {}
+            check = _Check(self._root, file)
+            check.mapping((), values)
+            tables = {name: values.pop(name) for name in TABLES[group] if name in values}
+            check.tables(group, tables)
+            self._files[file] = File(stamp, text, values, tables)
+        return self._files[file]
 
     def find(self, path: str) -> Entry | None:
         """Return the entry that a config path of the defaults list names, or None if there is none.
@@ -71,8 +89,7 @@ class Tables:
         match path.split("/"):
             case ["model", "default", name]:
                 return self._model(name)
-            case ["optimizer", "default", kind] if self._exists(f"data/kind/{kind}"):
-                option = self._of(f"data/kind/{kind}")["optimizer"]
+            case ["optimizer", "default", kind] if option := self._of(f"data/kind/{kind}").get("optimizer"):
                 return _default(f"data/kind/{kind}", ("optimizer",), f"/optimizer/{option}", {})
             case ["scale", "kinds", scale, kind]:
                 return self._entry(f"scale/{scale}", "kinds", kind)
@@ -100,7 +117,7 @@ class Tables:
     def _model(self, name: str) -> Entry | None:
         for scale in _options(self._root, "scale"):
             data = name.removeprefix(f"{scale}_")
-            if data != name and self._exists(f"data/{data}"):
+            if data != name and self.read(f"data/{data}") is not None:
                 return self._model_of(data, scale)
         return None
 
@@ -119,7 +136,8 @@ class Tables:
         if tables and scale not in tables:
             shown = f"{self._root.name}/data/{data}.yaml"
             found = f"data={data} with scale={scale}, for which {shown} has no table"
-            raise UserError(found, f"scale={' or '.join(tables)}, or a table scales.{scale} there", f"scale or {shown}")
+            expected = f"scale={' or '.join(tables)}, model=NAME, or a table scales.{scale} with a model there"
+            raise UserError(found, expected, f"scale, model or {shown}")
 
     def _of_algo(self, algo: str, *keys: str) -> Entry | None:
         entry = self._entry(f"algo/{algo}", *keys)
@@ -133,25 +151,17 @@ class Tables:
         return other
 
     def _is_online(self, algo: str, kind: str) -> bool:
-        entry = self._of_algo(algo, "kinds", kind)
-        loops = (self._of(f"algo/{algo}").get("loop"), _at(entry.content, ("algo", "loop")) if entry else None)
+        file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
+        loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
         return any(isinstance(loop, Mapping) and loop.get("_target_") == ONLINE_LOOP for loop in loops)
 
     def _entry(self, file: str, *keys: str) -> Entry | None:
         content = _at(self._of(file), keys)
         return None if content is None else Entry(file, keys, content)
 
-    def _of(self, file: str) -> dict[str, Any]:
-        if not self._exists(file):  # it lies in another folder of the search path
-            return {}
-        if file not in self._taken:
-            cfg = OmegaConf.load(self._root / f"{file}.yaml")
-            assert isinstance(cfg, DictConfig)
-            self.take(file, cfg)
-        return self._taken[file]
-
-    def _exists(self, file: str) -> bool:
-        return (self._root / f"{file}.yaml").is_file()
+    def _of(self, file: str) -> Mapping[str, Any]:
+        read = self.read(file)
+        return {} if read is None else read.tables
 
 
 class _Check:
@@ -160,7 +170,8 @@ class _Check:
     def __init__(self, root: Path, file: str) -> None:
         self._root, self._file = root, file
 
-    def check(self, group: str, tables: Mapping[str, Any]) -> None:
+    def tables(self, group: str, tables: Mapping[str, Any]) -> None:
+        """Check all tables of a file of this group."""
         match group:
             case "data/kind":
                 self._value(("optimizer",), tables.get("optimizer"), self._options("optimizer"))
@@ -181,28 +192,29 @@ class _Check:
             if isinstance(entry, str) and algos:
                 self._value((*keys, kind), entry, algos)
             else:
-                self._mapping((*keys, kind), entry)
+                self.mapping((*keys, kind), entry)
 
     def _scale_of_data(self, keys: tuple[str, ...], table: Any) -> None:
         for name, entry in self._rows(keys, table, ["model", "all", "online", *self._options("algo")]):
             here = (*keys, name)
             if name != "model":
-                self._mapping(here, entry)
+                self.mapping(here, entry)
             elif isinstance(entry, Mapping):
                 self._value((*here, "name"), entry.get("name"), self._options("model"))
             else:
                 self._value(here, entry, self._options("model"))
 
     def _rows(self, keys: tuple[str, ...], table: Any, names: Collection[str]) -> Iterator[tuple[str, Any]]:
-        self._mapping(keys, table)
+        self.mapping(keys, table)
         for name, entry in table.items():
             if name not in names:
                 raise self._error((*keys, str(name)), f"{name} in {'.'.join(keys)}", f"one of {', '.join(names)}")
             yield name, entry
 
-    def _mapping(self, keys: tuple[str, ...], value: Any) -> None:
+    def mapping(self, keys: tuple[str, ...], value: Any) -> None:
+        """Check that a value has keys."""
         if not isinstance(value, Mapping):
-            raise self._error(keys, f"{'.'.join(keys)}: {value}", "a table")
+            raise self._error(keys, f"{'.'.join(keys) or 'the file'}: {value}", "a table of keys and values")
 
     def _value(self, keys: tuple[str, ...], value: Any, known: Collection[str]) -> None:
         if value not in known:
@@ -240,10 +252,6 @@ def where(root: Path, file: str, keys: Sequence[str]) -> str:
 
 def _options(root: Path, group: str) -> list[str]:
     return sorted(path.stem for path in (root / group).glob("*.yaml"))
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=False) if OmegaConf.is_config(value) else value
 
 
 def _at(tables: Any, keys: Sequence[str]) -> Any:

@@ -1,0 +1,5 @@
+"""x."""
+
+from mutants.mutation import Mutation
+
+MUTATIONS: dict[str, Mutation] = {}
