@@ -29,6 +29,7 @@ CASES = {
     "share above one": (["algo=sft", "algo.loop.step_fraction=1.5"], "algo.loop.step_fraction"),
     "one sample has no std": (["eval.probe_samples=1"], "eval.probe_samples"),
     "bad choice": (["data.prompt.truncation_side=middle"], "left or right"),
+    "model of no family": (["model.policy.family=encoder"], "seq2seq or causal or classifier"),
     "bad source": (["data.source=web"], "bundled or hub"),
     "minibatch does not divide": (["algo.loop.minibatch_size=7"], "algo.loop.minibatch_size"),
     "microbatch does not divide": (["algo=sft", "algo.loop.microbatch_size=5"], "algo.loop.microbatch_size"),

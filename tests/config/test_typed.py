@@ -263,6 +263,34 @@ def test_a_new_algorithm_needs_no_other_file(conf: Path) -> None:
     assert job.config["algo"]["loss"]["lam"] == 2.0
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("", ""), ("colour: red\n", "key algo.colour"), ("labels: 3\n", "algo.labels=3")],
+)
+def test_a_file_of_a_folder_of_the_users_own_has_types_too(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "algo").mkdir()
+    apa = (CONF / "algo" / "apa.yaml").read_text().split("\nscales:")[0].replace("???", "16").replace(": apa", ": mine")
+    (tmp_path / "algo" / "mine.yaml").write_text(f"{apa}\n{text}")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        search = f"hydra.searchpath=[file://{tmp_path}]"
+        composer = Composer(GlobalHydra.instance().config_loader(), hydra_overrides=[search])
+        if named:
+            with pytest.raises(UserError, match=named):
+                composer.job(["algo=mine", "optimizer.lr=0.1"])
+        else:
+            job = composer.job(["algo=mine", "optimizer.lr=0.1", "algo.loss.lam=2"])
+            assert job.config["algo"]["loss"]["lam"] == 2.0
+            with pytest.raises(UserError, match=r"algo\.loss\.lam=-1"):
+                composer.job(["algo=mine", "optimizer.lr=0.1", "algo.loss.lam=-1"])
+
+
+def test_a_loop_that_does_not_exist_is_one_line() -> None:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(UserError, match="expected Online"):
+        Composer(GlobalHydra.instance().config_loader()).job(["algo.loop._target_=rftlab.loops.online.Onlin"])
+
+
 def test_a_dataset_whose_targets_are_labels_is_known_by_what_it_says() -> None:
     answers = {name: content(f"data/{name}") for name in options("data") if "/" not in name}
     labels = [n for n, d in answers.items() if d.get("target", {}) == {"max_tokens": 1, "append_eos": False}]

@@ -21,6 +21,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
+from rftlab.config.files import type_groups
 from rftlab.config.typed import ranges_of
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
@@ -76,6 +77,7 @@ class Composer:
         Raises:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
         """
+        type_groups(cfg, choices)
         reject_unknown_keys(cfg)
         return self._resolved(cfg, choices, overrides, ranges_of(cfg))
 
@@ -124,6 +126,7 @@ class Composer:
             choices = {str(group): option for group, option in cfg.hydra.runtime.choices.items()}
             with open_dict(cfg):
                 cfg.pop("hydra")
+            type_groups(cfg, choices)
             reject_unknown_keys(cfg)
             raw = OmegaConf.to_container(cfg, resolve=False)
             assert isinstance(raw, dict)

@@ -1,8 +1,10 @@
-"""The files of `conf/` and the entries of their tables, with types."""
+"""The files of `conf/`, the entries of their tables, and what other folders add to a config, with types."""
 
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rftlab.config.scales import GLOBAL, Entry, where
 from rftlab.config.schema import GROUPS, RUN
@@ -41,3 +43,17 @@ def typed_entry(root: Path, entry: Entry) -> DictConfig:
     """
     content = OmegaConf.create(dict(entry.content))
     return typed(content, lambda keys: where(root, entry.file, (*entry.keys, *keys)))
+
+
+def type_groups(cfg: DictConfig, choices: Mapping[str, str]) -> None:
+    """Give types to the groups of a composed config that were read from a folder of the user's own.
+
+    Raises:
+        UserError: The option says something that its types do not know.
+    """
+    for group, classes in GROUPS.items():
+        node = cfg.get(group)
+        if isinstance(node, DictConfig) and not is_dataclass(OmegaConf.get_type(node)):
+            option = f"{group}={choices.get(group)}"
+            with open_dict(cfg):
+                cfg[group] = typed(node, lambda _, option=option: option, Declared(classes), (group,))

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rftlab.config.scales import GLOBAL, TABLES
-from rftlab.config.signatures import method
+from rftlab.config.signatures import NotFoundError, method
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
@@ -64,8 +64,15 @@ def kind_of_data(data: Mapping[str, Any]) -> str:
 
 @cache
 def kind_of_loop(target: str) -> str | None:
-    """Say which kind of data a loop works on; None if its source does not say."""
-    taken = method(target, "run")
+    """Say which kind of data a loop works on; None if its source does not say.
+
+    Raises:
+        UserError: There is no such loop.
+    """
+    try:
+        taken = method(target, "run")
+    except NotFoundError as error:
+        raise error.refusal("", "algo.loop._target_") from None
     return KIND_OF_LAB.get(taken[1]) if len(taken) > 1 else None
 
 

@@ -7,6 +7,7 @@ are evaluated with the names of their module; what comes from a library that is 
 import ast
 import builtins
 import collections.abc
+import difflib
 import importlib.util
 import pathlib
 import typing
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rftlab import ranges
+from rftlab.errors import UserError
 
 IMPORTED = {  # modules that cost nothing and whose names mean what they say
     "typing": typing,
@@ -32,7 +34,13 @@ class NotFoundError(LookupError):
 
     def __init__(self, found: str, name: str, there: list[str]) -> None:
         super().__init__(found)
-        self.found, self.name, self.there = found, name, there
+        self.name, self.there = name, there
+
+    def refusal(self, place: str, key: str) -> UserError:
+        """Word it for the user; `key` holds the target."""
+        near = difflib.get_close_matches(self.name, self.there, n=1)
+        expected = "".join(near) or ", ".join(self.there) or "the dotted path of a class or function"
+        return UserError(f"{place}{self}", expected, key)
 
 
 @dataclass(frozen=True)

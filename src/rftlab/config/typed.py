@@ -78,7 +78,7 @@ def _type_children(node: DictConfig, takes: _Takes | None, place: Place, declare
     """Give types to the mappings in a mapping: by their own `_target_`, or else as the annotation of the field says."""
     filled = declared is not None and declared.filled
     for key, child in list(node.items_ex(resolve=False)):
-        if not _is_mapping(child):
+        if not _is_mapping(child) or is_dataclass(OmegaConf.get_type(child)):
             continue
         nested = takes.meanings[str(key)].nested if takes and key in takes.meanings else None
         if nested and _target(node) and not _target(child):
@@ -117,9 +117,7 @@ def _takes(name: str, place: Place, keys: Keys) -> _Takes | None:
     try:
         return _takes_of(ELSEWHERE.get(name, name))
     except NotFoundError as error:
-        near = difflib.get_close_matches(error.name, error.there, n=1)
-        expected = " or ".join(near) or ", ".join(error.there) or "the dotted path of a class or function"
-        raise UserError(f"{place(keys)}: {error}", expected, ".".join(keys)) from None
+        raise error.refusal(f"{place(keys)}: ", ".".join(keys)) from None
 
 
 @cache
