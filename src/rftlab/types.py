@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rftlab.ranges import Fraction, NonNegative, Positive
+
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
@@ -37,21 +39,21 @@ class Splits:
 class Sampling:
     """Ancestral sampling. Every value is explicit; nothing is inherited from a checkpoint's generation config."""
 
-    temperature: float
-    top_k: int  # 0 keeps the whole vocabulary
-    top_p: float  # 1.0 keeps the whole vocabulary
-    min_new_tokens: int  # EOS cannot be sampled before this many tokens
-    max_new_tokens: int
+    temperature: Positive[float]
+    top_k: NonNegative[int]  # 0 keeps the whole vocabulary
+    top_p: Fraction[float]  # 1.0 keeps the whole vocabulary
+    min_new_tokens: NonNegative[int]  # EOS cannot be sampled before this many tokens
+    max_new_tokens: Positive[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeamSearch:
     """Deterministic beam search for evaluation; `num_beams=1` is greedy decoding."""
 
-    num_beams: int
+    num_beams: Positive[int]
     length_penalty: float  # hypotheses are ranked by sum of log-probabilities / length ** length_penalty
-    min_new_tokens: int
-    max_new_tokens: int
+    min_new_tokens: NonNegative[int]
+    max_new_tokens: Positive[int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from test_config import CONF, composed, options
 
 from rftlab import runs
-from rftlab.config import messages, scales, schema
+from rftlab.config import messages, scales
 from rftlab.errors import UserError
 
 AXES = {"scale": options("scale"), "data": options("data"), "algo": options("algo"), "kind": options("data/kind")}
@@ -30,7 +30,6 @@ def conf(tmp_path: Path) -> Path:
 
 @contextmanager
 def loader_of(conf: Path) -> Generator[Any]:
-    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()
@@ -58,6 +57,7 @@ def test_there_is_no_file_per_pair() -> None:
     assert not [path for path in files if path.stem in pairs | triples and "experiment" not in path.parts]
 
 
+SFT = "name: mine\nloss: {_target_: rftlab.algorithms.sft.SFT}\nloop: ???\nlabels: null\n"
 ALGO = "kinds: {labels: sft, text: sft}\nscales: {mini: {text: {eval: {every: 3, n_logged: 3, batch_size: 3}}}}\n"
 DATA = """
     all: {eval: {n_logged: 4, batch_size: 4, probe_samples: 4}}
@@ -67,8 +67,7 @@ DATA = """
 
 def test_the_more_particular_table_goes_above_the_more_general(conf: Path) -> None:
     """Scale, algorithm at this scale and kind, dataset at this scale, this algorithm on this dataset, preset."""
-    defaults = "defaults: [/schema/algo/sft@_here_, _self_]\nname: mine\n"
-    (conf / "algo/mine.yaml").write_text(defaults + ALGO)
+    (conf / "algo/mine.yaml").write_text(SFT + ALGO)
     (conf / "data/imdb.yaml").write_text((CONF / "data/imdb.yaml").read_text().split("scales:")[0])
     add(conf / "data/imdb.yaml", "scales:\n  mini:\n    model: gpt2_mini" + DATA)
     add(conf / "scale/mini.yaml", "kinds: {text: {eval: {every: 2, n_logged: 2, batch_size: 2, std_below: 0.2}}}\n")
@@ -78,8 +77,7 @@ def test_the_more_particular_table_goes_above_the_more_general(conf: Path) -> No
     assert compose_in(conf, "data=imdb", "algo=mine", "eval.batch_size=6").eval.batch_size == 6
 
 
-@pytest.mark.parametrize("kinds", ["kinds: {text: ppo}", "kinds: {text: {defaults: [/schema/loop/online@algo.loop]}}"])
-def test_a_new_online_algorithm_takes_what_is_known_about_a_dataset(conf: Path, kinds: str) -> None:
+def test_a_new_online_algorithm_takes_what_is_known_about_a_dataset(conf: Path) -> None:
     ppo = (CONF / "algo/ppo.yaml").read_text().split("scales:")[0]
     new = ppo.replace("name: ppo", "name: mine") + "scales: {mini: {text: ppo}}\n"
     (conf / "algo/mine.yaml").write_text(new)
@@ -91,10 +89,8 @@ def test_a_new_online_algorithm_takes_what_is_known_about_a_dataset(conf: Path, 
 
 def test_what_holds_for_online_algorithms_holds_for_no_other(conf: Path) -> None:
     assert compose_in(conf, "data=narrativeqa", "algo=sft").optimizer.lr == 1e-3
-    defaults = "defaults: [/schema/algo/sft@_here_, _self_]\nname: mine\n"
-    (conf / "algo/mine.yaml").write_text(
-        f"{defaults}kinds: {{labels: sft, text: {{defaults: [{scales.ONLINE_LOOP}@algo.loop]}}}}"
-    )
+    loop = f"{{algo: {{loop: {{_target_: {scales.ONLINE_LOOP}}}}}}}"
+    (conf / "algo/mine.yaml").write_text(f"{SFT}kinds: {{labels: sft, text: {loop}}}\n")
     tables = scales.Tables(conf)
     assert tables.find("data/scales/online/narrativeqa/mini/mine/text") is not None
     assert tables.find("data/scales/online/narrativeqa/mini/mine/labels") is None  # there it trains in epochs
@@ -121,7 +117,7 @@ def test_entries_are_no_groups_and_no_options() -> None:
             assert loader.get_group_options(group, ObjectType.CONFIG) == options(group)
             assert loader.get_group_options(group, ObjectType.GROUP) == []
         assert loader.get_group_options("data", ObjectType.GROUP) == ["kind"]
-        assert set(loader.list_groups("")) == folders | {"schema", "hydra"}
+        assert set(loader.list_groups("")) == folders | {"hydra"}
         for group in ("algo/kinds", "algo/scales", "data/scales", "model/default", "scale/kinds"):
             assert not loader.repository.group_exists(group)
 

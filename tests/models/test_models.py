@@ -23,6 +23,7 @@ from rftlab.models import (
     save_weights,
     value_function,
 )
+from rftlab.models.policy import Family
 from rftlab.types import Forward
 
 PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
@@ -422,7 +423,7 @@ def test_unusable_models_are_refused_quickly_and_in_one_line(tiny_bert, tiny_t5,
     save_pretrained_folder(tiny_t5(vocab_size=100), tmp_path / "few")
     tiny_t5().lm.config.save_pretrained(tmp_path / "bare")
     (tmp_path / "empty").mkdir()
-    cases: list[tuple[str | Path, str, str]] = [
+    cases: list[tuple[str | Path, Family, str]] = [
         (tmp_path / "bert", "causal", "model type bert"),
         (tmp_path / "bert", "seq2seq", "model type bert"),
         (tmp_path / "few", "seq2seq", "258 tokens"),
@@ -431,7 +432,6 @@ def test_unusable_models_are_refused_quickly_and_in_one_line(tiny_bert, tiny_t5,
         (tmp_path / "absent", "seq2seq", "no folder"),
         ("asset:absent", "seq2seq", "make assets"),
         ("nobody/nothing", "seq2seq", "paths.hub_mirror"),
-        (tmp_path / "few", "encoder", "model.policy.family"),
     ]
     for source, family, words in cases:
         started = time.monotonic()

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from rftlab.algorithms.credit import credit_by_values
 from rftlab.ops import kl_k3, masked_sum, squared_value_loss
+from rftlab.ranges import NonNegative, Positive, UnitInterval
 from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
 
 
@@ -16,11 +17,13 @@ class APA:
     reward, keeps the policy near its start.
     """
 
-    lam: float  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
-    value_coef: float  # eta
-    entropy_coef: float
-    gamma: float
-    gae_lambda: float
+    lam: Positive[
+        float
+    ]  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
+    value_coef: NonNegative[float]  # eta
+    entropy_coef: NonNegative[float]
+    gamma: UnitInterval[float]
+    gae_lambda: UnitInterval[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
 
     kl: ClassVar[None] = None

@@ -9,6 +9,7 @@ from torch import Tensor
 from rftlab.algorithms.credit import credit_by_values
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.ops import clipped_surrogate, clipped_value_loss, kl_k3, masked_sum, squared_value_loss
+from rftlab.ranges import NonNegative, Positive, UnitInterval
 from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
 
 
@@ -16,12 +17,12 @@ from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, To
 class PPO:
     """PPO (Schulman et al. 2017) as used on language models (Ziegler et al. 2019)."""
 
-    clip_range: float  # epsilon: no gradient once the ratio has left [1 - eps, 1 + eps] in the direction of A
-    value_clip_range: float | None  # epsilon_v, in units of the scaled score; None = plain squared error
-    value_coef: float  # eta
-    entropy_coef: float
-    gamma: float
-    gae_lambda: float
+    clip_range: Positive[float]  # epsilon: no gradient once the ratio has left [1 - eps, 1 + eps] in the direction of A
+    value_clip_range: Positive[float] | None  # epsilon_v, in units of the scaled score; None = plain squared error
+    value_coef: NonNegative[float]  # eta
+    entropy_coef: NonNegative[float]
+    gamma: UnitInterval[float]
+    gae_lambda: UnitInterval[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
     kl: AdaptiveKL
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from rftlab.algorithms.credit import credit_by_reward_to_go
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.ops import masked_sum
+from rftlab.ranges import NonNegative, UnitInterval
 from rftlab.types import EntropyMode, Experience, Forward, LabelBatch, LossOutput, Needs, Totals
 
 
@@ -20,8 +21,8 @@ class TextReinforce:
     Whitening over the rollout subtracts the mean reward to go, which is the only baseline.
     """
 
-    gamma: float
-    entropy_coef: float
+    gamma: UnitInterval[float]
+    entropy_coef: NonNegative[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
     kl: AdaptiveKL
 

@@ -10,8 +10,8 @@ names entries as if they were files, so Hydra merges them in the order that stan
 of no config.
 
 `model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `online` holds for every algorithm whose
-loop on this kind of data is `/schema/loop/online`. In an algorithm's file the name of another algorithm may stand for
-an entry: it means the entry at the same place in that algorithm's file.
+loop on this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may
+stand for an entry: it means the entry at the same place in that algorithm's file.
 """
 
 import re
@@ -26,7 +26,7 @@ from omegaconf._utils import get_yaml_loader  # as OmegaConf reads: 1e-4 is a nu
 from rftlab.errors import UserError
 
 TABLES = {"data": ("scales",), "data/kind": ("optimizer",), "algo": ("kinds", "scales"), "scale": ("kinds",)}
-ONLINE_LOOP = "/schema/loop/online"
+ONLINE_LOOP = "rftlab.loops.online.Online"
 GLOBAL = "_global_"
 
 
@@ -84,7 +84,7 @@ class Tables:
         """Return the entry that a config path of the defaults list names, or None if there is none.
 
         Raises:
-            UserError: The dataset has no model at this scale, or a name stands for an entry that does not exist.
+            UserError: The dataset has tables for other scales only, or a name stands for an entry that does not exist.
         """
         match path.split("/"):
             case ["model", "default", name]:
@@ -112,7 +112,7 @@ class Tables:
             return None
         group = path.split("/")[0]
         inner = key if entry.package == GLOBAL else key.removeprefix(f"{group}.")
-        return _where(self._root, entry.file, (*entry.keys, *inner.split(".")))
+        return where(self._root, entry.file, (*entry.keys, *inner.split(".")))
 
     def _model(self, name: str) -> Entry | None:
         for scale in _options(self._root, "scale"):
@@ -125,11 +125,19 @@ class Tables:
         file, keys = f"data/{data}", ("scales", scale, "model")
         model = _at(self._of(file), keys)
         if model is None:
-            shown = f"{self._root.name}/{file}.yaml"
-            found = f"data={data} with scale={scale}, for which {shown} names no model"
-            raise UserError(found, f"model=NAME, or {'.'.join(keys)} in the file", f"model or {shown}")
+            self._refuse_scale(data, scale)
+            return Entry(file, keys, {})  # it is named among all the values that are missing
         values = {"name": model} if isinstance(model, str) else model
         return _default(file, keys, f"/model/{values['name']}", values)
+
+    def _refuse_scale(self, data: str, scale: str) -> None:
+        """Refuse a scale where the file of a dataset has a table for others only."""
+        tables = self._of(f"data/{data}").get("scales", {})
+        if tables and scale not in tables:
+            shown = f"{self._root.name}/data/{data}.yaml"
+            found = f"data={data} with scale={scale}, for which {shown} has no table"
+            expected = f"scale={' or '.join(tables)}, model=NAME, or a table scales.{scale} with a model there"
+            raise UserError(found, expected, f"scale, model or {shown}")
 
     def _of_algo(self, algo: str, *keys: str) -> Entry | None:
         entry = self._entry(f"algo/{algo}", *keys)
@@ -137,16 +145,15 @@ class Tables:
             return entry
         other = self._entry(f"algo/{entry.content}", *keys)
         if other is None or isinstance(other.content, str):
-            found = f"{_where(self._root, entry.file, keys)}: {'.'.join(keys)}: {entry.content}"
+            found = f"{where(self._root, entry.file, keys)}: {'.'.join(keys)}: {entry.content}"
             expected = f"an algorithm whose file has a table {'.'.join(keys)}, or such a table"
             raise UserError(found, expected, f"{self._root.name}/{entry.file}.yaml")
         return other
 
     def _is_online(self, algo: str, kind: str) -> bool:
         file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
-        named = list(file.values.get("defaults", [])) if file is not None else []
-        named += entry.content.get("defaults", []) if entry is not None else []
-        return any(str(item).split("@")[0] == ONLINE_LOOP for item in named)
+        loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
+        return any(isinstance(loop, Mapping) and loop.get("_target_") == ONLINE_LOOP for loop in loops)
 
     def _entry(self, file: str, *keys: str) -> Entry | None:
         content = _at(self._of(file), keys)
@@ -214,8 +221,8 @@ class _Check:
             raise self._error(keys, f"{'.'.join(keys)}: {value}", f"one of {', '.join(known)}")
 
     def _error(self, keys: Sequence[str], found: str, expected: str) -> UserError:
-        where = _where(self._root, self._file, keys)
-        return UserError(f"{where}: {found}", expected, f"{self._root.name}/{self._file}.yaml")
+        place = where(self._root, self._file, keys)
+        return UserError(f"{place}: {found}", expected, f"{self._root.name}/{self._file}.yaml")
 
     def _options(self, group: str) -> list[str]:
         return _options(self._root, group)
@@ -231,7 +238,7 @@ def _default(file: str, keys: tuple[str, ...], option: str, values: Mapping[str,
     return Entry(file, keys, {"defaults": [f"{option}@_here_", "_self_"], **values}, package=None)
 
 
-def _where(root: Path, file: str, keys: Sequence[str]) -> str:
+def where(root: Path, file: str, keys: Sequence[str]) -> str:
     """Return file and line of a key, or of the innermost table around it that is found."""
     node, line = yaml.compose((root / f"{file}.yaml").read_text(), Loader=yaml.SafeLoader), 0
     for key in keys:

@@ -12,6 +12,7 @@ from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
 from rftlab.errors import UserError
 from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
 from rftlab.loops.lab import Lab
+from rftlab.ranges import NonNegative, Positive, Samples
 from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Example
@@ -21,13 +22,13 @@ from rftlab.types import Example
 class Diagnose:
     """Sample every prompt several times with the rollout settings; measure gradients and their bounds on a few."""
 
-    n_prompts: int
-    samples_per_prompt: int
-    batch_size: int  # prompts per sampling batch
-    bound_prompts: int  # prompts whose gradient is measured; 0 = none
-    bound_samples: int  # responses per such prompt
-    bound_prefixes: int  # prefixes per such prompt whose Jacobian is measured
-    power_iterations: int
+    n_prompts: Positive[int]
+    samples_per_prompt: Samples
+    batch_size: Positive[int]  # prompts per sampling batch
+    bound_prompts: NonNegative[int]  # prompts whose gradient is measured; 0 = none
+    bound_samples: Samples  # responses per such prompt
+    bound_prefixes: Positive[int]  # prefixes per such prompt whose Jacobian is measured
+    power_iterations: Positive[int]
     reward_low: float  # interval of the reward: the bounds and the threshold of the std scale with its width
     reward_high: float
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from rftlab.loops.label_lab import LabelLab
 from rftlab.loops.label_metrics import Averages, describe_group, evaluate, norm_of
 from rftlab.models import save_weights
+from rftlab.ranges import Positive
 from rftlab.streams import stream, stream_seed
 from rftlab.types import LabelAlgorithm, LabelBatch
 
@@ -23,9 +24,9 @@ from rftlab.types import LabelAlgorithm, LabelBatch
 class Epochs:
     """Pass over the train inputs in minibatches; each is measured right before its own update."""
 
-    epochs: int
-    batch_size: int
-    measure_every: int  # epochs between two lines of group statistics
+    epochs: Positive[int]
+    batch_size: Positive[int]
+    measure_every: Positive[int]  # epochs between two lines of group statistics
 
     def run(self, lab: LabelLab, algorithm: LabelAlgorithm) -> dict[str, float]:
         """Train, evaluating before, during and after; resumes from the newest checkpoint of the run folder.

@@ -7,6 +7,7 @@ from rftlab.loops.collect import Sampled
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.ranges import Positive
 from rftlab.types import Algorithm
 
 
@@ -14,14 +15,14 @@ from rftlab.types import Algorithm
 class Online:
     """Alternate rollouts and updates."""
 
-    iterations: int
-    prompts_per_iteration: int
-    samples_per_prompt: int
-    update_epochs: int
-    minibatch_size: int
-    microbatch_size: int
+    iterations: Positive[int]
+    prompts_per_iteration: Positive[int]
+    samples_per_prompt: Positive[int]
+    update_epochs: Positive[int]
+    minibatch_size: Positive[int]
+    microbatch_size: Positive[int]
     score_scaling: Literal["none", "running"]
-    score_clip: float | None
+    score_clip: Positive[float] | None
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on what the policy samples; see `experience.train`.

@@ -7,6 +7,7 @@ from rftlab.loops.draw import prefix
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.ranges import Fraction, Positive
 from rftlab.types import Algorithm
 
 
@@ -14,11 +15,11 @@ from rftlab.types import Algorithm
 class Supervised:
     """Learn gold texts, of a share of the prompts and for a share of the steps."""
 
-    steps: int
-    step_fraction: float
-    sample_fraction: float
-    batch_size: int
-    microbatch_size: int
+    steps: Positive[int]
+    step_fraction: Fraction[float]
+    sample_fraction: Fraction[float]
+    batch_size: Positive[int]
+    microbatch_size: Positive[int]
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the targets of the prompts, one optimiser step per iteration; see `experience.train`.

@@ -6,6 +6,7 @@ padded on the left). `classifier` answers with one token, the index of a label.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,7 +19,7 @@ from rftlab.models import text
 from rftlab.models.text import Tokenizer
 from rftlab.types import EntropyMode, Forward
 
-FAMILIES = ("seq2seq", "causal", "classifier")
+Family = Literal["seq2seq", "causal", "classifier"]
 
 
 def position_ids(mask: Bool[Tensor, "n p"]) -> Int[Tensor, "n p"]:
