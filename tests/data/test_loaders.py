@@ -50,7 +50,8 @@ def load_qa(mirror: Path, hub_id: str) -> Splits:
 
 def test_narrativeqa_prompt_is_question_literal_mark_summary_in_lower_case():
     row = qa_row("Who Hid it?", "Mara hid\n the Key.\n\nThe END", " The Potter ", "Mara")
-    (text,) = narrativeqa.examples(row)
+    rows = Rows(data=[row], columns=narrativeqa.DATASET.columns, place="")
+    ((text,),) = rows.make([0], narrativeqa.examples)
     assert (text.prompt, text.targets) == ("who hid it? \\n mara hid the key.the end ", ("the potter", "mara"))
 
 

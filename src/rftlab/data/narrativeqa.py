@@ -16,18 +16,18 @@ def examples(row: Mapping) -> list[Text]:
     The prompt is question, space, backslash, `n`, space, summary without newlines, space: the two characters `\\n`
     are part of the text, as in UnifiedQA's files.
     """
-    summary = row["document"]["summary"]["text"].replace("\n", "")
+    summary = row["document.summary.text"].replace("\n", "")
     answers = (answer["text"].lower().strip() for answer in row["answers"])
     return [
         Text(
-            prompt=f"{row['question']['text']} \\n {summary} ".lower(),
+            prompt=f"{row['question.text']} \\n {summary} ".lower(),
             targets=tuple(answer for answer in answers if answer),
         )
     ]
 
 
 DATASET = TextDataset(
-    columns={"document": {"summary": {"text": str}}, "question": {"text": str}, "answers": [{"text": str}]},
+    columns={"document.summary.text": str, "question.text": str, "answers": [{"text": str}]},
     examples=examples,
     bundled=stories.rows,
     merged=True,

@@ -25,6 +25,8 @@ def read_split(
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
+    A name with dots is a field inside a column; what stands beside it in the column is not read.
+
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
     """
@@ -37,6 +39,8 @@ def read_split(
             raise (
                 _empty(source, split) if _holds_no_rows(source, config, split) else _unreadable(source, error)
             ) from error
+    if any("." in column for column in columns):
+        rows = rows.flatten()
     missing = [column for column in columns if column not in rows.column_names]
     if missing:
         raise UserError(

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any, TypeAlias, TypeVar
 
 import datasets
@@ -12,7 +14,7 @@ from rftlab.errors import UserError
 T = TypeVar("T")
 
 Kind: TypeAlias = "type | Mapping[str, Kind] | list[Kind]"  # a list of one kind: any number of values of that kind
-Columns = Mapping[str, Kind]  # the columns that a dataset reads, and inside them the fields that it reads
+Columns = Mapping[str, Kind]  # what a dataset reads: columns, or fields inside them by names with dots
 
 WORDS = {str: "a text", int: "a whole number", float: "a number", Image.Image: "an image"}
 MISSING = object()  # in the place of a field that a record lacks
@@ -30,7 +32,7 @@ class Misfit(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The rows of one split, numbered from 0; whoever reads them gets the declared columns and nothing else."""
+    """The rows of one split, numbered from 0, with the columns that a dataset reads."""
 
     data: datasets.Dataset | Sequence[Mapping[str, Any]]
     columns: Columns
@@ -57,9 +59,9 @@ class Rows:
                 `Misfit`.
         """
         hub = isinstance(self.data, datasets.Dataset)
-        rows = self._decoded(self.data, numbers) if hub else (self.data[number] for number in numbers)
+        rows = self._decoded(self.data, numbers) if hub else self._picked(numbers)
         for number, row in zip(numbers, rows, strict=True):
-            yield self._formed(number, {name: row[name] for name in self.columns}, "", form)
+            yield self._formed(number, row, "", form)
 
     def error(self, number: int, found: str, expected: str) -> UserError:
         """Word what is wrong with a row."""
@@ -68,6 +70,13 @@ class Rows:
             expected,
             "data.loader.hub_id or paths.hub_mirror to a dataset with such rows, or data.source=bundled",
         )
+
+    def _picked(self, numbers: Sequence[int]) -> Iterator[Mapping[str, Any]]:
+        """Take what is read from generated rows."""
+        ways = {name: name.split(".") for name in self.columns}
+        for number in numbers:
+            row = self.data[number]
+            yield {name: reduce(getitem, way, row) for name, way in ways.items()}
 
     def _decoded(self, data: datasets.Dataset, numbers: Sequence[int]) -> Iterator[Mapping[str, Any]]:
         chosen = data.select(numbers)
