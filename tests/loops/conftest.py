@@ -13,6 +13,13 @@ from rftlab.runs import Run
 from rftlab.stop import StopFlag
 from rftlab.types import BeamSearch, Sampling, Splits
 
+ROLLOUT = {
+    "temperature": TEMPERATURE,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_new_tokens": 0,
+    "max_new_tokens": MAX_NEW,
+}
 EVALUATION = {
     "every": 2,
     "sizes": {"train": 4, "validation": 3, "test": 2},
@@ -53,7 +60,7 @@ def lab_in(make_policy: Callable[[str], Policy]) -> Callable[..., Lab]:
         lr: float = 1e-2,
         value: str = "separate",
         max_grad_norm: float | None = 1.0,
-        min_new_tokens: int = 0,
+        rollout: dict[str, float] | None = None,
         checkpoint_every: int = 1,
         data: Splits | None = None,
         evaluation: dict[str, object] | None = None,
@@ -61,9 +68,7 @@ def lab_in(make_policy: Callable[[str], Policy]) -> Callable[..., Lab]:
         reward: dict[str, object] | None = None,
     ) -> Lab:
         policy = make_policy(family)
-        sampling = Sampling(
-            temperature=TEMPERATURE, top_k=0, top_p=1.0, min_new_tokens=min_new_tokens, max_new_tokens=MAX_NEW
-        )
+        sampling = Sampling(**ROLLOUT | (rollout or {}))
         greedy = BeamSearch(num_beams=1, length_penalty=1.0, min_new_tokens=0, max_new_tokens=MAX_EVALUATED)
         return Lab(
             task=Task(

@@ -129,6 +129,23 @@ def test_the_learning_rate_is_scheduled_over_the_optimiser_steps_of_the_whole_ru
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_responses_are_those_of_the_policy_as_it_is_now(
+    quick_lab: Callable[..., Lab], make_policy: Callable[[str], Policy], family: str
+) -> None:
+    lab, spare = quick_lab("greedy", family=family, rollout={"top_k": 1}), make_policy(family)
+    with torch.enable_grad():
+        online(iterations=2).run(lab, ppo(whiten_advantages="none"))
+    first, second = lab.task.reward.rollouts
+
+    def answers(weights: dict[str, torch.Tensor]) -> list[str]:
+        spare.load_state_dict(weights)
+        return [plain_greedy(spare, prompt, MAX_NEW) for prompt in second.prompts]
+
+    assert second.responses == answers(second.weights) != answers(first.weights)
+
+
+@torch.no_grad()
 def test_every_split_is_answered_and_rewarded_on_its_own_prompts(trained: Trained) -> None:
     policy, sizes = trained.lab.policy, trained.lab.evaluation.sizes
     rows = [row for row in read_run(trained.lab.session.run.folder).samples() if row.get("phase") is None]

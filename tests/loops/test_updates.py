@@ -11,6 +11,7 @@ from toy import MAX_NEW, TEMPERATURE, Call, Step, ids_of, plain_logits, plain_lo
 
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.sft import SFT
+from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
 from rftlab.models import Policy
 from rftlab.runs import read_run
@@ -111,6 +112,28 @@ def test_the_number_of_microbatches_changes_nothing(quick_lab: Callable[..., Lab
     assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
+def test_apa_compares_every_token_with_its_own_probability_at_the_start(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("start", lr=0.0)
+    online(iterations=1, update_epochs=1).run(lab, apa())
+    assert logged(lab, "policy/log_ratio_abs") == pytest.approx([0.0], abs=1e-5)
+
+
+def test_the_value_network_learns(quick_lab: Callable[..., Lab]) -> None:
+    losses = []
+    for epochs in (1, 8):
+        lab = quick_lab(f"epochs{epochs}")
+        online(iterations=1, update_epochs=epochs, minibatch_size=8).run(lab, apa(value_coef=1.0))
+        losses += logged(lab, "value/loss")  # a mean over the epochs
+    assert losses[1] < 0.7 * losses[0]
+
+
+def test_a_reward_that_is_no_number_ends_the_run(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("nan", reward={"change": lambda scores: scores * np.nan})
+    with pytest.raises(UserError, match=r"policy/loss is nan"):
+        online().run(lab, ppo())
+    assert logged(lab, "reward/mean") == []
+
+
 # --- the scale of the scores --------------------------------------------------------------------------------------
 
 
@@ -151,7 +174,7 @@ def still(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         family=request.param,
         lr=0.0,
         max_grad_norm=None,
-        min_new_tokens=MAX_NEW,
+        rollout={"min_new_tokens": MAX_NEW},
         data=one_prompt(),
     )
     online(iterations=2).run(lab, ppo(whiten_advantages="none"))
@@ -161,6 +184,13 @@ def still(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_without_a_step_the_new_policy_is_the_old_one_and_the_start(still: Lab) -> None:
     for name in ("policy/approx_kl_old", "policy/clip_frac", "policy/kl", "policy/kl_token", "policy/kl_k3"):
         assert logged(still, name) == pytest.approx([0.0, 0.0], abs=1e-5), name
+
+
+def test_before_a_step_both_losses_follow_from_the_raw_advantages(still: Lab) -> None:
+    """With ratios of 1 the policy loss is minus their mean, and half their mean square is the value loss."""
+    losses = zip(logged(still, "policy/loss"), logged(still, "value/loss"), strict=True)
+    for (policy, value), std in zip(losses, logged(still, "advantage/std_raw"), strict=True):
+        assert value == pytest.approx((std**2 + policy**2) / 2, rel=1e-4)
 
 
 @torch.no_grad()
@@ -206,6 +236,16 @@ def test_each_pass_over_the_prompts_takes_the_next_answer(quick_lab: Callable[..
         pairs = [(e.prompt, ids_of(e.targets[epoch % len(e.targets)], MAX_NEW)) for e in asked]
         logprobs = torch.cat([plain_logprobs(lab.policy, prompt, ids, 1.0).detach() for prompt, ids in pairs])
         assert loss == pytest.approx(-float(logprobs.mean()), rel=1e-4), epoch
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.25, True), (1.0, False)])
+def test_a_share_of_the_prompts_is_the_same_few_in_every_pass(
+    quick_lab: Callable[..., Lab], share: float, same: bool
+) -> None:
+    lab = quick_lab("share", lr=0.0)  # all prompts have two answers: every other pass of three prompts is the same
+    supervised(steps=3, sample_fraction=share, batch_size=3).run(lab, SFT())
+    losses = logged(lab, "sft/loss")
+    assert (losses[0] == pytest.approx(losses[2], rel=1e-5)) == same
 
 
 def test_the_learning_rate_of_sft_is_scheduled_over_all_steps(quick_lab: Callable[..., Lab]) -> None:
