@@ -77,12 +77,12 @@ dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri "sqlite:///$$(realpath -m "$(OUTPUTS)")/mlflow.db"
 
 tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
-	$(PY) -m rftlab.entry.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
+	$(PY) -m rftlab.tracking.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
 
 assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
-	$(PY) -m rftlab.entry.export tokenizer
+	$(PY) -m rftlab.commands.export tokenizer
 	$(PY) src/train.py -m algo=pretrain data=corpus_spans,corpus_causal,review_labels sweep.name=assets
-	$(PY) -m rftlab.entry.export weights --outputs "$(OUTPUTS)"
+	$(PY) -m rftlab.commands.export weights --outputs "$(OUTPUTS)"
 
 bench: $(READY) ## time the sampling engine against its peer
 	$(PY) bench/rollout.py

@@ -1,47 +1,29 @@
-"""Every figure and table that some runs allow, family by family; what `make_figures` writes."""
+"""Every figure and table that some runs allow, and every run that they miss; what `make_figures` writes and reports."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pandas as pd
 
-from analysis import (
-    controlled,
-    figures,
-    figures_controlled,
-    figures_theory,
-    figures_vanishing,
-    layout,
-    load,
-    stats,
-    style,
-    tables,
-    theory,
-    vanishing,
-)
-from analysis.save import Drawn
-from analysis.tables import Table
-
-KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
-SETTINGS = ("variant", "sft_variant")  # columns with the words of a setting
-BOUND_ALGOS = ("gradient_bound", "diagnose")
+from analysis import figures, load, tables
+from analysis.drawing.save import Drawn
+from analysis.drawing.table import Table
+from analysis.folder import members
+from analysis.missing.coverage import COLUMNS, unfinished
+from analysis.missing.wanted import never_made
+from analysis.statistics import stats
+from analysis.statistics.frames import Frames
 
 
-@dataclass(frozen=True)
-class Frames:
-    """What the run folders hold, of one run per setting and seed."""
-
-    runs: pd.DataFrame
-    metrics: pd.DataFrame  # those that figures and tables show
-    prompts: pd.DataFrame
-    cases: pd.DataFrame
+def files() -> list[ModuleType]:
+    """List the files of all figures and tables."""
+    return [*members(figures), *members(tables)]
 
 
 def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Frames:
-    """Read what the given runs wrote."""
-    names = [*figures.CURVE_METRICS, *controlled.METRICS]
+    """Read what the given runs wrote, as far as a figure or table shows it."""
+    names = sorted({name for file in files() for name in getattr(file, "METRICS", ())})
     return Frames(
         runs,
         stats.of_runs(load.load_metrics(outputs, sweeps, names), runs),
@@ -52,113 +34,17 @@ def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Fra
 
 def draw(frames: Frames) -> Iterator[Drawn | Table]:
     """Yield every figure and table, one after the other: a figure of a big sweep need not wait for all others."""
-    yield from draw_language(frames)
-    yield from draw_foretold(frames)
-    yield from draw_controlled(frames)
-    yield from draw_theory(frames)
+    for file in files():
+        yield from file.draw(frames)
 
 
-def draw_language(frames: Frames) -> Iterator[Drawn]:
-    """Yield learning curves, reward scatter and vanishing prompts over training of each panel of language runs."""
-    runs, metrics, prompts = (
-        stats.of_family(frame, "language") for frame in (frames.runs, frames.metrics, frames.prompts)
-    )
-    shares = stats.vanishing_share(prompts, np.random.default_rng(0))
-    curves = stats.curves(metrics, figures.CURVE_METRICS)
-    over_training = vanishing.share_over_training(prompts)
-    for panel in _distinct(runs, stats.PANEL):
-        in_curves, in_prompts, in_shares, in_training = (
-            stats.of_panel(frame, panel) for frame in (curves, stats.before_and_after(prompts), shares, over_training)
-        )
-        if (in_curves["n"] > 0).any():
-            yield titled(figures.learning_curves, in_curves)
-        if not in_prompts.empty:
-            yield titled(figures.reward_scatter, in_prompts, in_shares)
-        if not in_training.empty:
-            yield titled(figures_vanishing.vanishing_over_training, in_training)
+def missing(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:
+    """List what figures and tables miss, one row per cell and reason; `seeds` is empty where a whole cell is absent.
 
-
-def draw_foretold(frames: Frames) -> Iterator[Drawn | Table]:
-    """Yield what the pretrain std foretells: correlations, and RFT relative to SFT, per scale and source."""
-    pairs = vanishing.changes(vanishing.from_pretrained(frames.prompts))
-    correlations = vanishing.correlation_table(pairs, np.random.default_rng(0))
-    points = vanishing.relative_reward(frames.runs, frames.prompts)
-    for here in _parts(correlations, KIND):
-        yield titled(figures_vanishing.correlations, here)
-        yield tables.correlations(here)
-    for here in _parts(points, KIND):
-        yield titled(figures_vanishing.relative_reward, here)
-        yield titled(figures_vanishing.relative_reward_percentiles, here)
-        yield tables.relative_reward(here)
-
-
-def draw_controlled(frames: Frames) -> Iterator[Drawn | Table]:
-    """Yield the curves of each controlled setting, and the table of all of them."""
-    for here in _parts(controlled.group_curves(frames.metrics), controlled.SETTING):
-        yield titled(figures_controlled.groups_over_training, here)
-    for here in _parts(controlled.final_table(frames.metrics), KIND):
-        yield tables.controlled(here)
-
-
-def draw_theory(frames: Frames) -> Iterator[Drawn | Table]:
-    """Yield time separation, bounds and the distance of PPO's gradient, of each cell that measured them."""
-    points = theory.separation_points(frames.cases)
-    fits = theory.separation_fits(points)
-    yield from _of_cells(points, lambda here: figures_theory.time_separation(here, _fits_of(here, fits)))
-    for here in _parts(fits, KIND):
-        yield tables.separation(here)
-    for algo in BOUND_ALGOS:
-        yield from _of_cells(theory.bound_points(theory.of_algo(frames.cases, algo)), _bound_figure(algo))
-    yield from _of_cells(theory.ppo_points(frames.cases), figures_theory.ppo_gradient)
-
-
-def _of_cells(points: pd.DataFrame, draw: Callable[[pd.DataFrame], Drawn]) -> Iterator[Drawn]:
-    """Draw each cell; what the cells of a panel share is in their titles, not in what tells them apart."""
-    for panel in _parts(points, stats.PANEL):
-        words = layout.shared_words(panel["variant"])
-        for here in _parts(layout.without(panel, words), stats.CELL):
-            yield _with_title(draw(here), words)
-
-
-def _fits_of(points: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """Keep the fits of the one cell of these points, under the same words."""
-    first = points.iloc[0]
-    return fits[fits["cell"] == first["cell"]].assign(variant=first["variant"])
-
-
-def _bound_figure(algo: str) -> Callable[[pd.DataFrame], Drawn]:
-    """Return the figure of an algorithm that measures gradients."""
-    return lambda points: figures_theory.gradient_bound(points, algo)
-
-
-def titled(draw: Callable[..., Drawn], frame: pd.DataFrame, *more: pd.DataFrame) -> Drawn:
-    """Draw frames of the same cells; the words that all their settings share go from the labels into the title."""
-    words = layout.shared_words(*(frame[column] for column in SETTINGS if column in frame))
-    return _with_title(draw(*(_without(each, words) for each in (frame, *more))), words)
-
-
-def _without(frame: pd.DataFrame, words: list[str]) -> pd.DataFrame:
-    """Take words out of all settings of a frame."""
-    for column in SETTINGS:
-        frame = layout.without(frame, words, column) if column in frame else frame
-    return frame
-
-
-def _with_title(drawn: Drawn, words: list[str]) -> Drawn:
-    """Add to title and CSV what all cells of a figure changed: every figure passes here, so none can leave it out."""
-    with style.print_style():
-        layout.fit(drawn.figure)
-        if not words:
-            return drawn
-        layout.add_to_title(drawn.figure, layout.setting_lines(words))
-    return replace(drawn, data=drawn.data.assign(changed=" ".join(words)))
-
-
-def _distinct(frame: pd.DataFrame, by: list[str]) -> list[tuple]:
-    """List the distinct values of some columns, sorted."""
-    return list(frame[by].drop_duplicates().sort_values(by).itertuples(index=False, name=None))
-
-
-def _parts(frame: pd.DataFrame, by: list[str]) -> list[pd.DataFrame]:
-    """Split a frame by some columns, in their order; an empty frame has no parts."""
-    return [part.reset_index(drop=True) for _, part in frame.groupby(by)] if len(frame) else []
+    `whole` says that `runs` are those of the whole outputs folder: what has no run at all is missing, too.
+    """
+    rows = unfinished(runs)
+    for file in files():
+        rows += file.gaps(runs) if hasattr(file, "gaps") else []
+    rows += never_made([each for file in files() for each in file.WANTED], runs) if whole else []
+    return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(ignore_index=True)

@@ -1,21 +1,20 @@
 """Print what was learned from the run folders: `python -m analysis.learned [--outputs DIR] [--sweep NAME]`."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from analysis import layout, load, stats, style, words
+from analysis import load
+from analysis.drawing import layout, style
+from analysis.statistics import stats
+from analysis.summary.cells import METRICS, in_words, summary, table
 from rftlab.errors import UserError
 
-TRAIN, TEST, KL = "probe/reward_mean", "eval/test/reward", "policy/kl"
 LEGEND = (
     "train reward: mean over samples of train prompts, drawn as in training; test reward: test prompts, decoded as the "
     f"dataset is evaluated. n: seeds. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; "
@@ -34,83 +33,6 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def summary(metrics: pd.DataFrame, prompts: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
-    """Join start and end of the rewards, the last KL and the vanishing share: one row per cell.
-
-    Columns CELL, n, {TRAIN,TEST,KL}/{start,end,end_min,end_max}, {before,after}/{share,low,high,share_low}; NaN where
-    a cell has no such number. A run whose last value is not finite leaves the average of that metric.
-    """
-    ends = stats.over_seeds(stats.start_and_end(metrics, [TRAIN, TEST, KL]))
-    shares = stats.vanishing_share(prompts, generator)
-    wide = _wide(ends, "metric", [TRAIN, TEST, KL], ["start", "end", "end_min", "end_max"])
-    wide = wide.join(_wide(shares, "phase", style.PHASES, ["share", "low", "high", "share_low"]))
-    return wide.join(_seeds(metrics)).reset_index()
-
-
-def table(cells: pd.DataFrame, title: str) -> Table:
-    """Lay out the cells of one panel."""
-    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("algo", "heuristic", "n", "train reward", "test reward", "KL", "vanishing", "and low"):
-        result.add_column(name, justify="left" if name in ("algo", "heuristic") else "right")
-    for _, cell in cells.iterrows():
-        words = [style.short_override(word).replace("_fraction=", "s=") for word in cell["variant"].split()]
-        setting = " ".join([cell["heuristic"], *words])  # 80 columns: step_fraction=0.4 becomes steps=0.4
-        rewards = [_arrow(cell, f"{metric}/start", f"{metric}/end", ".3f") for metric in (TRAIN, TEST)]
-        shares = [_arrow(cell, f"before/{value}", f"after/{value}", ".0%") for value in ("share", "share_low")]
-        result.add_row(cell["algo"], setting, str(cell["n"]), *rewards, _number(cell[f"{KL}/end"], ".2f"), *shares)
-    return result
-
-
-def in_words(cells: pd.DataFrame) -> list[str]:
-    """Describe each online algorithm of a panel, alone and after partial SFT."""
-    sentences = []
-    for algo in style.algo_order(list(cells["algo"])):
-        here = cells[(cells["algo"] == algo) & cells[f"{KL}/end"].notna()]
-        alone, sft = here[here["heuristic"] == "none"], here[here["heuristic"] == "partial_sft"]
-        if len(alone) > 1 or len(sft) > 1:
-            sentences.append(f"{style.NAMES.get(algo, algo)}: several settings; compare them in the table.")
-        elif len(alone) == 1:
-            after = _cell(sft.iloc[0]) if len(sft) else None
-            sentences += words.describe(alone.iloc[0]["data"], algo, _cell(alone.iloc[0]), after)
-    return sentences
-
-
-def _wide(frame: pd.DataFrame, by: str, names: list[str], values: list[str]) -> pd.DataFrame:
-    """Spread the rows of a cell into columns `{name}/{value}`, NaN where it has no such row."""
-    wide = frame.pivot(index=stats.CELL, columns=by, values=values)
-    wide.columns = [f"{name}/{value}" for value, name in wide.columns]
-    return wide.reindex(columns=[f"{name}/{value}" for name in names for value in values]).astype(float)
-
-
-def _seeds(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Count the runs of each cell."""
-    return metrics.groupby(stats.CELL).agg(n=("run_key", "nunique"))
-
-
-def _cell(row: pd.Series) -> words.Cell:
-    """Pick what the words need."""
-    return words.Cell(
-        start=row[f"{TRAIN}/start"],
-        end=row[f"{TRAIN}/end"],
-        worst_end=row[f"{TRAIN}/end_min"],
-        best_end=row[f"{TRAIN}/end_max"],
-        vanishing=row["before/share"],
-        interval=(row["before/low"], row["before/high"]),
-        stuck=row["before/share"] if math.isnan(row["before/share_low"]) else row["before/share_low"],
-        n=row["n"],
-    )
-
-
-def _number(value: float, form: str) -> str:
-    """Format a number; a dash where there is none."""
-    return "-" if math.isnan(value) else format(value, form)
-
-
-def _arrow(row: pd.Series, first: str, last: str, form: str) -> str:
-    """Format how a number changed."""
-    return f"{_number(row[first], form)}→{_number(row[last], form)}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print tables and words and return the exit code: 2 on bad input and without a finished run."""
     options = parser().parse_args(arguments)
@@ -122,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if kept.empty:
             missing = f"no finished run of a language model in {options.outputs}"
             raise UserError(missing, "one", "nothing; run python src/train.py first")
-        metrics = stats.of_runs(load.load_metrics(options.outputs, options.sweep, [TRAIN, TEST, KL]), kept)
+        metrics = stats.of_runs(load.load_metrics(options.outputs, options.sweep, METRICS), kept)
         prompts = stats.of_runs(load.load_prompts(options.outputs, options.sweep), kept)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -4,7 +4,9 @@ Exit code 0 when something was drawn, 1 when nothing could be (with --strict: wh
 """
 
 import argparse
+import inspect
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +16,13 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from analysis import coverage, everything, families, load, stats
+from analysis import everything, load
+from analysis.drawing.save import Drawn, save, save_table
+from analysis.drawing.table import Table
 from analysis.preflight.reading import read
 from analysis.preflight.report import contents_of
 from analysis.preflight.report import write as write_report
-from analysis.save import Drawn, save, save_table
-from analysis.tables import Table
+from analysis.statistics import stats
 from rftlab.errors import UserError, unwritable
 
 
@@ -31,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the figures go (figures)")
     result.add_argument("--sweep", action="append", help="only this sweep; may be repeated (all)")
     result.add_argument("--strict", action="store_true", help="exit with 1 when any run that a figure wants is missing")
+    result.add_argument("--list", action="store_true", help="say what each figure and table shows, and draw nothing")
     return result
 
 
@@ -50,12 +54,11 @@ def reports(runs: pd.DataFrame, folder: Path, console: Console) -> list[list[Pat
     return written
 
 
-def missing_runs(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:
-    """List what is missing from every family of figures; of the whole outputs folder, also families never run."""
-    here = tuple(sorted(set(stats.of_family(runs, "language")["data"])))
-    parts = [coverage.missing_runs(runs, coverage.DATASETS if whole else here), families.missing_companions(runs)]
-    parts += [families.absent_families(runs)] if whole else []
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+def listed() -> None:
+    """Print what each figure and table shows: the first lines of its file."""
+    for file in everything.files():
+        kind, name = file.__name__.split(".")[-2:]
+        print(f"{kind}/{name}.py\n{textwrap.indent(inspect.getdoc(file) or '', '    ')}\n")
 
 
 def report(missing: pd.DataFrame, repeated: pd.DataFrame, console: Console) -> None:
@@ -79,6 +82,9 @@ def report(missing: pd.DataFrame, repeated: pd.DataFrame, console: Console) -> N
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw, report and return the exit code."""
     options = parser().parse_args(arguments)
+    if options.list:
+        listed()
+        return 0
     console = Console()
     try:
         runs = load.load_runs(options.outputs, options.sweep)
@@ -96,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("nothing to draw: no run has got that far", file=sys.stderr)
     for paths in written:
         console.print(*paths, soft_wrap=True, highlight=False)
-    missing = missing_runs(runs, whole=options.sweep is None)
+    missing = everything.missing(runs, whole=options.sweep is None)
     report(missing, repeated, console)
     return 1 if not written or (options.strict and not missing.empty) else 0
 

@@ -1,4 +1,4 @@
-"""Samples per second: `rftlab.rollout.sample` against `transformers.generate` on repeated prompts.
+"""Samples per second: `rftlab.sampling.sample.sample` against `transformers.generate` on repeated prompts.
 
     python bench/rollout.py [--threads 1] [--samples 10] [--repeats 5]
 
@@ -34,7 +34,8 @@ from transformers import (
 
 from rftlab.assets import FOLDER
 from rftlab.models import Policy, load_policy
-from rftlab.rollout import sample
+from rftlab.models.policy import Family
+from rftlab.sampling.sample import sample
 from rftlab.types import Sampling
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -73,7 +74,7 @@ def random_policy(family: str) -> Policy:
     return Policy(lm, words, family)
 
 
-def policy_of(name: str, family: str) -> Policy:
+def policy_of(name: str, family: Family) -> Policy:
     if name == "random":
         return random_policy(family)
     return load_policy(
@@ -172,7 +173,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
-    for name, family in (("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")):
+    models: list[tuple[str, Family]]
+    models = [("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")]
+    for name, family in models:
         embedded = (FOLDER / name / "config.json").is_file()
         if name != "random" and not embedded:
             continue

@@ -20,6 +20,6 @@ if __name__ == "__main__":  # a job of several diagnoses imports this file too, 
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():
-        from rftlab.entry.diagnose import main
+        from rftlab.commands.diagnose import main
 
         main(report)

@@ -4,6 +4,6 @@ if __name__ == "__main__":  # a job that `retry` starts imports this file too, a
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():
-        from rftlab.entry.sweep_cli import main
+        from rftlab.commands.sweep import main
 
         main()

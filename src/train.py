@@ -6,9 +6,9 @@ if __name__ == "__main__":  # a job of a sweep imports this file too, and needs 
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():
-        from rftlab.entry.early import warm_up
+        from rftlab.launch.early import warm_up
 
         warm_up(sys.argv[1:])
-        from rftlab.entry.cli import main
+        from rftlab.commands.train import main
 
         main()

@@ -31,7 +31,10 @@ from IPython.display import display
 here = Path(__file__).resolve() if "__file__" in globals() else Path.cwd() / "notebook"
 sys.path.insert(0, str(next(folder for folder in here.parents if (folder / "analysis").is_dir())))
 
-from analysis import coverage, figures, learned, load, stats
+from analysis import everything, load
+from analysis.figures import learning_curves, reward_scatter
+from analysis.statistics import stats
+from analysis.summary import cells as summary
 
 if (shell := get_ipython()) is not None:  # else it runs as a script, which names the figures it has drawn
     select_figure_formats(shell, {"png"})
@@ -51,7 +54,7 @@ print(runs.groupby(["scale", "source", "data", "algo", "heuristic", "state"]).si
 # What is not there, and the command that makes it:
 
 # %%
-missing = coverage.missing_runs(runs, datasets=tuple(sorted(set(runs["data"]))))
+missing = everything.missing(runs, whole=False)
 print(missing[["data", "algo", "heuristic", "seeds", "reason", "command"]].to_string() if len(missing) else "complete")
 
 # %% [markdown]
@@ -62,25 +65,26 @@ print(missing[["data", "algo", "heuristic", "seeds", "reason", "command"]].to_st
 # %%
 metrics = stats.of_runs(load.load_metrics(outputs), kept)
 prompts = stats.of_runs(load.load_prompts(outputs), kept)
-cells = learned.summary(metrics, prompts, np.random.default_rng(0))
+cells = summary.summary(metrics, prompts, np.random.default_rng(0))
 columns = ["n", "eval/test/reward/start", "eval/test/reward/end", "policy/kl/end", "before/share", "after/share"]
 print(cells.set_index(["data", "algo", "heuristic"])[columns].round(3).to_string())
 
 # %% [markdown]
-# In words, by the rules of `analysis/words.py`:
+# In words, by the rules of `analysis/summary/words.py`:
 
 # %%
 for _, panel in cells.groupby(stats.PANEL):
-    print("\n".join(learned.in_words(panel)))
+    print("\n".join(summary.in_words(panel)))
 
 # %% [markdown]
 # ## Learning curves
 # One figure shows one dataset, model, scale and source: results of different kinds never share an axis.
 
 # %%
-curves = stats.curves(metrics, figures.CURVE_METRICS)
+curves = stats.curves(metrics, learning_curves.METRICS)
 panels = list(curves[stats.PANEL].drop_duplicates().itertuples(index=False, name=None))
-drawn = [figures.learning_curves(stats.of_panel(curves, panel)) for panel in panels]
+counts = dict(zip(kept["cell"], kept["counts"], strict=True))
+drawn = [learning_curves.picture(stats.of_panel(curves, panel), counts) for panel in panels]
 for drawing in drawn:
     display(drawing.figure)
 
@@ -91,7 +95,7 @@ for drawing in drawn:
 # %%
 shares = stats.vanishing_share(prompts, np.random.default_rng(0))
 scatters = [
-    figures.reward_scatter(stats.of_panel(prompts, panel), stats.of_panel(shares, panel))
+    reward_scatter.picture(stats.of_panel(prompts, panel), stats.of_panel(shares, panel), counts)
     for panel in prompts[stats.PANEL].drop_duplicates().itertuples(index=False, name=None)
 ]
 for drawing in scatters:

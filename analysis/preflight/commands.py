@@ -1,4 +1,4 @@
-"""The commands that test a verdict, with every key that sets the diagnosis apart from the defaults they meet."""
+"""The commands that test a verdict. They repeat every key by which the diagnosis differs from the defaults."""
 
 import shlex
 
@@ -19,7 +19,7 @@ def commands(setting: Setting, verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
-    """Return what puts SFT before RFT; from a finetuned policy that is a run of its own."""
+    """Return the commands that put SFT before RFT; SFT of a finetuned policy is a run of its own."""
     if setting.init_from is None:
         words = ["heuristic=partial_sft", f"heuristic.sample_fraction={share:g}"]
         return [("SFT first, then RFT", _train(setting, *words))]
@@ -27,14 +27,14 @@ def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
         return []  # had SFT already: the grid compares how much is enough
     words = [f"init_from={setting.init_from}", f"algo.loop.sample_fraction={share:g}", "algo.loop.step_fraction=0.4"]
     return [
-        ("SFT first", _command("train.py", setting, "sft", "algo=sft", *words)),
+        ("SFT first", _command("train.py", setting, setting.trained, "algo=sft", *words)),
         ("then RFT", _train(setting, "init_from=KEY_OF_THAT_SFT")),
     ]
 
 
 def _grid(setting: Setting) -> str:
     """Compare shares of SFT, from the pretrained model."""
-    return _command("train.py -m", setting, "ppo", "+sweep=partial_sft")
+    return _command("train.py -m", setting, setting.trained, "+sweep=partial_sft")
 
 
 def _more(setting: Setting, verdict: Verdict) -> str:
@@ -42,11 +42,11 @@ def _more(setting: Setting, verdict: Verdict) -> str:
     n_prompts = verdict.n_prompts or setting.n_prompts_asked
     words = [f"n_prompts={n_prompts}"] if n_prompts else []
     words += [f"samples={verdict.n_samples or setting.n_samples}"]
-    return _command("diagnose.py", setting, "diagnose", *_start(setting), *words)
+    return _command("diagnose.py", setting, setting.again, *_start(setting), *words)
 
 
 def _train(setting: Setting, *words: str) -> str:
-    return _command("train.py", setting, "ppo", "algo=ppo", *words)
+    return _command("train.py", setting, setting.trained, "algo=ppo", *words)
 
 
 def _start(setting: Setting) -> list[str]:
@@ -56,10 +56,10 @@ def _start(setting: Setting) -> list[str]:
     return [f"init_from={setting.init_from}"] if setting.init_from else []
 
 
-def _command(script: str, setting: Setting, algo: str, *words: str) -> str:
-    """Write a command of this algorithm; keys at the defaults that it meets are left out."""
+def _command(script: str, setting: Setting, overrides: tuple[str, ...], *words: str) -> str:
+    """Write a command; keys that have their defaults are left out."""
     keys = [f"data={setting.data}", f"model={setting.model}"]
     keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
-    keys += setting.overrides.get(algo, ())
+    keys += overrides
     keys += [f"paths.hub_mirror={setting.hub_mirror}"] if setting.hub_mirror else []
     return " ".join(["python", f"src/{script}", *map(shlex.quote, [*words, *keys])])

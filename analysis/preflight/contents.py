@@ -1,4 +1,4 @@
-"""What the report says, as plain text and rows: the terminal, the page and the tables lay out the same content."""
+"""What the report says, as plain text and rows. Terminal, page and tables lay out this same content."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis import style
+from analysis.drawing import style
 from analysis.preflight.gradients import NEGLIGIBLE, Gradient
 from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, Setting
@@ -73,8 +73,7 @@ class Contents:
 
 def title(setting: Setting) -> str:
     """Ask the question that the report answers."""
-    data = style.DATASETS.get(setting.data, setting.data)
-    return f"Will RFT work here? {data}, {setting.model}"
+    return f"Will RFT work here? {style.name(setting.data)}, {setting.model}"
 
 
 def header(contents: Contents) -> list[tuple[str, str]]:

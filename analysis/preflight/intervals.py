@@ -1,4 +1,4 @@
-"""95 % intervals: of prompts that stand for more prompts, and of samples where every prompt is there."""
+"""95 % intervals: over prompts if these stand for more prompts, over samples if every prompt is there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def within_prompts(
     generator: np.random.Generator,
     draws: int = WITHIN_DRAWS,
 ) -> list[Estimate]:
-    """Compute statistics of the samples of all prompts there are; intervals: what other samples would have changed.
+    """Compute statistics of the samples of all prompts; an interval says what other samples would have changed.
 
     Value +- 1.96 standard errors over resamples of the g scores of each prompt. Resampled stds are low by about
     1 - 1/(2 g), so that the resamples say how far the statistics scatter and not where they lie.

@@ -22,20 +22,22 @@ def recorded(config: Mapping[str, Any]) -> bool:
     return isinstance(config.get("overrides"), list)
 
 
-def overrides(config: Mapping[str, Any], algo: str) -> tuple[str, ...]:
-    """Return what a run of this algorithm must be told to have data, model, thresholds and seed of this config.
+def overrides(config: Mapping[str, Any], same_algo: bool) -> tuple[str, ...]:
+    """Return what a run must be told to have data, model, thresholds and seed of this config.
+
+    A run of another algorithm than that of the config has a loss, an optimiser and looks of its own.
 
     These are the overrides that the run kept. Of a run that kept none, the keys of UNRECORDED are written out.
     """
     words = config["overrides"] if recorded(config) else _written_out(config)
-    kept = [word for word in words if _belongs(re.split("=", word.lstrip("+~"), maxsplit=1)[0], algo)]
+    kept = [word for word in words if _belongs(re.split("=", word.lstrip("+~"), maxsplit=1)[0], same_algo)]
     return (*kept, f"seed={config['seed']}") if config["seed"] != 0 else tuple(kept)
 
 
-def _belongs(key: str, algo: str) -> bool:
+def _belongs(key: str, same_algo: bool) -> bool:
     if key in SAID or key.startswith("heuristic."):
         return False
-    return algo == "diagnose" or not OWN.match(key)
+    return same_algo or not OWN.match(key)
 
 
 def _written_out(config: Mapping[str, Any]) -> list[str]:

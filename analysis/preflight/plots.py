@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import layout, style
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
 from analysis.preflight import statistics
 from analysis.preflight.contents import Contents, mean_edges, std_edges
-from analysis.save import Drawn
 
 BINS = 24
 GROUPS = ["stuck", "vanishing", "solved", "other"]
@@ -133,9 +133,9 @@ def _draw_scatter(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
 def _draw_gradients(axes: Axes, drawn: pd.DataFrame, contents: Contents) -> None:
     """Draw measured norms against both bounds on two logarithmic axes; what is 0 has no place there.
 
-    The bound goes across and the norm up, as everything else here has the std across. `figures_theory.gradient_bound`
-    is another drawing: one panel per form of the bound for groups of many cases, with its violations counted; this one
-    has both forms of a handful of noisy cases in one small panel of the report.
+    The bound goes across and the norm up, as the std goes across everywhere else here. `figures/gradient_bound.py`
+    draws groups of many cases, with one panel per form of the bound and its violations counted; this one draws both
+    forms of a handful of noisy cases in one small panel of the report.
     """
     cases = contents.measured.cases
     if cases is None:

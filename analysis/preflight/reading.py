@@ -17,7 +17,6 @@ from rftlab.runs import RunRecord, read_run
 PHASE, SPLIT = "before", "train"
 ALGO = "diagnose"
 BOUNDS = ("bound_std", "bound_two_thirds")
-COMMANDS = ("diagnose", "ppo", "sft")  # algorithms that the report writes commands for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,8 @@ class Setting:
     samples_per_s: float
     n_prompts_asked: int  # `n_prompts` of the diagnosis, which may be more than there are
     bound_samples: int  # responses of a prompt whose gradient is measured
-    overrides: Mapping[str, tuple[str, ...]]  # by algorithm: what its run must be told to do as this one did
+    again: tuple[str, ...]  # what another diagnosis must be told to do as this one did
+    trained: tuple[str, ...]  # and what a run that trains must be told
     recorded: bool  # the overrides are those that the run kept, so that none is missing
 
 
@@ -147,7 +147,8 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
         samples_per_s=float(final.get("preflight/samples_per_s", math.nan)),
         n_prompts_asked=int(loop["n_prompts"]),
         bound_samples=int(loop["bound_samples"]),
-        overrides={algo: overrides(config, algo) for algo in COMMANDS},
+        again=overrides(config, same_algo=True),
+        trained=overrides(config, same_algo=False),
         recorded=recorded(config),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from analysis.drawing.save import save
 from analysis.preflight import contents as said
 from analysis.preflight import plots, terminal
 from analysis.preflight.commands import commands
@@ -16,7 +17,6 @@ from analysis.preflight.page import page
 from analysis.preflight.reading import Measured, Setting, read
 from analysis.preflight.statistics import summarise
 from analysis.preflight.verdict import judge, numbers_of
-from analysis.save import save
 from rftlab.errors import UserError
 
 

@@ -20,7 +20,10 @@ FLAGS = ("vanishing", "stuck", "solved", "by_bound")  # what shares count, in th
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingError:
-    """How much of the numbers is an accident of G samples per prompt; shares are of the prompts with all samples."""
+    """How much the numbers depend on which G samples of a prompt were drawn.
+
+    Shares are those of the prompts that have all samples.
+    """
 
     n_prompts: int  # with all their samples
     relative_error: float  # median over prompts: standard error of a prompt's std, divided by it

@@ -1,25 +1,14 @@
 """Local launcher of rftlab: jobs of a sweep in bounded slots of this machine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from rftlab.errors import UserError
-
-
-@dataclass
-class LocalLauncherConf:
-    _target_: str = "hydra_plugins.rftlab_local.LocalLauncher"
-    slots: int | None = None
-
-
-ConfigStore.instance().store(group="schema/launcher", name="local", node=LocalLauncherConf, provider="rftlab")
 
 
 class LocalLauncher(Launcher):
@@ -37,7 +26,7 @@ class LocalLauncher(Launcher):
         Raises:
             UserError: The slots do not fit the machine.
         """
-        from rftlab.entry.launchers import machine_slots
+        from rftlab.launch.launchers import machine_slots
 
         self._outputs = Path(config.paths.outputs)
         self._snapshot = bool(config.sweep.snapshot)
@@ -50,8 +39,8 @@ class LocalLauncher(Launcher):
         )
 
     def begin(self) -> None:
-        """Start the process that imports the libraries, unless the command line has started it (`entry/early.py`)."""
-        from rftlab.entry.launchers import start_workers, take_snapshot
+        """Start the process that imports the libraries, unless the command line has started it (`launch/early.py`)."""
+        from rftlab.launch.launchers import start_workers, take_snapshot
 
         start_workers(take_snapshot(self._outputs) if self._snapshot else None)
 
@@ -61,12 +50,12 @@ class LocalLauncher(Launcher):
 
     def queued(self, outputs: Path) -> Mapping[str, str]:
         """Return what a cluster has of these outputs, so that no job runs here and there."""
-        from rftlab.entry.clusters import queued
+        from rftlab.launch.clusters import queued
 
         return queued(outputs)
 
     def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
         """Run the jobs to their ends."""
-        from rftlab.entry.launchers import run_locally
+        from rftlab.launch.launchers import run_locally
 
         return run_locally(jobs, self._made, console)

@@ -1,50 +1,18 @@
 """SLURM launcher of rftlab: jobs of a sweep as arrays on a cluster."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from rftlab.config.checks import check_ranges
+from rftlab.config.typed import ranges_of_target
 from rftlab.errors import UserError
 
-
-@dataclass
-class SlurmLauncherConf:
-    _target_: str = "hydra_plugins.rftlab_slurm.SlurmLauncher"
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    gpus_per_node: int | None = None
-    gpu_type: str | None = None
-    cpus_per_task: int | None = None
-    mem_gb: float | None = None
-    timeout_min: int | None = None
-    array_parallelism: int = MISSING
-    setup: list[str] = field(default_factory=list)
-    signal_delay_s: int = MISSING
-    max_time_limits: int = MISSING
-    max_array_size: int | None = None
-    submit_limit: int | None = None
-    wait: bool = MISSING
-    poll_s: float = MISSING
-    use_srun: bool = MISSING
-    sbatch: dict[str, Any] = field(default_factory=dict)
-
-
-ConfigStore.instance().store(group="schema/launcher", name="slurm", node=SlurmLauncherConf, provider="rftlab")
-
-POSITIVE = (
-    "cpus_per_task", "mem_gb", "timeout_min", "array_parallelism", "signal_delay_s", "max_array_size", "submit_limit",
-    "poll_s",
-)  # fmt: skip
-
-
+TARGET = "hydra_plugins.rftlab_slurm.SlurmLauncher"
 OWNED = {  # options of sbatch that the launcher sets, with the key that does it, where there is one
     "job-name": "", "array": "", "output": "", "error": "", "open-mode": "", "dependency": "", "requeue": "",
     "no-requeue": "", "signal": "signal_delay_s", "wrap": "", "wait": "wait", "parsable": "", "nodes": "", "ntasks": "",
@@ -81,7 +49,7 @@ class SlurmLauncher(Launcher):
 
     def begin(self) -> None:
         """Refuse a machine from which nothing can be submitted, and warn about a database that clusters damage."""
-        from rftlab.entry.clusters import require_slurm, warn_about_database
+        from rftlab.launch.clusters import require_slurm, warn_about_database
         from rftlab.sweeps.fork_server import stop_server
 
         stop_server()  # started on the guess that the sweep is for this machine
@@ -94,7 +62,7 @@ class SlurmLauncher(Launcher):
 
     def queued(self, outputs: Path) -> Mapping[str, str]:
         """Return what earlier submissions still have in the queue."""
-        from rftlab.entry.clusters import queued
+        from rftlab.launch.clusters import queued
 
         return queued(outputs)
 
@@ -105,27 +73,21 @@ class SlurmLauncher(Launcher):
 
     def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
         """Submit the jobs and follow them."""
-        from rftlab.entry.launchers import run_remotely
+        from rftlab.launch.launchers import run_remotely
 
         return run_remotely(jobs, queued, self._sweep_folder, self._values, self._snapshot, console)
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    for name in POSITIVE:
-        if values[name] is not None and values[name] <= 0:
-            key = f"hydra.launcher.{name}"
-            raise UserError(f"{key}={values[name]}", "a number above 0", key)
-    for name in ("gpus_per_node", "max_time_limits"):
-        if values[name] is not None and values[name] < 0:
-            key = f"hydra.launcher.{name}"
-            raise UserError(f"{key}={values[name]}", "0 or more", key)
+    ranges = [(f"hydra.launcher.{name}", rule) for name, rule in ranges_of_target(TARGET)]
+    check_ranges({"hydra": {"launcher": values}}, ranges)
     for name in values["sbatch"] or {}:
         option = str(name).lstrip("-").replace("_", "-")
         if option in OWNED:
             instead = OWNED[option] and f"hydra.launcher.{OWNED[option]}"
             expected = instead or "none: jobs are found and followed by what the launcher sets there"
             raise UserError(f"hydra.launcher.sbatch.{name}", expected, instead or f"hydra.launcher.sbatch.{name}")
-    from rftlab.sweeps.slurm_settings import SlurmSettings, check_resources
+    from rftlab.sweeps.slurm.settings import SlurmSettings, check_resources
 
     settings = SlurmSettings.from_dict(values)
     check_resources(settings.resources, settings)

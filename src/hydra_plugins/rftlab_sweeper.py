@@ -44,7 +44,7 @@ class ResumingSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep; ends the process with an exit code other than 0 when a job failed."""
-        from rftlab.entry.sweep import run_sweep
+        from rftlab.launch.whole_sweep import run_sweep
 
         grid = self.overrides(arguments)
         sweep = self._settings()
@@ -80,7 +80,7 @@ class ResumingSweeper(Sweeper):
     def _jobs(self, grid: Sequence[Sequence[str]]) -> list[Any]:
         from tqdm import tqdm
 
-        from rftlab.entry.compose import Composer
+        from rftlab.config.compose import Composer
 
         hydra_overrides = OmegaConf.to_container(self._config.hydra.overrides.hydra)
         assert isinstance(hydra_overrides, list)
@@ -89,7 +89,7 @@ class ResumingSweeper(Sweeper):
         return [composer.job(overrides) for overrides in tqdm(grid, "composing", disable=hidden, leave=False)]
 
     def _settings(self) -> Any:
-        from rftlab.entry.sweep import Sweep
+        from rftlab.launch.whole_sweep import Sweep
 
         return Sweep(
             name=self._config.sweep.name,

@@ -69,7 +69,7 @@ def theory(algo: str, seed: int = 0, **more: object) -> dict:
         "name": f"one_token-{algo}-none",
         "model": {"name": "softmax"},
         "data": {"name": "one_token", "source": "generated"},
-        "algo": {"name": algo, "n_labels": 6},
+        "algo": {"name": algo, "loss": None, "n_labels": 6},
         "optimizer": {"name": "none"},
         **more,
     }
@@ -139,7 +139,8 @@ def write_theory(outputs: Path) -> None:
     write(outputs, theory("time_separation"), cases=separation_cases(generator))
     write(outputs, theory("gradient_bound"), cases=bound_cases(generator))
     write(outputs, theory("ppo_gradient"), cases=ppo_cases(generator))
-    diagnosed = builder.config("narrativeqa", "diagnose", "none", 0, sweep="theory")
+    looked_at = {"data__rollout": {"temperature": 1.0}, "algo__loss": None}
+    diagnosed = builder.config("narrativeqa", "diagnose", "none", 0, sweep="theory", **looked_at)
     write(outputs, diagnosed, cases=bound_cases(generator, 80, sampled=True))
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import controlled, coverage, families, load
+from analysis import everything, load
+from analysis.missing import coverage
+from analysis.statistics import controlled
 
 SMALL = [(1, 0.1, 0.4), (2, 0.2, 0.8), (5, 0.3, 0.6)]  # epoch, reward std, reward of the small-std group
 
@@ -60,7 +62,7 @@ def test_optimizer_and_rewards_are_settings_of_a_figure_and_not_variants(tmp_pat
 
 
 def missing(outputs: Path) -> pd.DataFrame:
-    return families.missing_companions(load.load_runs(outputs))
+    return everything.missing(load.load_runs(outputs), whole=False)
 
 
 def test_the_companion_of_a_controlled_run_is_named_with_its_command(tmp_path: Path) -> None:
@@ -87,18 +89,26 @@ def test_rft_of_a_language_model_asks_for_a_whole_sft(tmp_path: Path) -> None:
     partial = {"step_fraction": 0.4, "sample_fraction": 1.0}
     builder.write_run(tmp_path, builder.config("imdb", "sft", "none", 0, algo__loop=partial))
     command = "python src/train.py algo=sft data=imdb model=gpt2_mini"
-    assert list(missing(tmp_path)["command"]) == [f"{command} {coverage.GUESSED}"]
+    rows = missing(tmp_path)
+    wanted = rows.loc[rows["reason"] == "no whole SFT", "command"]
+    assert list(wanted) == [f"{command} {coverage.GUESSED}"]
     builder.write_run(tmp_path, builder.config("imdb", "sft", "none", 0))
-    assert missing(tmp_path).empty
+    assert "no whole SFT" not in set(missing(tmp_path)["reason"])
+
+
+def never_made(outputs: Path) -> list[str]:
+    rows = everything.missing(load.load_runs(outputs), whole=True)
+    return list(
+        rows.loc[(rows["reason"] == "no runs") & rows["data"].isin(["controlled experiments", "theory"]), "command"]
+    )
 
 
 def test_families_never_run_are_one_line_each(tmp_path: Path) -> None:
-    assert list(families.absent_families(load.load_runs(tmp_path))["command"]) == [
+    assert never_made(tmp_path) == [
         "python src/train.py -m +sweep=controlled",
-        "python src/train.py -m experiment=theory/time_separation,theory/ppo_gradient,theory/gradient_bound",
+        "python src/train.py -m experiment=theory/gradient_bound,theory/ppo_gradient,theory/time_separation",
     ]
     kinds.write(tmp_path, kinds.theory("time_separation"))
     kinds.write(tmp_path, kinds.theory("ppo_gradient"))
     kinds.write_controlled(tmp_path, "mnist", "sft")
-    commands = list(families.absent_families(load.load_runs(tmp_path))["command"])
-    assert commands == ["python src/train.py experiment=theory/gradient_bound"]
+    assert never_made(tmp_path) == ["python src/train.py experiment=theory/gradient_bound"]

@@ -12,9 +12,10 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from analysis import coverage, families, load
-from rftlab.entry import schema
-from rftlab.entry.compose import Composer
+from analysis import everything, load
+from analysis.missing import coverage
+from rftlab.config.compose import Composer
+from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -23,7 +24,6 @@ PRESET = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores"]
 
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
-    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield Composer(GlobalHydra.instance().config_loader())
@@ -33,16 +33,14 @@ def write(outputs: Path, job: Job, state: str) -> None:
     """Write the folder of a job, as far as the analysis asks what there is."""
     folder = outputs / job.config["sweep"]["name"] / f"{job.name}-{job.key}"
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump({**job.config, "schema_version": 1}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({**job.config, "schema_version": SCHEMA_VERSION}))
     (folder / "status.json").write_text(json.dumps({"state": state, "attempt": 1, "heartbeat": 0.0}))
     if state == "done":
         (folder / "DONE").write_text(json.dumps({"final": {}}))
 
 
 def missing(outputs: Path) -> pd.DataFrame:
-    runs = load.load_runs(outputs)
-    parts = [coverage.missing_runs(runs, tuple(set(runs["data"]))), families.missing_companions(runs)]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return everything.missing(load.load_runs(outputs), whole=False)
 
 
 def words(command: str) -> list[str]:

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from analysis import coverage, load, stats
+from analysis import everything, load
+from analysis.missing import coverage
+from analysis.statistics import stats
 
 PPO = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
     "heuristic": "none",
@@ -118,8 +120,14 @@ def test_the_same_setting_and_seed_in_two_sweeps_counts_once_and_is_listed(tmp_p
     assert set(stats.of_runs(load.load_metrics(tmp_path), kept)["sweep"]) == {"a"}
 
 
+def missing_runs(outputs: Path, whole: bool = False) -> pd.DataFrame:
+    """List what is missing, but for the SFT that RFT is compared with."""
+    rows = everything.missing(load.load_runs(outputs), whole)
+    return rows[rows["reason"] != "no whole SFT"].reset_index(drop=True)
+
+
 def test_missing_seeds_and_failed_runs_are_listed_with_the_command_that_makes_them(outputs: Path) -> None:
-    missing = coverage.missing_runs(load.load_runs(outputs)).set_index(["algo", "heuristic"])
+    missing = missing_runs(outputs).set_index(["algo", "heuristic"])
     assert len(missing) == 2
     words = "python src/train.py algo=apa data=narrativeqa model=t5_mini seed=2"
     assert missing.at[("apa", "none"), "command"] == f"{words} {coverage.GUESSED}"
@@ -127,21 +135,22 @@ def test_missing_seeds_and_failed_runs_are_listed_with_the_command_that_makes_th
 
 
 def test_without_any_run_the_sweep_of_each_dataset_is_asked_for(tmp_path: Path) -> None:
-    commands = list(coverage.missing_runs(load.load_runs(tmp_path))["command"])
-    assert commands == [f"python src/train.py -m algo=ppo,apa data={data}" for data in ("narrativeqa", "imdb")]
+    commands = list(missing_runs(tmp_path, whole=True)["command"])
+    sweeps = [f"python src/train.py -m algo=ppo,apa data={data}" for data in ("narrativeqa", "imdb")]
+    assert [command for command in commands if command in sweeps] == sweeps
 
 
 def test_an_algorithm_that_was_never_run_is_missing_under_each_heuristic_of_the_other(tmp_path: Path) -> None:
     for heuristic in ("none", "partial_sft"):
         builder.write_run(tmp_path, builder.config("imdb", "ppo", heuristic, 0))
-    missing = coverage.missing_runs(load.load_runs(tmp_path), ("imdb",))
+    missing = missing_runs(tmp_path)
     assert list(missing["algo"] + " " + missing["heuristic"]) == ["apa none", "apa partial_sft"]
 
 
 def test_a_run_of_another_scale_and_source_is_asked_for_at_that_scale_and_source(tmp_path: Path) -> None:
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0, sweep="x", data__source="hub"))
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0, scale="paper", data__source="hub"))
-    commands = sorted(coverage.missing_runs(load.load_runs(tmp_path), ("imdb",))["command"])
+    commands = sorted(missing_runs(tmp_path)["command"])
     assert [command.removesuffix(f" {coverage.GUESSED}") for command in commands] == [
         "python src/train.py algo=apa data=imdb model=gpt2_mini data.source=hub sweep.name=x",
         "python src/train.py algo=apa data=imdb model=gpt2_mini scale=paper",
@@ -152,7 +161,7 @@ def test_runs_made_with_a_mirror_are_asked_for_with_it(tmp_path: Path) -> None:
     hub = {"data__source": "hub", "paths__hub_mirror": "/data/the hub"}
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 0, **hub))
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "partial_sft", 1, **hub), "failed")
-    missing = coverage.missing_runs(load.load_runs(tmp_path), ("imdb",))
+    missing = missing_runs(tmp_path)
     assert set(missing["algo"]) == {"ppo", "apa"}
     for command in missing["command"]:
         word = next(word for word in shlex.split(command) if word.startswith("paths."))

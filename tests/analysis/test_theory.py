@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import theory
+from analysis.statistics import theory
 
 CELL = {"scale": "mini", "source": "generated", "data": "one_token", "model": "softmax", "optimizer": "none"} | {
     "heuristic": "none",

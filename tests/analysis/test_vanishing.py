@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import figures_vanishing, vanishing
+from analysis.figures import rft_relative_to_sft
+from analysis.statistics import vanishing
 
 RUN = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
     "heuristic": "none",
@@ -164,7 +165,7 @@ def test_a_point_lies_at_the_std_of_the_runs_that_sample_as_its_rft_does() -> No
 def test_equal_points_of_two_algorithms_are_both_seen() -> None:
     before = prompts([0.1, 0.2], [0.5] * 2, [0.5] * 2)
     points = vanishing.relative_reward(rewards({"ppo": [0.2], "apa": [0.2], "sft": [0.5]}), before)
-    figure = figures_vanishing.relative_reward(points).figure
+    figure = rft_relative_to_sft.picture(points).figure
     for axes in figure.axes:
         markers = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
         below, above = sorted(markers, key=lambda line: (line.get_zorder(), axes.lines.index(line)))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.words import Cell, describe
+from analysis.summary.words import Cell, describe
 
 FLAT_AND_STUCK = Cell(
     start=0.05, end=0.06, worst_end=0.05, best_end=0.07, vanishing=0.8, interval=(0.7, 0.9), stuck=0.75, n=3

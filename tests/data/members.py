@@ -6,8 +6,8 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, NoneType
+from typing import Any, get_args
 
 import datasets
 import torch
@@ -54,7 +54,8 @@ class Member:
             arguments |= {"hub_id": "org/set", "hub_config": "default"}
         for key, parameter in self.parameters().items():
             if key.startswith("n_"):
-                arguments[key] = 300 if n is None and parameter.annotation is int else n
+                takes_none = NoneType in get_args(parameter.annotation)
+                arguments[key] = 300 if n is None and not takes_none else n
         source = "bundled" if mirror is None else "hub"
         return self.loader(**(arguments | {"source": source, "hub_mirror": mirror, "seed": 0} | changes))
 

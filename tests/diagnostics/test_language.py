@@ -13,7 +13,7 @@ from rftlab.diagnostics import logits_jacobian_norm, operator_norm, sampled_grad
 from rftlab.diagnostics.language import leave_one_out, squared_norms
 from rftlab.errors import UserError
 from rftlab.models import Policy
-from rftlab.rollout import sample
+from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Responses, Sampling
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from entry.test_kill import ROOT, TINY
+from commands.test_kill import ROOT, TINY
 from safetensors.torch import load_file
 
 RUN_KILLS, SWEEP_KILLS = 20, 12

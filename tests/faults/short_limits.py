@@ -13,7 +13,7 @@ from pathlib import Path
 from cluster import Cluster, reason_to_skip
 from product import Product, finish, record, rows, step, wait_for
 
-from rftlab.mlflow_store import open_store
+from rftlab.tracking.store import open_store
 
 LIMITS = (5, 10, 60)  # minutes
 PREEMPTIONS = 2

@@ -162,7 +162,7 @@ def processes(task: str) -> list[int]:
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"rftlab.entry.slurm_worker" in arguments and b"srun" not in arguments[0] and wanted <= {*environment}:
+            if b"rftlab.launch.slurm_worker" in arguments and b"srun" not in arguments[0] and wanted <= {*environment}:
                 parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
                 found.append((int(entry.name), int(parent)))
     own = {pid for pid, _ in found}

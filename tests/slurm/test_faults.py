@@ -11,7 +11,7 @@ from cluster import Cluster
 from product import Product, finish, processes, record, rows, step, wait_for
 from safetensors.torch import load_file
 
-from rftlab.sweeps import scheduler
+from rftlab.sweeps.slurm import scheduler
 
 pytestmark = pytest.mark.slurm
 

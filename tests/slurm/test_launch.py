@@ -79,7 +79,7 @@ def test_waiting_jobs_run_what_was_submitted_whatever_is_edited_meanwhile(slurm:
     for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "submitted"]):
         subprocess.run([*git, *command], check=True, capture_output=True)
     sha = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    stop, training = copy / "src/rftlab/stop.py", copy / "src/rftlab/entry/training.py"
+    stop, training = copy / "src/rftlab/stop.py", copy / "src/rftlab/build/training.py"
     stop.write_text(stop.read_text() + "# an edit before the submission\n")
 
     product = Product(slurm, tmp_path, copy)

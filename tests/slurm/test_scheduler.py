@@ -8,7 +8,7 @@ import pytest
 from cluster import Cluster
 
 from rftlab.errors import UserError
-from rftlab.sweeps import scheduler
+from rftlab.sweeps.slurm import scheduler
 
 pytestmark = pytest.mark.slurm
 

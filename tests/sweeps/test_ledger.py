@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rftlab.errors import UserError
-from rftlab.sweeps import ledger as ledgers
-from rftlab.sweeps.ledger import Ledger
-from rftlab.sweeps.scheduler import Queued
-from rftlab.sweeps.slurm import GUARDED_SBATCH
+from rftlab.sweeps.slurm import ledger as ledgers
+from rftlab.sweeps.slurm.ledger import Ledger
+from rftlab.sweeps.slurm.queue import GUARDED_SBATCH
+from rftlab.sweeps.slurm.scheduler import Queued
 
 
 def in_queue(*ids: str, name: str) -> dict[str, Queued]:

@@ -13,8 +13,8 @@ import pytest
 
 from rftlab import runs
 from rftlab.errors import UserError
-from rftlab.records import load_config
 from rftlab.runs import Run
+from rftlab.runs.records import load_config
 from rftlab.sweeps.fork_server import receive_stops, stop_server
 from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots
 from sweeps.jobs import make_job

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from rftlab import runs
-from rftlab.cost import shape, total_steps
 from rftlab.errors import UserError
+from rftlab.runs.cost import shape, total_steps
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
 from rftlab.sweeps.table import show_outcomes, show_plan, totals

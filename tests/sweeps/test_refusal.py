@@ -2,7 +2,7 @@
 
 import pytest
 
-from rftlab.sweeps.refusal import LIMITS, refusal
+from rftlab.sweeps.slurm.refusal import LIMITS, refusal
 
 FAILED = "sbatch: error: Batch job submission failed: "
 POLICY = FAILED + "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rftlab.errors import UserError
-from rftlab.sweeps import scheduler
+from rftlab.sweeps.slurm import scheduler
 
 FakeCommand = Callable[[str, str], Path]
 END = "\x1e"

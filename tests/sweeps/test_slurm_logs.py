@@ -6,10 +6,10 @@ import pytest
 
 from rftlab import runs
 from rftlab.sweeps.job import Job
-from rftlab.sweeps.ledger import Ledger
 from rftlab.sweeps.outcome import outcomes
-from rftlab.sweeps.scheduler import Queued
-from rftlab.sweeps.slurm_logs import last_words
+from rftlab.sweeps.slurm.ledger import Ledger
+from rftlab.sweeps.slurm.logs import last_words
+from rftlab.sweeps.slurm.scheduler import Queued
 from rftlab.sweeps.status import Queue, statuses
 from sweeps.jobs import finish, make_job
 

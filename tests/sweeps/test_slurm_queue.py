@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rftlab.errors import UserError
-from rftlab.sweeps.scheduler import Queued
-from rftlab.sweeps.slurm import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _submit
-from rftlab.sweeps.slurm_settings import Resources, SlurmSettings, check_resources
+from rftlab.sweeps.slurm.queue import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _submit
+from rftlab.sweeps.slurm.scheduler import Queued
+from rftlab.sweeps.slurm.settings import Resources, SlurmSettings, check_resources
 from sweeps.jobs import end, finish, make_job
 
 SETTINGS = SlurmSettings(resources=Resources(), max_array_size=10)

@@ -4,7 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rftlab.environment import code_version
+from rftlab.runs.environment import code_version
 from rftlab.sweeps import snapshot
 from rftlab.sweeps.snapshot import take_snapshot
 

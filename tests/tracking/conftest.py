@@ -8,9 +8,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from rftlab import attempt
-from rftlab.mlflow_store import open_store
-from rftlab.tracking import Destination, prepare
+from rftlab.runs import attempt
+from rftlab.tracking.mirror import Destination, prepare
+from rftlab.tracking.store import open_store
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from rftlab import attempt
 from rftlab.files import read_lines
-from rftlab.mlflow_store import open_store
-from rftlab.runs import Run, run_folder, run_key
-from rftlab.tracking import Mirror, prepare
+from rftlab.runs import Run, attempt, run_folder, run_key
+from rftlab.tracking.mirror import Mirror, prepare
+from rftlab.tracking.store import open_store
 
 SWEEP = "sweep"
 CLOSE_S = 3.0  # how long the end of a run waits for the rest

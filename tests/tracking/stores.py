@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from rftlab.mlflow_store import open_store
 from rftlab.runs import Run, run_folder, run_key
+from rftlab.tracking.store import open_store
 
 CONFIG = {
     "name": "a",

@@ -15,11 +15,11 @@ import pytest
 from stores import CONFIG, NOWHERE, children, make_run
 
 import rftlab
-from rftlab import tracking
 from rftlab.files import FileLock
-from rftlab.mlflow_store import open_store
 from rftlab.runs import Run, run_folder, run_key
-from rftlab.tracking import Destination, Mirror, destination_of, mirroring, prepare, sync
+from rftlab.tracking import mirror as tracking
+from rftlab.tracking.mirror import Destination, Mirror, destination_of, mirroring, prepare, sync
+from rftlab.tracking.store import open_store
 
 pytestmark = pytest.mark.usefixtures("quick_environment")
 
@@ -175,5 +175,5 @@ def test_a_server_that_cannot_be_prepared_is_told_once_and_the_runs_go_on(tmp_pa
         folder = make_run(tmp_path)
         mirror.begin(folder, destination_of(config))
         mirror.end(folder)
-    told = [record.getMessage() for record in caplog.records if record.name == "rftlab.tracking"]
+    told = [record.getMessage() for record in caplog.records if record.name == "rftlab.tracking.mirror"]
     assert len(told) == 2 and "sent later" in told[0] and "sweep.py sync" in told[1]

@@ -16,9 +16,9 @@ from stores import CONFIG, NOWHERE, children, history, make_run
 
 import rftlab
 from rftlab.errors import UserError
-from rftlab.mlflow_store import Store, absolute_uri, open_store
 from rftlab.runs import Run, run_folder, run_key
-from rftlab.tracking import Destination, Mirror, prepare, sync
+from rftlab.tracking.mirror import Destination, Mirror, prepare, sync
+from rftlab.tracking.store import Store, absolute_uri, open_store
 
 pytestmark = pytest.mark.usefixtures("quick_environment")
 
@@ -59,7 +59,7 @@ def test_addresses_mean_the_same_from_every_folder_and_other_kinds_are_refused(t
 PREPARE = """
 import sys
 from pathlib import Path
-from rftlab.tracking import prepare
+from rftlab.tracking.mirror import prepare
 print(prepare(sys.argv[1], "sweep", Path(sys.argv[2])))
 """
 
@@ -93,7 +93,7 @@ def test_a_run_arrives_whole_under_the_parent_of_its_sweep(uri, target, tmp_path
     assert history(uri, run.info.run_id, "reward/mean") == [(0, 0.0), (1, 0.1), (2, 0.2)]
     assert run.data.params == {
         "name": "a", "seed": "0", "scale": "mini", "data.source": "bundled", "algo.lr": "0.0001",
-        "algo.betas": "[0.9, 1]", "schema_version": "1",
+        "algo.betas": "[0.9, 1]", "schema_version": "2",
     }  # fmt: skip
     expected = {
         "run_key": run_key(CONFIG), "attempt": "1", "scale": "mini", "data_source": "bundled", "sweep": "sweep",

@@ -8,7 +8,7 @@ import pytest
 from mirrored import CLOSE_S, SWEEP, Paired, logged, run_pair, runs_of, stored
 from servers import Proxy, Server, running_proxy
 
-from rftlab.tracking import prepare, sync
+from rftlab.tracking.mirror import prepare, sync
 
 STEPS = 800  # so many that importing the client, which takes a second or two of its thread, is not the median
 FEW_STEPS = 200

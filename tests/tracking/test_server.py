@@ -18,12 +18,12 @@ import pytest
 from mirrored import NAMES, SWEEP, claim, logged, runs_of, stored, together
 from servers import free_port, wait_until_healthy
 
-from rftlab.entry import server as command
 from rftlab.errors import UserError
-from rftlab.mlflow_store import open_store
 from rftlab.runs import Run, run_folder, run_key
-from rftlab.spool import load_position, save_position
-from rftlab.tracking import prepare, sync
+from rftlab.tracking import server as command
+from rftlab.tracking.mirror import prepare, sync
+from rftlab.tracking.spool import load_position, save_position
+from rftlab.tracking.store import open_store
 
 ROOT = Path(__file__).parents[2]
 RUNS = 32
@@ -43,7 +43,7 @@ class LabServer:
         arguments = ["--folder", str(self.folder), "--port", str(self.port), "--workers", "2"]
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rftlab.entry.server", *arguments],
+            [sys.executable, "-m", "rftlab.tracking.server", *arguments],
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
@@ -217,7 +217,7 @@ def test_a_server_that_was_killed_is_cleared_away_by_the_next(server, tmp_path):
     assert processes_of(server.folder)
     server.start()
     check_still_there(server.uri, folder)
-    assert len([line for line in processes_of(server.folder) if "rftlab.entry.server" in line]) == 1
+    assert len([line for line in processes_of(server.folder) if "rftlab.tracking.server" in line]) == 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 from rftlab.data.parts.images import ImageFormat, image_dataset
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.worlds import pictures
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import LabelSplits
 
 FORMAT = ImageFormat(column="img", mode="RGB", side=32, mean=(0.491, 0.482, 0.446), std=(0.247, 0.243, 0.261))
@@ -13,13 +14,13 @@ DATASET = image_dataset(FORMAT, classes=10, bundled=pictures.rows)
 
 def load(
     *,
-    source: Source,
+    source: Given[Source],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> LabelSplits:
     """Load images, (n, 3, 32, 32) with the normalisation of Razin et al. 2024, and their classes."""
     origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)

@@ -14,6 +14,7 @@ from rftlab.data.parts.splits import check_generated
 from rftlab.data.parts.tokenizer import SENTINELS
 from rftlab.data.worlds import reviews, stories
 from rftlab.data.worlds.grammar import Generated, generator
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
 SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
@@ -26,7 +27,14 @@ Bundled = Literal["bundled"]
 UNIT = re.compile(r"\s*[\w'-]+|\s*[^\w\s]")  # a word or a mark, with the space before it
 
 
-def load_spans(*, source: Bundled, hub_mirror: Path | None, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_spans(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make text infilling examples: spans of words hidden behind sentinels, the whole text as target.
 
     The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
@@ -35,12 +43,26 @@ def load_spans(*, source: Bundled, hub_mirror: Path | None, n_train: int, n_vali
     return _splits(source, lambda split, index: _spans(seed, split, index), n_train, n_validation)
 
 
-def load_causal(*, source: Bundled, hub_mirror: Path | None, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_causal(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make plain texts for decoders: the prompt is empty, the target a text that starts at any word."""
     return _splits(source, lambda split, index: _causal(seed, split, index), n_train, n_validation)
 
 
-def load_sentiment(*, source: Bundled, hub_mirror: Path | None, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_sentiment(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make parts of reviews with the review's label, for classifiers.
 
     About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible

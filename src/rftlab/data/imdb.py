@@ -9,6 +9,7 @@ from rftlab.data.parts.rows import Rows
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
 from rftlab.data.worlds import reviews
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Splits
 
 POSITIVE = 1
@@ -51,14 +52,14 @@ DATASET = TextDataset(
 
 def load(
     *,
-    source: Source,
+    source: Given[Source],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_validation: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_validation: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> Splits:
     """Load the splits of Razin et al. 2024: training on positive reviews, validation and test on both labels."""
     origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)

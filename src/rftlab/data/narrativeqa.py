@@ -6,6 +6,7 @@ from pathlib import Path
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
 from rftlab.data.worlds import stories
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Splits
 
 
@@ -35,14 +36,14 @@ DATASET = TextDataset(
 
 def load(
     *,
-    source: Source,
+    source: Given[Source],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_validation: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_validation: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> Splits:
     """Load questions with all their answers; rows with the same question about the same story are one prompt."""
     origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 from rftlab.data.parts.classes import LabelDataset
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.worlds import pairs
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import LabelSplits
 
 
@@ -27,13 +28,13 @@ DATASET = LabelDataset(
 
 def load(
     *,
-    source: Source,
+    source: Given[Source],
     hub_id: str,
     hub_config: str | None,
-    hub_mirror: Path | None,
-    n_train: int | None,
-    n_test: int | None,
-    seed: int,
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int] | None,
+    n_test: Positive[int] | None,
+    seed: NonNegative[int],
 ) -> LabelSplits:
     """Load pairs of sentences with classes 0-5; the subsets are not stratified, as in Razin et al. 2024."""
     origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)

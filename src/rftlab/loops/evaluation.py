@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
 from rftlab.loops.lab import Lab
-from rftlab.rollout import generate, sample
+from rftlab.sampling.sample import generate, sample
 from rftlab.streams import stream, stream_seed
 from rftlab.types import Example, Responses
 

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rftlab.cost import total_steps
+from rftlab.runs.cost import total_steps
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.progress import read_progress
 from rftlab.sweeps.table import painted

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rftlab import runs
 from rftlab.files import read_json
-from rftlab.records import log_path
+from rftlab.runs.records import log_path
 from rftlab.sweeps.job import Job, folder_of
-from rftlab.sweeps.slurm_logs import last_task, last_words, never_started, submission_logs
+from rftlab.sweeps.slurm.logs import last_task, last_words, never_started, submission_logs
 
 SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "policy/kl")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import median
 
 from rftlab import runs
-from rftlab.cost import shape, total_steps
 from rftlab.errors import UserError
 from rftlab.files import read_json
-from rftlab.identity import KEY_LENGTH, flatten
+from rftlab.runs.cost import shape, total_steps
+from rftlab.runs.identity import KEY_LENGTH, flatten
 from rftlab.sweeps.job import Job
 
 MOST_NEIGHBOURS, MOST_FOLDERS, MOST_KEYS = 3, 300, 4

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from rftlab.environment import SNAPSHOT_NOTE, code_version
 from rftlab.files import write_atomic
+from rftlab.runs.environment import SNAPSHOT_NOTE, code_version
 
 FOLDER = ".snapshots"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from rftlab import runs
-from rftlab.cost import total_steps
 from rftlab.files import read_json
-from rftlab.records import RunRecord
-from rftlab.sweeps import scheduler
+from rftlab.runs.cost import total_steps
+from rftlab.runs.records import RunRecord
 from rftlab.sweeps.labels import labels
-from rftlab.sweeps.ledger import ledgers
 from rftlab.sweeps.outcome import one_line, summary
 from rftlab.sweeps.progress import read_progress
-from rftlab.sweeps.slurm_logs import last_words, never_started, submission_logs
+from rftlab.sweeps.slurm import scheduler
+from rftlab.sweeps.slurm.ledger import ledgers
+from rftlab.sweeps.slurm.logs import last_words, never_started, submission_logs
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED")
 NOT_CLAIMED = ("new", "failed", "lost")  # its own status may not name the job that tried

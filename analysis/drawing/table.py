@@ -1,0 +1,89 @@
+"""A table whose cells are text, written as Markdown and as LaTeX. Numbers are formatted before, once."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.drawing import layout
+
+NONE = "-"  # where there is no number
+NUMBER = re.compile(r"[-+]?\d[\d.e+-]*( .*)?|-")  # with what may follow it: an interval, n, another number
+LATEX = {
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "→": r"$\to$", "±": r"$\pm$", "·": r"$\cdot$"},
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it is read: every cell is text."""
+
+    name: str  # file name without suffix
+    caption: str
+    cells: pd.DataFrame
+
+
+def number(value: float, form: str = ".3f") -> str:
+    """Format a number; a dash where there is none."""
+    return NONE if math.isnan(value) else format(value, form)
+
+
+def interval(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """Format a number with its interval."""
+    return f"{number(value, form)} [{number(low, form)}, {number(high, form)}]"
+
+
+def over_seeds(value: float, low: float, high: float, n: int, form: str = ".3f") -> str:
+    """Format a mean over seeds with their minimum and maximum, where there are several."""
+    return number(value, form) if n < 2 or math.isnan(value) else f"{interval(value, low, high, form)}"
+
+
+def kind_name(kind: str, frame: pd.DataFrame) -> str:
+    """Name a table after its scale and source."""
+    return layout.kind_name(kind, *layout.single_kind(frame))
+
+
+def markdown(table: Table) -> str:
+    """Write a table as Markdown, its caption below."""
+    right = _numeric(table.cells)
+    rules = ["---:" if column in right else "---" for column in table.cells]
+    lines = [list(table.cells.columns), rules, *table.cells.astype(str).to_numpy().tolist()]
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in escaped), "", table.caption, ""])
+
+
+def latex(table: Table) -> str:
+    """Write a table for the LaTeX package booktabs, its caption as a comment."""
+    right = _numeric(table.cells)
+    columns = "".join("r" if column in right else "l" for column in table.cells)
+    head, *body = [
+        " & ".join(map(escape, line)) + r" \\"
+        for line in [list(table.cells.columns), *table.cells.astype(str).to_numpy().tolist()]
+    ]
+    lines = [
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        head,
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join([f"% {table.caption}", *lines, ""])
+
+
+def escape(text: str) -> str:
+    """Escape what LaTeX reads as a command; every other character stays."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _numeric(cells: pd.DataFrame) -> set[str]:
+    """Return the columns that hold numbers, or dashes where there is none."""
+    return {
+        column
+        for column in cells
+        if cells[column].map(lambda cell: NUMBER.fullmatch(cell) is not None).all() and (cells[column] != NONE).any()
+    }

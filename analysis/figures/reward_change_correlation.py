@@ -1,0 +1,97 @@
+"""Razin et al. 2024, Table 1: correlation over prompts of the reward std before finetuning with the change of the mean.
+
+A line per algorithm, with all datasets and models of a scale and source.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.companions import absent_sft
+from analysis.missing.wanted import LANGUAGE
+from analysis.statistics import stats, vanishing
+from analysis.statistics.frames import Frames
+from analysis.statistics.vanishing import FEWEST
+
+WANTED = LANGUAGE
+
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each scale and source."""
+    for here in stats.parts(frames.once(vanishing.foretold_changes), stats.KIND):
+        yield titled(picture, here)
+
+
+def gaps(runs: pd.DataFrame) -> list[dict]:
+    """List RFT that has no SFT to be compared with."""
+    return absent_sft(runs)
+
+
+def picture(table: pd.DataFrame) -> Drawn:
+    """Draw the correlation of pretrain std and reward change with its interval: a block per dataset and model.
+
+    `table` is what `vanishing.correlation_table` returns, of one scale and source.
+    """
+    scale, source = layout.single_kind(table)
+    lines = _lines(table)
+    prompts = layout.span(table["n_prompts"].min(), table["n_prompts"].max())
+    notes = [
+        "Pearson correlation, over train prompts, of the reward std before finetuning with |mean after - mean before|;",
+        f"averaged over n runs; bar: 95 % bootstrap interval over the {prompts} prompts of a run"
+        + (f", none under {FEWEST}." if table["n_prompts"].min() < FEWEST else "."),
+        *([f"{count} values that are not finite are left out."] if (count := table["n_nonfinite"].sum()) else []),
+    ]
+    with style.print_style():
+        height = 0.75 + 0.22 * len(lines)
+        figure, plots = layout.with_caption(style.WIDTH, height, layout.runs_caption(notes, table["run_keys"]))
+        axes = plots.subplots()
+        palette = style.colours(list(layout.hue(table)))
+        for position, line in enumerate(lines):
+            if line["row"] is not None:
+                _draw_correlation(axes, -position, line["row"], palette)
+        axes.set_yticks([-i for i in range(len(lines))], [line["label"] for line in lines])
+        for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
+            tick.set_fontweight("bold" if line["row"] is None else "normal")
+        axes.axvline(0, color="0.45", linewidth=0.8, zorder=0)
+        axes.set(xlim=(-1.05, 1.05), ylim=(0.6 - len(lines), 0.6), xlabel="correlation")
+        axes.tick_params(axis="y", length=0)
+        sns.despine(ax=axes, left=True)
+        plots.suptitle(
+            f"Does the pretrain reward std foretell the change of the reward?\n{style.kind_title(scale, source)}"
+        )
+    return Drawn(layout.kind_name("reward_change_correlation", scale, source), figure, table)
+
+
+def _lines(table: pd.DataFrame) -> list[dict]:
+    """List the lines of the correlation figure: a header per dataset and model, then its algorithms."""
+    lines: list[dict] = []
+    order = style.algo_order(list(table["algo"]))
+    for _, block in table.groupby(["data", "model"]):
+        lines.append({"label": layout.model_label(block["data"].iloc[0], block["model"].iloc[0]), "row": None})
+        ranked = block.assign(rank=block["algo"].map(order.index)).sort_values(["rank", "variant"])
+        lines += [
+            {"label": f"{layout.setting_label(row['algo'], row['variant'])} (n={row['n']})", "row": row}
+            for row in ranked.to_dict("records")
+        ]
+    return lines
+
+
+def _draw_correlation(axes: Axes, position: int, row: dict, palette: dict[str, style.Colour]) -> None:
+    """Draw one correlation with its interval, or why there is none."""
+    if row["n"] == 0:
+        axes.text(
+            0.03, position, f"undefined: {row['undefined']}", va="center", fontsize=style.CAPTION_SIZE, color="0.25"
+        )
+        return
+    colour = palette[f"{row['algo']} {row['variant']}".strip()]
+    axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=1.6, solid_capstyle="butt")
+    axes.plot(row["r"], position, color=colour, marker="o", markersize=5, markeredgecolor="white")
+    side = 1.0 if row["high"] < 0.65 else -1.0  # where the text has room
+    edge, align = (row["high"], "left") if side > 0 else (row["low"], "right")
+    words: dict = {"va": "center", "ha": align, "fontsize": style.CAPTION_SIZE, "color": "0.25"}
+    axes.text(edge + 0.03 * side, position, f"{row['r']:.2f} [{row['low']:.2f}, {row['high']:.2f}]", **words)

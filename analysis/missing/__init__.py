@@ -1,0 +1,1 @@
+"""Which runs figures and tables lack, and the commands that make them."""

@@ -1,0 +1,72 @@
+"""Which runs a figure or table wants, and which sweep makes them where there are none."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.missing.coverage import COLUMNS
+from analysis.statistics.stats import of_family
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Runs that a figure wants.
+
+    One command asks for all wishes that share `about` and the keys of `words`.
+    """
+
+    about: str  # what the report of missing runs calls them
+    algo: str
+    words: str  # overrides of the command that makes them
+    of: Callable[[pd.DataFrame], pd.DataFrame]  # keeps these runs of a frame of runs
+
+
+def compared_on(data: str) -> Wanted:
+    """Want PPO and APA on a dataset of language."""
+    algos = "ppo,apa"
+    return Wanted(data, algos, f"algo={algos} data={data}", lambda runs: _language_on(runs, data))
+
+
+def of_theory(algo: str) -> Wanted:
+    """Want one of the theory's experiments, at the values of its preset."""
+    return Wanted("theory", algo, f"experiment=theory/{algo}", lambda runs: runs[runs["algo"] == algo])
+
+
+LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
+CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
+
+
+def never_made(wanted: Sequence[Wanted], runs: pd.DataFrame) -> list[dict]:
+    """List what is wanted and has no run at all, with the commands that make it; equal wishes count once."""
+    absent: dict[tuple, list[Wanted]] = {}
+    for each in wanted:
+        if each.of(runs).empty:
+            absent.setdefault((each.about, *_axes(each)), []).append(each)
+    return [_gap(about, alike) for (about, *_), alike in absent.items()]
+
+
+def _gap(about: str, alike: list[Wanted]) -> dict:
+    """Describe wishes that differ in their values alone, and the one command for all of them."""
+    axes = {key: _joined([_axes(each)[key] for each in alike]) for key in _axes(alike[0])}
+    words = [f"{key}={values}" for key, values in axes.items()]
+    many = "-m " if any("," in word or word.startswith("+sweep=") for word in words) else ""
+    row = {"data": about, "algo": _joined([each.algo for each in alike]), "reason": "no runs"}
+    row |= {"heuristic": "none"} if "algo" in axes else {}
+    return dict.fromkeys(COLUMNS, "") | row | {"command": f"python src/train.py {many}{' '.join(words)}"}
+
+
+def _axes(wanted: Wanted) -> dict[str, str]:
+    """Map the keys of the command to their values."""
+    return dict(word.partition("=")[::2] for word in wanted.words.split())
+
+
+def _joined(values: list[str]) -> str:
+    """Join the distinct values of comma-separated lists, in their order."""
+    return ",".join(dict.fromkeys(part for value in values for part in value.split(",")))
+
+
+def _language_on(runs: pd.DataFrame, data: str) -> pd.DataFrame:
+    """Keep the language runs on a dataset."""
+    language = of_family(runs, "language")
+    return language[language["data"] == data]

@@ -1,0 +1,161 @@
+"""The objects of one run, made from what the config names: data, networks, optimiser."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rftlab.config.make import make
+from rftlab.data.parts.label_sets import assign, reward_table
+from rftlab.errors import UserError
+from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
+from rftlab.loops.label_lab import LabelLab, LabelTask
+from rftlab.loops.session import Session
+from rftlab.models import Policy, freeze_below, load_weights
+from rftlab.models.networks import LabelNetwork
+from rftlab.streams import stream
+from rftlab.types import LabelSplits
+
+
+def build(
+    config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None
+) -> Lab | LabelLab | Session:
+    """Make the objects of one run; `start` is a file of weights, or None for the model's own.
+
+    Computed cases need no more than the session.
+
+    Raises:
+        UserError: Data or model cannot be had.
+    """
+    if "classes" in config["data"]:
+        return build_labels(config, session, device, start)
+    if "loader" not in config["data"]:
+        return session
+    return build_text(config, session, device, start)
+
+
+def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
+    return OptimizerSpec(
+        build=make(node["build"], _convert_="all"),
+        lr=0.0 if node["lr"] is None else node["lr"] * node["lr_factor"],  # None where nothing is trained
+        schedule=node["schedule"],
+        warmup_steps=node["warmup_steps"],
+        max_grad_norm=node["max_grad_norm"],
+    )
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+
+def build_text(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab:
+    """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
+    data, evaluation = config["data"], config["eval"]
+    mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
+    task = _task(data, mirror, device)
+    policy = _policy(config, device, start)
+    return Lab(
+        task=task,
+        policy=policy,
+        value_kind=config["model"]["value"]["kind"],
+        value_head=config["model"]["value"]["head"],
+        optimizer=_optimizer(config["optimizer"]),
+        evaluation=Evaluation(
+            sizes={split: evaluation[f"n_{split}"] for split in ("train", "validation", "test")},
+            **{
+                name: evaluation[name]
+                for name in (
+                    "every",
+                    "batch_size",
+                    "probe_prompts",
+                    "probe_samples",
+                    "probe_every",
+                    "probe_prompts_during",
+                    "std_below",
+                    "n_logged",
+                )
+            },
+        ),
+        session=session,
+    )
+
+
+def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) -> Task:
+    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
+    places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
+    task = Task(
+        name=data["name"],
+        splits=splits,
+        max_prompt_tokens=data["prompt"]["max_tokens"],
+        truncation_side=data["prompt"]["truncation_side"],
+        max_target_tokens=data["target"]["max_tokens"],
+        append_eos=data["target"]["append_eos"],
+        rollout=make(data["rollout"]),
+        evaluation=make(data["evaluation"]),
+        reward=make(data["reward"], **places),
+        low_reward=data["low_reward"],
+    )
+    if data["needs_targets"] and any(not example.targets for example in splits.train):
+        raise UserError(
+            f"prompts without gold texts in data={data['name']}",
+            "at least one each, as the reward compares with them",
+            "data",
+        )
+    return task
+
+
+def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:
+    model = config["model"]
+    generator = stream(config["seed"], "initialisation")
+    policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    if start is not None:
+        load_weights(policy, start)
+    freeze_below(policy, model["unfrozen_blocks"])
+    return policy.to(device)
+
+
+# --- labels -------------------------------------------------------------------------------------------------------
+
+
+def build_labels(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> LabelLab:
+    """Make the objects of a run on labels; all inputs go to the device at once."""
+    data = config["data"]
+    mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
+    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
+    generator = stream(config["seed"], "initialisation")
+    given = {"example": splits.train} if data["inputs"] == "images" else {"hub_mirror": mirror}
+    new_network = make(config["model"]["network"], _partial_=True, _convert_="all")
+    network = new_network(classes=data["classes"], generator=generator, **given)
+    if start is not None:
+        load_weights(network, start)
+    network.to(device)
+    return LabelLab(
+        task=_label_task(data, config["algo"]["labels"], splits, network, device),
+        network=network,
+        optimizer=_optimizer(config["optimizer"]),
+        evaluate_every=config["eval"]["every"],
+        session=session,
+    )
+
+
+def _label_task(
+    data: Mapping[str, Any], phase: str, splits: LabelSplits, network: LabelNetwork, device: torch.device
+) -> LabelTask:
+    labels, rewards = splits.train.labels, data["rewards"]
+    sets = assign(labels, data["classes"], data["labels_per_input"], data["modified_share"], data["label_seed"])
+    table = reward_table(sets.finetuning, sets.modified, data["classes"], **rewards)
+    unmodified = torch.zeros_like(splits.test.labels, dtype=torch.bool)
+    test_table = reward_table(splits.test.labels, unmodified, data["classes"], **rewards)
+    targets = sets.pretraining if phase == "pretraining" else sets.finetuning.unsqueeze(-1)
+    groups = {} if phase == "pretraining" else {"small_std": sets.modified, "large_std": ~sets.modified}
+    return LabelTask(
+        name=data["name"],
+        inputs=network.encode(splits.train).to(device),
+        targets=targets.to(device),
+        rewards=table.to(device),
+        groups={name: mask.to(device) for name, mask in groups.items()},
+        reward_range=(min(rewards.values()), max(rewards.values())),
+        test_inputs=network.encode(splits.test).to(device),
+        test_targets=splits.test.labels.unsqueeze(-1).to(device),
+        test_rewards=test_table.to(device),
+    )

@@ -1,0 +1,94 @@
+"""From a plan to a trained model: claim the run folder, mirror it, build what the loop needs and run the loop."""
+
+import logging
+import os
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from rftlab import runs
+from rftlab.build import labs
+from rftlab.config.make import make
+from rftlab.errors import UserError
+from rftlab.loops.session import Session
+from rftlab.stop import StopFlag
+from rftlab.tracking.mirror import destination_of, mirroring
+
+log = logging.getLogger("rftlab")
+
+
+def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bool = True) -> dict[str, float]:
+    """Train in a run folder; returns the final metrics.
+
+    `stop` ends the run at a step boundary, with everything saved. `mirror` says whether this process sends the run to
+    the tracking server; a sweep of this machine does so for all its runs.
+
+    Raises:
+        RunIsDone: Nothing is left to do.
+        RunIsLive: Another process works on this run.
+        StopRequested: The run was asked to stop and has saved itself.
+        UserError: Data, model or parent cannot be had.
+    """
+    disable_progress_bar()  # of transformers, which draws one for every model that it loads
+    if config["runtime"]["threads"] is not None:
+        torch.set_num_threads(config["runtime"]["threads"])
+    device = _device(config["runtime"]["device"])
+    start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
+    run = runs.Run.claim(folder, config)
+    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
+    with _mirrored(run.folder, config) if mirror else nullcontext(), run:
+        started = time.perf_counter()
+        lab = labs.build(config, session(config, run, stop), device, start)
+        run.ready(time.perf_counter() - started)
+        stop.check()
+        loop = make(config["algo"]["loop"])
+        loss = config["algo"].get("loss")
+        final = loop.run(lab) if loss is None else loop.run(lab, make(loss))
+        run.finish(final)
+    return final
+
+
+def session(config: Mapping[str, Any], run: runs.Run, stop: StopFlag) -> Session:
+    """Describe one attempt at a run to its loop."""
+    return Session(
+        run=run,
+        seed=config["seed"],
+        checkpoint_every=config["runtime"]["checkpoint_every"],
+        progress={"auto": None, "always": True, "never": False}[config["runtime"]["progress"]],
+        describe=log.info,
+        stop=stop,
+    )
+
+
+@contextmanager
+def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
+    """Send what the run folder receives to the tracking server, and at the end wait a bounded time for the rest."""
+    with mirroring(config) as mirror:
+        mirror.begin(folder, destination_of(config))
+        yield
+
+
+def _final_weights(outputs: Path, key: str | None) -> Path | None:
+    if key is None:
+        return None
+    for record in runs.find_key(outputs, key):
+        if record.done:
+            return record.folder / "final" / "model.safetensors"
+    found = f"init_from={key}, which is no finished run in {outputs}"
+    raise UserError(found, "the run key of a finished run", "init_from")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if given and not torch.cuda.is_available():
+            log.warning("CUDA_VISIBLE_DEVICES=%s, but torch sees no GPU: this run uses the CPU", given)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"runtime.device={name} on a machine without CUDA", "auto or cpu", "runtime.device")
+    return torch.device(name)

@@ -1,0 +1,128 @@
+"""The command line around Hydra: every mistake of the user is one line and exit code 2, never a traceback."""
+
+import atexit
+import errno
+import gc
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from rftlab.commands.pipe import reader_may_leave
+from rftlab.config.messages import explain
+from rftlab.config.options import CONF, help_text
+from rftlab.config.site_file import check_site_file
+from rftlab.errors import UserError, unwritable
+from rftlab.launch import single
+from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
+from rftlab.sweeps.job import Job
+
+log = logging.getLogger("rftlab")
+
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(finished: Callable[[Job], None] = lambda job: None) -> None:
+    """Run `train.py`; exit codes: 0 done, 1 a run failed, 2 bad input (nothing was started), 130 interrupted.
+
+    `finished` is told of the run, if it is a single one and has come to its end.
+    """
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        with reader_may_leave():
+            _help()
+        return
+    sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
+    os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
+
+    atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
+    try:
+        if "hydra/launcher=slurm" in sys.argv[1:]:
+            check_site_file(CONF / "local" / "slurm.yaml")
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        _refuse(error)
+    except OSError as error:  # Hydra makes the folder of the outputs before it calls us
+        if error.errno not in UNWRITABLE or error.filename is None:
+            raise
+        _refuse(unwritable(error.filename, error, "paths.outputs"))
+    except ValueError as error:
+        if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
+            raise
+        _refuse(error)
+
+
+def _as_hydra_wants(argument: str) -> str:
+    """Let an override be written in the way that comes naturally.
+
+    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
+    free dictionary, which Hydra wants to be told.
+    """
+    argument = re.sub(r"^\+experiment=", "experiment=", argument)
+    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
+
+
+def _help() -> None:
+    """Print the help of `conf/train.yaml`; Hydra would list every group first, for seconds, and not show the list."""
+    print(help_text())
+
+
+def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
+    try:
+        if HydraConfig.get().mode == RunMode.RUN:
+            _refuse_sweep_settings(cfg)
+        job = single.prepare(cfg)
+        with StopOnSignals(StopFlag(), (signal.SIGINT, signal.SIGTERM)) as stop:
+            final = single.execute(job, stop)
+        if final:
+            finished(job)
+        return final
+    except StopRequested as request:
+        log.info("stopped, %s; the same command goes on from here", request)
+        sys.exit(INTERRUPTED)
+    except (UserError, OmegaConfBaseException) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # the sweep goes on with the other jobs and reports this one at its end
+        _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+
+
+def _refuse_sweep_settings(cfg: DictConfig) -> None:
+    """Refuse what only a sweep heeds: a single run would train here and now, on a login node or in spite of a dry run.
+
+    Raises:
+        UserError: A launcher other than the default one, or a dry run.
+    """
+    choices = HydraConfig.get().runtime.choices
+    launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
+    given = {
+        f"hydra/launcher={launcher}": launcher != "local",
+        f"+sweep={sweep}": sweep is not None,
+        "sweep.dry_run=true": cfg.sweep.dry_run,
+    }
+    for found, is_there in given.items():
+        if is_there:
+            raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
+
+
+def _refuse(error: Exception) -> NoReturn:
+    if interrupted(error):
+        sys.exit(INTERRUPTED)
+    if os.environ["RFTLAB_TRACEBACK"] == "1":
+        traceback.print_exception(error)
+    print(f"error: {explain(error)}", file=sys.stderr)
+    sys.exit(BAD_INPUT)

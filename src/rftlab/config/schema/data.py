@@ -1,0 +1,67 @@
+"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rftlab.ranges import Positive, UnitInterval
+
+Source = Literal["bundled", "hub"]
+
+
+@dataclass
+class Prompt:
+    max_tokens: Positive[int]
+    truncation_side: Literal["left", "right"]
+
+
+@dataclass
+class Target:
+    max_tokens: Positive[int]
+    append_eos: bool
+
+
+@dataclass
+class TextData:
+    name: str
+    source: Source
+    loader: Any
+    prompt: Prompt
+    target: Target
+    rollout: Any
+    evaluation: Any
+    reward: Any
+    needs_targets: bool
+    low_reward: float | None
+
+
+@dataclass
+class Rewards:
+    correct: float
+    wrong: float
+    wrong_modified: float
+
+
+@dataclass
+class LearningRates:
+    adam: Positive[float]
+    sgd: Positive[float]
+
+
+@dataclass
+class LabelData:
+    name: str
+    source: Source
+    inputs: Literal["images", "pairs"]
+    classes: Positive[int]
+    labels_per_input: Positive[int]
+    modified_share: UnitInterval[float]
+    label_seed: int
+    loader: Any
+    rewards: Rewards
+    lr: LearningRates
+
+
+@dataclass
+class CasesData:
+    name: str
+    source: Source

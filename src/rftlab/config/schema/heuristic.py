@@ -1,0 +1,17 @@
+"""Fields of `conf/heuristic`."""
+
+from dataclasses import dataclass
+
+from rftlab.ranges import Fraction, NonNegative, Positive
+
+ABSENT = 0.0  # each heuristic has the fields that it turns
+
+
+@dataclass
+class Heuristic:
+    name: str
+    factor: Positive[float] = ABSENT
+    temperature: Positive[float] = ABSENT
+    coef: NonNegative[float] = ABSENT
+    step_fraction: Fraction[float] = ABSENT
+    sample_fraction: Fraction[float] = ABSENT

@@ -1,0 +1,85 @@
+"""Fields of `conf/train.yaml`: what every run has, whatever it trains."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rftlab.ranges import Device, NonNegative, Positive, Samples
+
+
+@dataclass
+class Sweep:
+    name: str
+    dry_run: bool
+    snapshot: bool | None
+
+
+@dataclass
+class Parent:
+    overrides: list[str]
+
+
+@dataclass
+class Eval:
+    every: Positive[int]
+    n_train: Positive[int]
+    n_validation: Positive[int]
+    n_test: Positive[int]
+    batch_size: Positive[int]
+    probe_prompts: Positive[int]
+    probe_samples: Samples
+    probe_every: Positive[int] | None
+    probe_prompts_during: Positive[int]
+    std_below: float
+    n_logged: NonNegative[int]
+
+
+@dataclass
+class Tracking:
+    uri: str | None
+    send_every_s: Positive[float]
+    close_timeout_s: Positive[float]
+
+
+@dataclass
+class Paths:
+    outputs: str
+    figures: str
+    hub_mirror: str | None
+
+
+@dataclass
+class Runtime:
+    device: Device
+    threads: Positive[int] | None
+    progress: Literal["auto", "always", "never"]
+    checkpoint_every: Positive[int]
+
+
+@dataclass
+class Resources:
+    partition: str | None
+    gpus_per_node: int | None
+    gpu_type: str | None
+    cpus_per_task: Positive[int] | None
+    mem_gb: Positive[float] | None
+    timeout_min: Positive[int] | None
+
+
+@dataclass
+class Run:
+    name: str
+    seed: NonNegative[int]
+    scale: str
+    init_from: str | None
+    sweep: Sweep
+    parent: Parent | None
+    model: Any
+    data: Any
+    algo: Any
+    optimizer: Any
+    heuristic: Any
+    eval: Eval
+    tracking: Any
+    paths: Any
+    runtime: Runtime
+    resources: Resources

@@ -1,0 +1,55 @@
+"""What the command line asks of a cluster: is there one, what does it have of ours, will its database survive."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from rftlab.errors import UserError
+from rftlab.files import shared_file_system
+from rftlab.sweeps.slurm import scheduler
+from rftlab.sweeps.slurm.ledger import PREFIX, ledgers, reconciled
+
+log = logging.getLogger("rftlab")
+
+
+def require_slurm() -> None:
+    """Refuse a machine without SLURM's client.
+
+    Raises:
+        UserError: There is no `sbatch`.
+    """
+    if not scheduler.available():
+        raise UserError("no sbatch on this machine", "a login node of a SLURM cluster", "hydra/launcher=local")
+
+
+def warn_about_database(uri: str | None) -> None:
+    """Warn where runs of several nodes would write one SQLite file over a network."""
+    if uri is None or not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///")).absolute()
+    if (kind := shared_file_system(path)) is not None:
+        log.warning(
+            "tracking.uri is an SQLite file on a shared file system (%s), which several nodes can damage; "
+            "expected a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later; "
+            "change tracking.uri",
+            kind,
+        )
+
+
+def ask_queue() -> Mapping[str, scheduler.Queued] | None:
+    """Return our jobs in the queue, or None where SLURM does not answer."""
+    return scheduler.queue(PREFIX)
+
+
+def queued(outputs: Path) -> dict[str, str]:
+    """Return key -> task id of what earlier submissions still have in the queue.
+
+    Raises:
+        UserError: SLURM does not answer, so that nobody can say what would be submitted twice.
+    """
+    found: dict[str, str] = {}
+    for ledger in ledgers(outputs):
+        if ledger.open:
+            with ledger.turn():
+                found |= reconciled(ledger, ask_queue())
+    return found

@@ -1,0 +1,59 @@
+"""One run from a composed config: its identity, its parent, then the run itself; no torch until a run starts."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from rftlab import runs
+from rftlab.config.compose import Composer
+from rftlab.stop import StopFlag
+from rftlab.sweeps.job import Job
+from rftlab.sweeps.outcome import summary
+
+log = logging.getLogger("rftlab")
+
+
+def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
+    """Check a composed config and give the run its identity; starts nothing.
+
+    Raises:
+        UserError: On an unknown key, a value out of range, or a combination that cannot work.
+    """
+    node = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    choices = node.runtime.choices if choices is None else choices
+    overrides = [str(override) for override in node.overrides.task]
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.pop("hydra", None)
+    return Composer(GlobalHydra.instance().config_loader()).resolve(cfg, choices, overrides)
+
+
+def execute(job: Job, stop: StopFlag) -> dict[str, float]:
+    """Run the job in this process, its parent first; a finished run gives its metrics at once.
+
+    Returns:
+        The final metrics; empty when another live process works on the same run.
+
+    Raises:
+        StopRequested: The run was asked to stop and has saved itself.
+        UserError: Data, model or parent cannot be had.
+    """
+    for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
+        if record.final is not None:
+            log.info("%s is done: %s", record.folder, summary(record.final))
+            return record.final
+    if job.parent is not None:
+        execute(job.parent, stop)
+    from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run
+
+    try:
+        return train(job.config, job.folder, stop)
+    except runs.RunIsDone as done:  # another process finished it since we looked
+        return done.final
+    except runs.RunIsLive as live:
+        log.info("left alone: %s", live)
+        return {}

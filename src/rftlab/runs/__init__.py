@@ -1,0 +1,26 @@
+"""The run folder: who a run is, who may write it, what it holds, how to read it back. `docs/runs.md` names every file.
+
+This is the contract between training and analysis. It imports neither torch nor a tracking client.
+"""
+
+from rftlab.runs.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
+from rftlab.runs.identity import NOT_IDENTITY, SCHEMA_VERSION, changed_keys, flatten, run_folder, run_key
+from rftlab.runs.records import (
+    LEASE_S,
+    RunRecord,
+    find_key,
+    find_runs,
+    finished,
+    folders_by_key,
+    nearest_run,
+    note_elsewhere,
+    read_run,
+    state_of,
+    sweep_runs,
+)
+
+__all__ = [
+    "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
+    "changed_keys", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze", "nearest_run",
+    "note_elsewhere", "read_run", "run_folder", "run_key", "state_of", "sweep_runs", "thaw",
+]  # fmt: skip

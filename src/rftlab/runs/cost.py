@@ -1,0 +1,29 @@
+"""What a run costs: its number of steps, seconds per step, and which runs' steps cost the same."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from rftlab.runs.identity import canonical_json, flatten, identity
+
+# Values that change what is learned, not how long a step takes; the number of steps is accounted for.
+FREE = (
+    "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed",
+    "data.low_reward", "data.rollout.temperature",
+    "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
+)  # fmt: skip
+
+
+def total_steps(config: Mapping[str, Any]) -> int:
+    """Return how many iterations, epochs, prompts or optimiser steps, whatever its loop counts, a config asks for."""
+    loop = config["algo"]["loop"]
+    if "steps" in loop:
+        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    return next((loop[name] for name in ("iterations", "epochs", "n_prompts") if name in loop), 1)
+
+
+def shape(config: Mapping[str, Any]) -> str:
+    """Return a text that is equal for runs whose steps cost the same: one model, data, loop sizes and evaluation."""
+    flat = flatten(identity(config))
+    kept = {key: value for key, value in flat.items() if not any(f"{key}.".startswith(f"{free}.") for free in FREE)}
+    return hashlib.sha256(canonical_json(kept).encode()).hexdigest()[:12]

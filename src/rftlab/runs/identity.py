@@ -1,0 +1,118 @@
+"""Who a run is: the key of its config, its folder, and what tells two configs apart."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rftlab.errors import UserError
+
+# Raise it when the same config starts to mean another computation. From 2 on, the key holds the last word of a
+# `_target_` of ours instead of its whole path, so that moving a file changes no key.
+SCHEMA_VERSION = 2
+NOT_IDENTITY = frozenset(
+    {"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"}
+)
+KEY_LENGTH = 12
+_OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+
+
+def run_key(config: Mapping) -> str:
+    """Return 12 hex digits that identify the computation a resolved config describes.
+
+    Hashed is the whole config without the keys that say where and how it runs, the names of run and sweep, and the
+    overrides that gave the config, so that a changed default gives a new key and a renamed sweep does not. 1e-4 and
+    0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes them. Of a `_target_` of ours the
+    last word counts, wherever its module lies; a target of the user's own counts whole. A stored config keeps the
+    schema version it was written with.
+
+    Raises:
+        UserError: a value is NaN, infinite or not plain data.
+    """
+    version = config.get("schema_version", SCHEMA_VERSION)
+    hashed = identity(config) if version >= 2 else _counted(config)
+    text = canonical_json({"schema_version": version, "config": hashed})
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def _without_modules(value: object) -> object:
+    """Shorten every `_target_` of ours to its last word."""
+    if isinstance(value, Mapping):
+        return {key: _last_word(item) if key == "_target_" else _without_modules(item) for key, item in value.items()}
+    return [_without_modules(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _last_word(target: object) -> object:
+    ours = _OURS.fullmatch(target) if isinstance(target, str) else None
+    return ours.group(1) if ours else target
+
+
+def identity(config: Mapping) -> dict[str, object]:
+    """Return the part of a config that the key is made of, each `_target_` of ours as its last word."""
+    return {key: _without_modules(value) for key, value in _counted(config).items()}
+
+
+def _counted(config: Mapping) -> dict[str, object]:
+    return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+
+
+def canonical_json(value: object) -> str:
+    """Write plain data in the one way that equal data share: sorted keys, no spaces, shortest floats."""
+    return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: object, where: str) -> object:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value + 0.0  # -0.0 becomes 0.0
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, f"{where}.{key}" if where else key) for key, item in value.items()}
+    raise UserError(
+        f"{where or 'the config'} is {value!r}",
+        "null, a boolean, a finite number, a string, a list, or a mapping with string keys",
+        where or "the config",
+    )
+
+
+def run_folder(outputs: Path, sweep: str, name: str, key: str) -> Path:
+    """Return `outputs/<sweep>/<name>-<key>`, or the folder that already holds this key under an older name.
+
+    Raises:
+        UserError: the sweep or the name cannot be part of a file name.
+    """
+    for value, where in ((sweep, "sweep.name"), (name, "name")):
+        if not _NAME.fullmatch(value) or len(value) > 200:
+            raise UserError(f"{where}={value!r}", "at most 200 letters, digits and . _ = , + -", where)
+    folder = outputs / sweep / f"{name}-{key}"
+    if folder.exists():
+        return folder
+    renamed = sorted((outputs / sweep).glob(f"*-{key}"))
+    return renamed[0] if renamed else folder
+
+
+def flatten(config: Mapping) -> dict[str, object]:
+    """Return `a.b.c -> value`; lists and empty mappings are values."""
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat.update({f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()})
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def changed_keys(config_a: Mapping, config_b: Mapping) -> list[str]:
+    """Return the dotted identity keys whose values differ, or that only one config has, in alphabetical order."""
+    a, b = flatten(identity(config_a)), flatten(identity(config_b))
+    missing = object()
+    return sorted(key for key in a.keys() | b.keys() if not _same(a.get(key, missing), b.get(key, missing)))
+
+
+def _same(a: object, b: object) -> bool:
+    return a is b or (type(a) is type(b) and a == b) or (isinstance(a, (list, tuple)) and list(a) == b)

@@ -1,0 +1,192 @@
+"""Reading run folders: every file of a run as data, and what state the run is in."""
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rftlab.errors import UserError
+from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
+from rftlab.runs.identity import KEY_LENGTH, changed_keys
+
+LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
+LOCK = ".lock"
+ELSEWHERE = "elsewhere.json"  # of a sweep: its runs that lie in other sweeps
+RUN_FOLDER = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run folder as it is on the disk."""
+
+    folder: Path
+    config: dict[str, Any]
+    status: dict[str, Any]
+    state: str  # done | running | failed | stopped | lost (its process vanished without a word) | new (never tried)
+    final: dict[str, float] | None  # None until the run is done
+
+    @property
+    def key(self) -> str:
+        return self.folder.name[-KEY_LENGTH:]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name[: -KEY_LENGTH - 1]
+
+    @property
+    def sweep(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def done(self) -> bool:
+        return self.final is not None
+
+    @property
+    def overrides(self) -> list[str] | None:
+        """The words that give this config, without seed, names and places; None where an older run kept none."""
+        return self.config.get("overrides")
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """The environment of the last attempt."""
+        attempts = (read_json(self.folder / "env.json") or {}).get("attempts")
+        return attempts[-1] if isinstance(attempts, list) and attempts else {}
+
+    def metrics(self) -> list[tuple[int, str, float]]:
+        """Return (step, name, value), sorted; of a step that was logged again after a resume the last value counts."""
+        latest: dict[tuple[int, str], float] = {}
+        for line in read_lines(self.folder / "metrics.jsonl"):
+            for name, value in line["metrics"].items():
+                latest[line["step"], name] = float(value)
+        return sorted((step, name, value) for (step, name), value in latest.items())
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Return the logged responses in the order of writing; after a resume a step may appear twice."""
+        return list(read_lines(self.folder / "samples.jsonl"))
+
+    def prompts(self) -> Any:
+        """Return the per-prompt statistics as a pandas frame, or None where the run has none yet."""
+        import pandas as pd
+
+        path = self.folder / "prompts.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+    def cases(self) -> Any:
+        """Return the table of measured cases as a pandas frame, or None where the run makes none."""
+        import pandas as pd
+
+        path = self.folder / "cases.parquet"
+        return pd.read_parquet(path) if path.exists() else None
+
+
+def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
+    """Return every run under `outputs`, or of one sweep, sorted by folder."""
+    return [read_run(path.parent) for path in sorted(outputs.glob(f"{sweep or '*'}/*/config.yaml"))]
+
+
+def sweep_runs(outputs: Path, sweep: str) -> list[RunRecord]:
+    """Return the runs of a sweep: its own, and those of other sweeps that it found there and did not run again."""
+    linked = (read_json(outputs / sweep / ELSEWHERE) or {}).values()
+    folders = [outputs / place for place in sorted(linked)]
+    own = find_runs(outputs, sweep)
+    return own + [read_run(folder) for folder in folders if (folder / "config.yaml").exists()]
+
+
+def note_elsewhere(outputs: Path, sweep: str, folders: Mapping[str, Path]) -> None:
+    """Keep which runs of a sweep lie in other sweeps (run key -> folder), beside what was known before."""
+    path = outputs / sweep / ELSEWHERE
+    before = read_json(path) or {}
+    places = before | {key: str(folder.relative_to(outputs)) for key, folder in folders.items()}
+    if places != before:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(places, indent=1) + "\n")
+
+
+def find_key(outputs: Path, key: str) -> list[RunRecord]:
+    """Return the runs with this key in any sweep, finished ones first."""
+    records = [read_run(path.parent) for path in sorted(outputs.glob(f"*/*-{key}/config.yaml"))]
+    return sorted(records, key=lambda record: not record.done)
+
+
+def log_path(folder: Path) -> Path:
+    """Return the file that receives everything the job of a run prints, all attempts one after the other."""
+    return folder / "log.txt"
+
+
+def folders_by_key(outputs: Path) -> dict[str, list[Path]]:
+    """Return the run folders under `outputs` by key, in one pass over the names, for callers that look up many."""
+    found: dict[str, list[Path]] = {}
+    for sweep in sorted(path for path in outputs.glob("*") if path.is_dir()):
+        for name in sorted(os.listdir(sweep)):
+            if RUN_FOLDER.fullmatch(name):
+                found.setdefault(name[-KEY_LENGTH:], []).append(sweep / name)
+    return found
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read one run folder; its `config.yaml` must exist."""
+    return RunRecord(
+        folder=folder,
+        config=load_config(folder / "config.yaml"),
+        status=read_json(folder / "status.json") or {},
+        state=state_of(folder),
+        final=finished(folder),
+    )
+
+
+def finished(folder: Path) -> dict[str, float] | None:
+    """Return the final metrics of a finished run, else None."""
+    done = read_json(folder / "DONE")
+    return None if done is None else decode_floats(done["final"])
+
+
+def state_of(folder: Path) -> str:
+    """Return done, running, failed, stopped, lost, or new where no attempt was made. Only `DONE` makes a run done."""
+    if finished(folder) is not None:
+        return "done"
+    status = read_json(folder / "status.json")
+    if is_locked(folder / LOCK):
+        return "running"
+    if status is None:
+        return "new"
+    state = status.get("state")
+    if state in ("failed", "stopped"):
+        return state
+    return "running" if state == "running" and lease_holds(status) else "lost"
+
+
+def nearest_run(config: Mapping, records: Iterable[RunRecord]) -> tuple[RunRecord, list[str]] | None:
+    """Return the run whose config differs in the fewest keys, with those keys."""
+    candidates = [(record, changed_keys(record.config, config)) for record in records]
+    return min(candidates, key=lambda candidate: len(candidate[1]), default=None)
+
+
+_yaml_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Return the config in a file.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    content = _yaml_load(path.read_text())
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no config", "the config of a run", "that folder: remove it, or restore the file")
+    return content
+
+
+def lease_holds(status: Mapping[str, Any]) -> bool:
+    """Say whether a run of another host must be believed alive: some file systems lock within one host only."""
+    if status.get("host") == socket.gethostname():
+        return False
+    return time.time() - float(status.get("heartbeat", 0)) < LEASE_S

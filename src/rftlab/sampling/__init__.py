@@ -1,0 +1,1 @@
+"""How tokens are drawn: sampling with one reading of each prompt, greedy decoding, beam search."""

@@ -1,0 +1,197 @@
+"""Sampling engine: many samples per prompt from one reading of it, with the log-probability of every choice.
+
+Each prompt is read once (encoder, or prefill of the causal cache); its key-value cache is then copied for the samples.
+Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from rftlab.models import Policy
+from rftlab.sampling.beam import beam_search
+from rftlab.sampling.decoding import start_decoder
+from rftlab.types import BeamSearch, Responses, Sampling
+
+__all__ = ["beam_search", "generate", "sample"]
+
+COMPACT_SHARE = 0.125  # rows leave the batch once this share of it has ended: dropping copies the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One sampled token per row, and how likely it was."""
+
+    tokens: Int[Tensor, " n"]
+    logprobs: Float[Tensor, " n"]
+    kept_mass: Float[Tensor, " n"]
+
+
+# --- one step -----------------------------------------------------------------------------------------------------
+
+
+def keep_top_k(logits: Float[Tensor, "n v"], k: int) -> Float[Tensor, "n v"]:
+    """Set all but the k largest logits of each row to -inf; equals of the k-th stay too."""
+    if k >= logits.shape[-1]:
+        return logits
+    kth = logits.topk(k).values[:, -1:]
+    return logits.masked_fill(logits < kth, -torch.inf)
+
+
+def keep_top_p(logits: Float[Tensor, "n v"], p: float) -> Float[Tensor, "n v"]:
+    """Keep the smallest set of most likely tokens whose probability reaches p, at least one."""
+    ordered, order = logits.sort(descending=True)
+    probs = ordered.softmax(-1)
+    drop = probs.cumsum(-1) - probs >= p
+    drop[:, 0] = False
+    return logits.masked_fill(torch.zeros_like(drop).scatter(-1, order, drop), -torch.inf)
+
+
+def restrict(logits: Float[Tensor, "n v"], sampling: Sampling, banned: int | None) -> Float[Tensor, "n v"]:
+    """Set the logits of the tokens that cannot be sampled to -inf; `logits` are already divided by the temperature.
+
+    The banned token goes first, so that top-k and top-p always leave something to sample.
+    """
+    if banned is not None:
+        logits = logits.clone()
+        logits[:, banned] = -torch.inf
+    if sampling.top_k > 0:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p < 1.0:
+        logits = keep_top_p(logits, sampling.top_p)
+    return logits
+
+
+def choose(logits: Float[Tensor, "n v"], noise: Float[Tensor, " n"], sampling: Sampling, banned: int | None) -> Choice:
+    """Sample a token per row by inverting the cumulative distribution at `noise`, one uniform number per row.
+
+    A row's choice depends on its own logits and number alone, whichever other rows are still there. Sums are in double
+    precision; a token of probability 0 has no interval and cannot be hit.
+    """
+    full = logits if sampling.temperature == 1.0 else logits / sampling.temperature
+    kept = restrict(full, sampling, banned)
+    probs = kept.softmax(-1)
+    cumulative = probs.cumsum(-1, dtype=torch.float64)
+    total = cumulative[:, -1:].contiguous()
+    hit = torch.searchsorted(cumulative, noise.unsqueeze(-1) * total, right=True)
+    last_possible = torch.searchsorted(cumulative, total)  # rounding may carry noise * total up to the total itself
+    tokens = torch.minimum(hit, last_possible)
+    mass = torch.ones_like(probs[:, 0]) if kept is full else (kept.logsumexp(-1) - full.logsumexp(-1)).exp()
+    return Choice(tokens=tokens.squeeze(-1), logprobs=probs.gather(-1, tokens).squeeze(-1).log(), kept_mass=mass)
+
+
+# --- whole responses ----------------------------------------------------------------------------------------------
+
+
+def sample(
+    policy: Policy,
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    sampling: Sampling,
+    samples_per_prompt: int,
+    generator: torch.Generator,
+) -> Responses:
+    """Sample `samples_per_prompt` responses to each prompt; the rows of one prompt are adjacent.
+
+    Log-probabilities are those of the distribution that was sampled from: temperature, then EOS banned before
+    `min_new_tokens`, then top-k, then top-p. With neutral settings they equal `Policy.forward` at the same temperature.
+    """
+    noise = _noise(policy, len(prompt_ids) * samples_per_prompt, sampling, generator)
+    return _sample(policy, prompt_ids, prompt_mask, sampling, noise)
+
+
+def _noise(policy: Policy, rows: int, sampling: Sampling, generator: torch.Generator) -> Float[Tensor, "n t"]:
+    """Draw all uniform numbers of a rollout at once: how far the generator moves does not depend on what comes out."""
+    steps = 1 if policy.family == "classifier" else sampling.max_new_tokens
+    noise = torch.rand((rows, steps), generator=generator, device=generator.device, dtype=torch.float64)
+    return noise.to(policy.device)
+
+
+@torch.no_grad()
+def _sample(
+    policy: Policy,
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    sampling: Sampling,
+    noise: Float[Tensor, "n t"],
+    compact_share: float = COMPACT_SHARE,
+) -> Responses:
+    n, steps = noise.shape
+    index = torch.arange(len(prompt_ids), device=noise.device).repeat_interleave(n // len(prompt_ids))
+    ids = torch.full((n, steps), max(policy.eos_id, 0), device=noise.device)
+    numbers = torch.zeros((2, n, steps), device=noise.device)  # log-probability and kept mass
+    with torch.inference_mode():  # what is written into the two tensors above stays usable by autograd
+        if policy.family == "classifier":
+            logits = policy.classify(prompt_ids, prompt_mask)[1][index]
+            _write(ids, numbers, slice(None), 0, choose(logits, noise[:, 0], sampling, None))
+        else:
+            _decode(policy, prompt_ids, prompt_mask, sampling, noise, index, compact_share, ids, numbers)
+    ends = ids == policy.eos_id
+    mask = (ends.cumsum(-1) - ends.long()) == 0
+    length = int(mask.sum(-1).max())
+    mask = mask[:, :length]
+    return Responses(
+        response_ids=ids[:, :length].masked_fill(~mask, policy.pad_id),
+        response_mask=mask,
+        logprobs=numbers[0, :, :length].masked_fill(~mask, 0.0),
+        kept_mass=numbers[1, :, :length].masked_fill(~mask, 1.0),
+        truncated=~ends.any(-1) & (policy.family != "classifier"),
+        prompt_index=index,
+    )
+
+
+def _decode(
+    policy: Policy,
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    sampling: Sampling,
+    noise: Float[Tensor, "n t"],
+    index: Int[Tensor, " n"],
+    compact_share: float,
+    ids: Int[Tensor, "n t"],
+    numbers: Float[Tensor, "2 n t"],
+) -> None:
+    """Fill `ids` and `numbers`; rows that have ended run on, unread, until enough have gathered to be dropped."""
+    n, steps = noise.shape
+    decoder, logits = start_decoder(policy, prompt_ids, prompt_mask, steps)
+    decoder.fan_out(index)
+    logits = logits[index]
+    rows = torch.arange(n, device=noise.device)  # the row of the result that each row of the batch fills
+    live = torch.ones_like(rows, dtype=torch.bool)
+    for t in range(steps):
+        banned = policy.eos_id if t < sampling.min_new_tokens else None
+        choice = choose(logits, noise[rows, t], sampling, banned)
+        _write(ids, numbers, rows, t, choice)
+        live &= choice.tokens != policy.eos_id
+        n_live = int(live.sum())
+        if t + 1 == steps or n_live == 0:
+            return
+        tokens = choice.tokens
+        if len(rows) - n_live > compact_share * len(rows):
+            keep = live.nonzero().squeeze(-1)
+            decoder.select(keep)
+            rows, live, tokens = rows[keep], live[keep], tokens[keep]
+        logits = decoder.step(tokens)
+
+
+def _write(
+    ids: Int[Tensor, "n t"], numbers: Float[Tensor, "2 n t"], rows: Int[Tensor, " m"] | slice, t: int, choice: Choice
+) -> None:
+    ids[rows, t] = choice.tokens
+    numbers[0, rows, t] = choice.logprobs
+    numbers[1, rows, t] = choice.kept_mass
+
+
+def generate(
+    policy: Policy,
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    decoding: Sampling | BeamSearch,
+    generator: torch.Generator,
+) -> Responses:
+    """Answer every prompt once, with the decoding that the record describes."""
+    if isinstance(decoding, BeamSearch):
+        return beam_search(policy, prompt_ids, prompt_mask, decoding)
+    return sample(policy, prompt_ids, prompt_mask, decoding, 1, generator)

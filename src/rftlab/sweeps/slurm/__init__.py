@@ -1,0 +1,1 @@
+"""Arrays on a SLURM cluster: what is submitted, what the queue says, what became of it."""

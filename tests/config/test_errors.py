@@ -1,0 +1,174 @@
+"""Bad input: one line with what was found, what was expected and what to change; exit code 2; nothing started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rftlab.commands import train
+
+CASES = {
+    "unknown key": (["foo=1"], "foo"),
+    "unknown key with plus": (["+foo=1"], "foo"),
+    "forced unknown key": (["++algo.foo=1"], "algo.foo"),
+    "misspelt key names the nearest": (["algo.loss.clip_rage=1"], "algo.loss.clip_range"),
+    "misspelt key with plus names the nearest": (["+algo.loss.clip_rage=1"], "algo.loss.clip_range"),
+    "key of another option": (["heuristic=entropy", "algo=sft"], "algo.loss.entropy_coef"),
+    "wrong type": (["algo.loop.iterations=abc"], "algo.loop.iterations"),
+    "fraction for a count": (["seed=0.5"], "seed"),
+    "empty value": (["seed="], "seed"),
+    "unknown option": (["algo=foo"], "apa, diagnose"),
+    "unknown group": (["algos=ppo"], "algos"),
+    "no override at all": (["ppo"], "KEY=VALUE"),
+    "unbalanced bracket": (["data.loader.n_train=[1"], "KEY=VALUE"),
+    "clashing flags": (["-m", "--cfg", "job"], "--multirun"),
+    "negative learning rate": (["optimizer.lr=-1"], "optimizer.lr"),
+    "no learning rate": (["optimizer.lr=0"], "optimizer.lr"),
+    "share above one": (["algo=sft", "algo.loop.step_fraction=1.5"], "algo.loop.step_fraction"),
+    "one sample has no std": (["eval.probe_samples=1"], "eval.probe_samples"),
+    "bad choice": (["data.prompt.truncation_side=middle"], "left or right"),
+    "model of no family": (["model.policy.family=encoder"], "seq2seq or causal or classifier"),
+    "bad source": (["data.source=web"], "bundled or hub"),
+    "minibatch does not divide": (["algo.loop.minibatch_size=7"], "algo.loop.minibatch_size"),
+    "microbatch does not divide": (["algo=sft", "algo.loop.microbatch_size=5"], "algo.loop.microbatch_size"),
+    "encoder-only model for generation": (["data=imdb", "model=distilbert_mini"], "model"),
+    "policy as classifier": (["algo=pretrain", "data=review_labels", "model=gpt2_mini"], "model or data"),
+    "no reward": (["algo=ppo", "data=corpus_spans"], "data"),
+    "pretraining on a task": (["algo=pretrain", "algo.loop.steps=1", "algo.loop.batch_size=1",
+                               "algo.loop.microbatch_size=1", "optimizer.lr=0.1"], "corpus_spans"),
+    "more prompts than data": (["data.loader.n_train=8"], "data.loader.n_train"),
+    "minimum length above maximum": (["data.rollout.min_new_tokens=99"], "data.rollout.min_new_tokens"),
+    "no mirror": (["data.source=hub", "paths.hub_mirror=/nowhere"], "paths.hub_mirror"),
+    "no device": (["runtime.device=cuda"], "runtime.device"),
+    "unknown parent": (["init_from=0123456789ab"], "init_from"),
+    "one wrong job of a grid": (["-m", "algo=ppo,apa", "optimizer.lr=1e-3,-1"], "optimizer.lr"),
+    "one wrong option of a grid": (["-m", "algo=ppo,apax"], "algo"),
+    "no slots": (["-m", "hydra.launcher.slots=0"], "hydra.launcher.slots"),
+    "more slots than cores": (["-m", "hydra.launcher.slots=4096"], "hydra.launcher.slots"),
+    "more threads than cores": (["-m", "runtime.threads=4096"], "cores"),
+    "word for a number of slots": (["-m", "hydra.launcher.slots=two"], "hydra.launcher.slots"),
+    "misspelt launcher key": (["-m", "hydra.launcher.slotz=1"], "hydra.launcher.slots"),
+    "key of the other launcher": (["-m", "hydra.launcher.partition=main"], "hydra.launcher.partition"),
+    "unknown launcher": (["-m", "hydra/launcher=slrum"], "slurm"),
+    "unknown sweep": (["-m", "+sweep=heuristic"], "heuristics"),
+    "another sweeper": (["-m", "hydra/sweeper=basic"], "hydra/sweeper"),
+    "swept launcher": (["-m", "hydra.launcher.slots=1,2"], "hydra.launcher.slots"),
+    "unreadable range": (["-m", "seed=range(0"], "KEY=VALUE"),
+    "interval instead of values": (["-m", "seed=interval(0,1)"], "seed"),
+    "sweep name with a slash": (["-m", "sweep.name=a/b"], "sweep.name"),
+    "time limit within the warning": (["-m", "hydra/launcher=slurm", "hydra.launcher.timeout_min=2"], "timeout_min"),
+    "no memory": (["-m", "hydra/launcher=slurm", "hydra.launcher.mem_gb=0"], "mem_gb"),
+    "negative GPUs": (["-m", "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=-1"], "gpus_per_node"),
+    "GPU type without GPUs": (["-m", "hydra/launcher=slurm", "hydra.launcher.gpus_per_node=0",
+                               "hydra.launcher.gpu_type=a100"], "gpus_per_node"),
+    "word for a switch": (["-m", "hydra/launcher=slurm", "hydra.launcher.wait=maybe"], "hydra.launcher.wait"),
+    "no such tracking": (["-m", "tracking.uri=ftp://lab"], "tracking.uri"),
+    "folder of files as a store": (["tracking.uri=mlruns"], "tracking.uri"),
+    "cluster without a sweep": (["hydra/launcher=slurm"], "add -m"),
+    "dry run without a sweep": (["sweep.dry_run=true"], "add -m"),
+    "name of the jobs": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch={job_name: mine}"], "job_name"),
+    "array in an array": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.array=0-5"], "sbatch.array"),
+    "time limit as an option of sbatch": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.time=60"],
+                                          "hydra.launcher.timeout_min"),
+    "sweep file without a sweep": (["+sweep=seeds"], "add -m"),
+    "several values without a sweep": (["algo=ppo,apa"], "add -m"),
+    "sweep file without the plus": (["-m", "sweep=heuristics"], "+sweep"),
+    "misspelt preset": (["experiment=theory/time_seperation"], "theory/time_separation"),
+    "last part of a key": (["lr=1e-5"], "optimizer.lr"),
+    "device of another library": (["runtime.device=gpu"], "cuda:N"),
+    "no CPU": (["resources.cpus_per_task=0"], "resources.cpus_per_task"),
+    "unknown resource": (["resources.gpus=1"], "resources.gpus"),
+    "values that no preset sets": (["algo=pretrain", "data=narrativeqa"], "algo.loop.steps, optimizer.lr with"),
+    "algorithm for text on labels": (["data=mnist", "algo=ppo"], "expected_reinforce"),
+    "algorithm for labels on text": (["algo=expected_reinforce"], "apa, diagnose, ppo, pretrain or sft"),
+    "training where there is nothing to train": (["data=one_token", "algo=sft"], "time_separation"),
+    "classifier for text": (["model=mlp"], "a seq2seq or causal model: gpt2,"),
+    "language model for labels": (["data=mnist", "algo=sft", "model=t5_mini"], "bert_mini, mlp or resnet18"),
+    "network of images for pairs": (["data=stsb", "algo=sft", "model=mlp"], "a model that reads pairs"),
+    "network of pairs for images": (["data=cifar10", "algo=sft", "model=bert_mini"], "a model that reads images"),
+    "every label in the pretraining set": (["data=mnist", "algo=sft", "data.labels_per_input=10"],
+                                           "data.labels_per_input"),
+    "share of modified inputs above one": (["data=mnist", "algo=sft", "data.modified_share=1.5"],
+                                           "data.modified_share"),
+    "fewer inputs than labels": (["data=mnist", "algo=pretrain", "data.loader.n_train=5"], "data.loader.n_train"),
+    "misspelt key of a network": (["data=mnist", "algo=sft", "model.network.hiden=[3]"], "model.network.hidden"),
+    "heads that do not divide": (["data=stsb", "algo=sft", "model.network.heads=3"], "model.network.heads"),
+    "no epochs": (["data=mnist", "algo=sft", "algo.loop.epochs=0"], "algo.loop.epochs"),
+    "SFT before RFT on labels": (["data=mnist", "algo=sft", "heuristic=partial_sft"], "heuristic"),
+    "no learning rate to train with": (["optimizer.lr=null"], "optimizer.lr"),
+    "diagnosis from one sample": (["algo=diagnose", "algo.loop.samples_per_prompt=1"],
+                                  "algo.loop.samples_per_prompt"),
+    "diagnosis without a reward": (["algo=diagnose", "data=corpus_spans"], "data"),
+    "gradients without an error": (["algo=diagnose", "algo.loop.bound_samples=1"], "algo.loop.bound_samples"),
+    "Jacobians without an iteration": (["algo=diagnose", "algo.loop.power_iterations=0"], "algo.loop.power_iterations"),
+    "rewards of no range": (["algo=diagnose", "algo.loop.reward_low=1", "algo.loop.reward_high=1"], "reward_low"),
+    "two points for a slope": (["experiment=theory/time_separation", "algo.loop.points=2"], "algo.loop.points"),
+    "no cases": (["experiment=theory/ppo_gradient", "algo.loop.cases=0"], "algo.loop.cases"),
+    "no distance": (["experiment=theory/ppo_gradient", "algo.loop.tv_low=0"], "algo.loop.tv_low"),
+    "distances of no range": (["experiment=theory/ppo_gradient", "algo.loop.tv_low=0.95"], "algo.loop.tv_low"),
+    "policies of one label": (["experiment=theory/gradient_bound", "algo.loop.n_labels=[1,5]"], "algo.loop.n_labels"),
+    "start that leads already": (["experiment=theory/time_separation", "algo.loop.std_high=0.9"], "std_high"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_and_nothing_starts(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments, named = CASES[case]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"paths.outputs={tmp_path / 'out'}", "tracking=none"])
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2
+    assert len(lines) == 1, lines
+    assert named in lines[0]
+    assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
+    for trace in ("metrics.jsonl", "DONE", "launch.json", "config.yaml"):
+        assert not list(tmp_path.rglob(trace)), trace
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m"]])
+def test_outputs_that_cannot_be_made_are_one_line(
+    sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    outputs = tmp_path / "file" / "out"
+    monkeypatch.setattr(sys, "argv", ["train.py", *sweep, f"paths.outputs={outputs}", "tracking=none"])
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    assert stop.value.code == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert str(outputs) in line and "paths.outputs" in line
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["train.py --help", "diagnose.py --help", "sweep.py --help", "sweep.py status"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str, tmp_path: Path) -> None:
+    """As `| head` does; the reader is gone before the first line."""
+    (tmp_path / "outputs").mkdir()
+    script, *arguments = command.split()
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parents[2] / "src" / script, *arguments],
+        stdout=writer, stderr=subprocess.PIPE, cwd=tmp_path, env=environment, text=True,
+    )  # fmt: skip
+    os.close(writer)
+    assert not done.stderr and done.returncode in (0, 1)  # rich ends with 1
+
+
+@pytest.mark.parametrize("script", ["train.py", "diagnose.py", "sweep.py"])
+def test_a_python_without_the_environment_is_told_in_one_line(script: str) -> None:
+    path = Path(__file__).parents[2] / "src" / script
+    done = subprocess.run([sys.executable, "-S", path, "--help"], capture_output=True, text=True)  # -S: no packages
+    assert done.returncode == 2 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert "; expected " in line and "; change " in line and "make setup" in line

@@ -1,0 +1,173 @@
+"""The head start of local sweeps: when it is taken, and that nothing of it is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rftlab.launch.early import likely
+from rftlab.stop import interrupted
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "starts"),
+    [
+        ("-m algo=ppo,apa", True),
+        ("--multirun +sweep=seeds seed=0,1", True),
+        ("algo=ppo", False),
+        ("-m algo=ppo hydra/launcher=slurm", False),
+        ("-m algo=ppo sweep.dry_run=true", False),
+        ("-m algo=ppo sweep.snapshot=true", False),
+        ("-m --cfg job", False),
+        ("-m --help", False),
+        ("-sc install=bash", False),
+        ("-m data=mnist hydra.launcher.slots=1", True),
+    ],
+)
+def test_a_head_start_is_for_sweeps_that_fork_from_the_code_as_it_is(arguments: str, starts: bool) -> None:
+    assert likely(arguments.split()) == starts
+
+
+def test_a_ctrl_c_is_found_behind_the_error_that_a_library_makes_of_it() -> None:
+    def library(cause: type[BaseException]) -> None:
+        try:
+            try:
+                raise cause
+            except BaseException:
+                None.flags  # noqa: B018  # ty: ignore[unresolved-attribute]
+        except AttributeError as error:
+            raise ValueError from error
+
+    for cause, found in ((KeyboardInterrupt, True), (OSError, False)):
+        with pytest.raises(ValueError) as caught:
+            library(cause)
+        assert interrupted(caught.value) is found
+    assert interrupted(KeyboardInterrupt()) and not interrupted(None)
+
+
+def members(group: int) -> list[int]:
+    """Return the living processes of a process group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(its_group) == group and state != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "src/train.py", "-m", *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": "src"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def gone(command: subprocess.Popen[str]) -> bool:
+    """Say whether all processes of a command end with it: the imports alone would go on for seconds."""
+    until = time.monotonic() + 1.0
+    while members(command.pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not members(command.pid)
+
+
+@pytest.mark.parametrize("arguments", [["algo=nonsense"], ["seed=x"], ["hydra.launcher.slots=1000"]])
+def test_a_refused_sweep_leaves_no_process_that_goes_on_importing(tmp_path: Path, arguments: list[str]) -> None:
+    refused = run(*arguments, f"paths.outputs={tmp_path}")
+    assert refused.wait(timeout=60) == 2
+    assert gone(refused)
+    _, errors = refused.communicate()
+    assert errors.startswith("error: ") and errors.count("\n") == 1
+
+
+def test_a_killed_sweep_takes_the_importing_process_with_it(tmp_path: Path) -> None:
+    sweep = run("algo=ppo", f"paths.outputs={tmp_path}")
+    until = time.monotonic() + 60
+    while len(members(sweep.pid)) < 3 and time.monotonic() < until:  # itself, the fork server, the resource tracker
+        time.sleep(0.02)
+    time.sleep(1.0)  # it has asked for the signal by then
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    assert gone(sweep)
+    sweep.communicate()
+
+
+FORK = """
+import multiprocessing, sys
+from pathlib import Path
+from rftlab.launch.launchers import start_workers
+
+
+def where(answer):
+    import rftlab
+    answer.put(rftlab.__file__)
+
+
+if __name__ == "__main__":
+    answer = multiprocessing.get_context("forkserver").SimpleQueue()
+    found = []
+    for source in (None, Path(sys.argv[1])):
+        start_workers(source)
+        process = multiprocessing.get_context("forkserver").Process(target=where, args=(answer,))
+        process.start()
+        found.append(answer.get())
+        process.join()
+    print(*found)
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp_path: Path) -> None:
+    from rftlab.sweeps.snapshot import take_snapshot
+
+    copy = take_snapshot(tmp_path)
+    script = tmp_path / "fork.py"
+    script.write_text(FORK)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, str(script), str(copy)],
+        cwd=ROOT / "src",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    first, second = done.stdout.split()
+    assert Path(first).is_relative_to(ROOT / "src"), done.stderr
+    assert Path(second).is_relative_to(copy), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wait_s", [0.1, 0.2, 0.4, 0.8, 2.0, 3.0])
+def test_a_ctrl_c_before_the_first_job_ends_the_sweep_at_once_and_without_a_traceback(
+    tmp_path: Path, wait_s: float
+) -> None:
+    """A terminal sends it to all processes of the command."""
+    sweep = run("seed=0,1", f"paths.outputs={tmp_path}")
+    time.sleep(wait_s)
+    os.killpg(sweep.pid, signal.SIGINT)
+    began = time.monotonic()
+    _, errors = sweep.communicate(timeout=60)
+    assert (sweep.returncode, errors) == (130, "")
+    assert time.monotonic() - began < 1.5
+    assert not list(tmp_path.glob("*/*/status.json"))
+
+
+@pytest.mark.slow
+def test_a_job_that_is_asked_to_stop_in_its_first_moments_stops_and_does_not_fail(tmp_path: Path) -> None:
+    sweep = run("seed=0,1", f"paths.outputs={tmp_path}", "tracking=none", "hydra.launcher.slots=2")
+    while not list(tmp_path.glob("*/*/config.yaml")):  # right before the process is forked
+        assert sweep.poll() is None
+        time.sleep(0.001)
+    os.killpg(sweep.pid, signal.SIGINT)
+    out, errors = sweep.communicate(timeout=60)
+    assert (sweep.returncode, errors) == (130, "")
+    assert "failed" not in out and "stopped" in out

@@ -1,0 +1,443 @@
+"""Properties of policies, references and value networks, each with the pitfall that it excludes."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils import parameters_to_vector
+from transformers import AutoModelForSeq2SeqLM, BartConfig, BartForConditionalGeneration, T5Config
+
+from rftlab.errors import UserError
+from rftlab.models import (
+    Policy,
+    ValueFunction,
+    freeze_below,
+    load_policy,
+    load_weights,
+    reference_of,
+    save_pretrained_folder,
+    save_weights,
+    value_function,
+)
+from rftlab.models.policy import Family
+from rftlab.types import Forward
+
+PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
+TARGETS = ["yes", "no, never", "ok"]
+
+
+@pytest.fixture(scope="session", params=["t5", "gpt2", "llama"])
+def tiny(request: pytest.FixtureRequest) -> Callable[..., Policy]:
+    return request.getfixturevalue(f"tiny_{request.param}")
+
+
+def batch(policy: Policy, max_prompt: int = 32) -> tuple[torch.Tensor, ...]:
+    return (*policy.encode_prompts(PROMPTS, max_prompt, "left"), *policy.encode_targets(TARGETS, 16, True))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Valued(torch.nn.Module):
+    """A policy and its value function, read together."""
+
+    def __init__(self, policy: Policy, value: ValueFunction) -> None:
+        super().__init__()
+        self.policy, self.value = policy, value
+        self.critic, self.head = value.trunk, value.head
+
+    def forward(self, *row: torch.Tensor) -> Forward:
+        scored, hidden = self.policy.read(*row, 1.0, None, "none")
+        return replace(scored, values=self.value(hidden, *row))
+
+    def values(self, *row: torch.Tensor) -> torch.Tensor:
+        return self.value(self.policy.hidden(*row), *row)
+
+
+def with_value(policy: Policy, kind: str, head: str, generator: torch.Generator) -> Valued:
+    return Valued(policy, value_function(policy, kind, head, generator))
+
+
+# --- scores -------------------------------------------------------------------------------------------------------
+
+
+def test_padding_changes_no_log_probability(tiny):
+    policy = tiny()
+    prompt_ids, prompt_mask, response_ids, response_mask = batch(policy)
+    pads = torch.full((3, 7), policy.pad_id)
+    order = [pads, prompt_ids] if policy.family == "causal" else [prompt_ids, pads]
+    masks = [torch.zeros(3, 7, dtype=torch.bool), prompt_mask]
+    more = torch.cat(order, 1), torch.cat(masks if policy.family == "causal" else masks[::-1], 1)
+    more_response = torch.cat([response_ids, pads], 1), torch.cat([response_mask, pads != pads], 1)
+
+    plain = policy(prompt_ids, prompt_mask, response_ids, response_mask)
+    padded = policy(*more, *more_response, entropy="logged")
+
+    width = response_ids.shape[1]
+    torch.testing.assert_close(padded.logprobs[:, :width], plain.logprobs, atol=1e-5, rtol=0)
+    assert not padded.logprobs[:, width:].any() and not padded.entropy[:, width:].any()
+
+
+def test_rows_score_alike_alone_and_in_a_batch(tiny):
+    policy = tiny()
+    together = policy(*batch(policy)).logprobs
+    for i, (prompt, target) in enumerate(zip(PROMPTS, TARGETS, strict=True)):
+        alone = policy(
+            *policy.encode_prompts([prompt], 32, "left"), *policy.encode_targets([target], 16, True)
+        ).logprobs
+        torch.testing.assert_close(alone[0], together[i, : alone.shape[1]], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["t5", "t5 v1.1, whose head is not scaled"])
+def test_t5_label_log_probability_is_the_models_own_loss(tiny_t5, tied):
+    policy = tiny_t5(tie_word_embeddings=tied)
+    prompt_ids, prompt_mask, ids, mask = batch(policy)
+    labels = ids.masked_fill(~mask, -100)
+    loss = policy.lm(input_ids=prompt_ids, attention_mask=prompt_mask, labels=labels).loss
+    total = policy(prompt_ids, prompt_mask, ids, mask).logprobs.sum()
+    torch.testing.assert_close(-total, loss * mask.sum(), atol=1e-4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_causal_scores_are_the_models_own_at_a_temperature(request, name):
+    policy = request.getfixturevalue(f"tiny_{name}")()
+    prompt_ids, prompt_mask = policy.encode_prompts(["abc"], 8, "left")
+    ids, mask = policy.encode_targets(["de"], 8, True)
+    logits = policy.lm(input_ids=torch.cat([prompt_ids, ids], 1)).logits[0, 2:5] / 0.7
+    scored = policy(prompt_ids, prompt_mask, ids, mask, 0.7, entropy="logged")
+    expected = torch.distributions.Categorical(logits=logits)
+    torch.testing.assert_close(scored.logprobs[0], expected.log_prob(ids[0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scored.entropy[0], expected.entropy(), atol=1e-5, rtol=0)
+
+
+def test_bart_bias_on_the_logits_is_part_of_the_score(byte_tokenizer):
+    config = BartConfig(
+        vocab_size=258, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
+        pad_token_id=0, bos_token_id=1, eos_token_id=1, decoder_start_token_id=1, forced_eos_token_id=None,
+    )  # fmt: skip
+    policy = Policy(BartForConditionalGeneration(config), byte_tokenizer, "seq2seq")
+    policy.lm.final_logits_bias.normal_()
+    prompt_ids, prompt_mask, ids, mask = batch(policy)
+    loss = policy.lm(input_ids=prompt_ids, attention_mask=prompt_mask, labels=ids.masked_fill(~mask, -100)).loss
+    torch.testing.assert_close(-policy(*batch(policy)).logprobs.sum(), loss * mask.sum(), atol=1e-4, rtol=1e-6)
+
+
+def test_uniform_logits_have_the_entropy_of_the_vocabulary(tiny_llama):
+    policy = tiny_llama()
+    policy.lm.lm_head.weight.data.zero_()
+    _, _, _, mask = row = batch(policy)
+    entropy = policy(*row, entropy="logged").entropy
+    torch.testing.assert_close(entropy[mask], torch.full((int(mask.sum()),), 258.0).log())
+
+
+def test_the_entropy_is_computed_only_where_asked_for_and_has_a_gradient_only_where_trained(tiny):
+    policy = tiny()
+    row = batch(policy)
+    none, logged, trained = (policy(*row, entropy=mode) for mode in ("none", "logged", "trained"))
+    assert none.entropy is None and not logged.entropy.requires_grad and trained.entropy.requires_grad
+    assert torch.equal(logged.entropy, trained.entropy)
+    assert torch.equal(none.logprobs, trained.logprobs)
+
+
+@pytest.mark.parametrize("entropy", ["none", "trained"])
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_a_head_in_chunks_gives_the_same_scores_and_gradients(tiny, entropy, chunk):
+    found = []
+    for head_chunk in (None, chunk):
+        policy = tiny()
+        scored, _ = policy.read(*batch(policy), 0.7, None, entropy, head_chunk)
+        parts = [scored.logprobs] if scored.entropy is None else [scored.logprobs, scored.entropy]
+        sum(part.mean() for part in parts).backward()
+        found.append((parts, [p.grad for p in policy.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_scores_are_fp32_and_near(tiny):
+    policy = tiny(vocab_size=258)
+    half = copy.deepcopy(policy).to(torch.bfloat16)
+    exact, rounded = policy(*batch(policy)), half(*batch(policy))
+    assert rounded.logprobs.dtype == torch.float32
+    assert (exact.logprobs - rounded.logprobs).abs().max() < 0.25  # bf16 keeps 8 bits of logits around 8
+
+
+def test_shared_prompts_score_as_repeated_ones_and_are_encoded_once(tiny):
+    policy = tiny()
+    prompt_ids, prompt_mask, ids, mask = batch(policy)
+    index = torch.tensor([0, 0, 1, 2, 2])
+    rows = []
+    if policy.family == "seq2seq":
+        policy.lm.get_encoder().register_forward_hook(lambda *args: rows.append(len(args[2].last_hidden_state)))
+    shared = policy(prompt_ids, prompt_mask, ids[index], mask[index], 1.0, index)
+    repeated = policy(prompt_ids[index], prompt_mask[index], ids[index], mask[index])
+    torch.testing.assert_close(shared.logprobs, repeated.logprobs, atol=1e-6, rtol=0)
+    assert rows in ([], [3, 5])
+
+
+def test_gradients_are_finite_under_padding(tiny):
+    policy = tiny()
+    policy(*batch(policy)).logprobs.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in policy.parameters() if p.grad is not None)
+
+
+# --- texts --------------------------------------------------------------------------------------------------------
+
+
+def test_prompts_are_cut_on_the_given_side(tiny):
+    policy = tiny()
+    for side, kept in (("left", "efgh"), ("right", "abcd")):
+        room = 5 if policy.family == "seq2seq" else 4
+        ids, mask = policy.encode_prompts(["abcdefgh", "x"], room, side)
+        assert policy.decode(ids, mask) == [kept, "x"]
+        if policy.family == "seq2seq":
+            assert ids[0, -1] == policy.eos_id and ids[1].tolist()[1:] == [policy.eos_id, 0, 0, 0]
+        else:
+            assert mask[1].tolist() == [False, False, False, True]
+
+
+def test_empty_causal_prompt_is_one_eos_token(tiny_gpt2):
+    ids, mask = tiny_gpt2().encode_prompts(["", ""], 8, "left")
+    assert ids.tolist() == [[1], [1]] and mask.all()
+
+
+def test_targets_are_cut_so_that_eos_fits(tiny_t5):
+    policy = tiny_t5()
+    ids, mask = policy.encode_targets(["abcdef", "a", ""], 4, True)
+    assert policy.decode(ids, mask) == ["abc", "a", ""]
+    assert mask.sum(-1).tolist() == [4, 2, 1]
+    assert (ids[torch.arange(3), mask.sum(-1) - 1] == policy.eos_id).all()
+    assert policy.encode_targets(["abcdef"], 4, False)[0].shape == (1, 4)
+
+
+def test_eos_stays_in_the_mask_where_pad_and_eos_are_the_same_token(tiny_gpt2, byte_tokenizer):
+    tokenizer = copy.deepcopy(byte_tokenizer)
+    tokenizer.pad_token = tokenizer.eos_token
+    policy = Policy(tiny_gpt2().lm, tokenizer, "causal")
+    ids, mask = policy.encode_targets(["ab", "a"], 8, True)
+    assert mask.tolist() == [[True, True, True], [True, True, False]]
+    assert ids[1].tolist()[1:] == [1, 1]
+
+
+def test_classifier_answers_with_the_index_of_a_label(tiny_bert):
+    policy = tiny_bert()
+    ids, mask = policy.encode_targets(["high", "low"], 1, True)
+    assert ids.tolist() == [[2], [0]] and policy.decode(ids, mask) == ["high", "low"]
+    prompts = policy.encode_prompts(["good", "it was rather bad"], 32, "right")
+    scored = policy(*prompts, ids, mask)
+    expected = policy.lm(input_ids=prompts[0], attention_mask=prompts[1]).logits.log_softmax(-1)
+    torch.testing.assert_close(scored.logprobs[:, 0], expected[[0, 1], [2, 0]])
+    with pytest.raises(UserError, match="huge"):
+        policy.encode_targets(["huge"], 1, True)
+
+
+# --- references, values, frozen parts -----------------------------------------------------------------------------
+
+
+def test_reference_is_bit_equal_after_updates_of_the_policy(tiny):
+    policy = tiny()
+    reference = reference_of(policy)
+    before = reference(*batch(policy)).logprobs
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (-policy(*batch(policy)).logprobs.sum()).backward()
+        optimizer.step()
+    assert torch.equal(reference(*batch(policy)).logprobs, before)
+    assert not torch.allclose(policy(*batch(policy)).logprobs, before)
+    assert not any(p.requires_grad for p in reference.parameters())
+
+
+@pytest.mark.parametrize("kind", ["separate", "head"])
+@pytest.mark.parametrize("head", ["mlp", "linear"])
+def test_value_is_read_where_the_token_is_predicted(tiny, kind, head):
+    model = with_value(tiny(), kind, head, generator())
+    prompt_ids, prompt_mask, ids, mask = batch(model.policy)
+    changed = ids.clone()
+    changed[1, 3] += 1
+    difference = model.values(prompt_ids, prompt_mask, ids, mask) - model.values(prompt_ids, prompt_mask, changed, mask)
+    moved = difference.abs() > 1e-6
+    assert not moved[1, :4].any(), "V(s_3) must not see token 3"
+    assert moved[1, 4], "V(s_4) must see token 3"
+    assert not moved[[0, 2]].any()
+
+
+def test_values_of_forward_are_those_of_values_and_zero_on_padding(tiny):
+    model = with_value(tiny(), "separate", "mlp", generator())
+    row = batch(model.policy)
+    scored = model(*row)
+    torch.testing.assert_close(scored.values, model.values(*row))
+    assert not scored.values[~row[3]].any()
+    torch.testing.assert_close(scored.logprobs, model.policy(*row).logprobs)
+
+
+def test_shared_head_sends_its_gradient_into_the_policy_and_separate_does_not(tiny):
+    for kind, reaches in (("head", True), ("separate", False)):
+        model = with_value(tiny(), kind, "linear", generator())
+        model.values(*batch(model.policy)).sum().backward()
+        assert any(p.grad is not None and p.grad.any() for p in model.policy.parameters()) == reaches
+        assert all(p.grad is not None for p in model.head.parameters())
+
+
+def test_shared_head_costs_no_second_pass(tiny):
+    model = with_value(tiny(), "head", "mlp", generator())
+    trunk = model.policy.lm.get_decoder() if model.policy.family == "seq2seq" else model.policy.lm.base_model
+    calls = []
+    trunk.register_forward_hook(lambda *_: calls.append(1))
+    model(*batch(model.policy))
+    assert len(calls) == 1
+
+
+def test_value_head_comes_from_its_generator_alone(tiny_t5):
+    heads = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        heads.append(parameters_to_vector(with_value(tiny_t5(), "head", "mlp", generator(5)).head.parameters()))
+    assert torch.equal(*heads)
+    other = with_value(tiny_t5(), "head", "mlp", generator(6)).head
+    assert not torch.equal(heads[0], parameters_to_vector(other.parameters()))
+
+
+def test_classifier_has_a_value_per_prompt(tiny_bert):
+    for kind in ("head", "separate"):
+        model = with_value(tiny_bert(), kind, "mlp", generator())
+        prompts = model.policy.encode_prompts(["good", "it was bad"], 32, "right")
+        assert model(*prompts, *model.policy.encode_targets(["high", "low"], 1, True)).values.shape == (2, 1)
+
+
+def test_frozen_parts_get_no_gradient_and_tied_heads_freeze_with_the_embedding(tiny):
+    policy = tiny()
+    freeze_below(policy, 1)
+    model = with_value(policy, "separate", "linear", generator())
+    scored = model(*batch(policy))
+    (scored.logprobs.sum() + scored.values.sum()).backward()
+    trained = {name for name, p in policy.lm.named_parameters() if p.grad is not None}
+    untied = policy.lm.get_output_embeddings().weight is not policy.lm.get_input_embeddings().weight
+    expected = {
+        name
+        for name, _ in policy.lm.named_parameters()
+        if name.startswith(("decoder.block.1.", "transformer.h.1.", "model.layers.1."))
+        or name in ("decoder.final_layer_norm.weight", "transformer.ln_f.weight", "transformer.ln_f.bias")
+        or name == "model.norm.weight"
+        or (untied and name == "lm_head.weight")
+    }
+    assert trained == expected
+    assert all(p.grad is not None for p in model.critic.parameters()), "the value network trains in full"
+
+
+def test_freezing_nothing_or_too_much(tiny):
+    policy = tiny()
+    freeze_below(policy, 1)
+    freeze_below(policy, None)
+    assert all(p.requires_grad for p in policy.parameters())
+    with pytest.raises(UserError, match="unfrozen_blocks=3"):
+        freeze_below(policy, 3)
+
+
+# --- loading and storing ------------------------------------------------------------------------------------------
+
+
+def test_dropout_is_off_whatever_the_config_and_the_mode(tiny_t5, tiny_gpt2, tiny_bert, tmp_path):
+    for name, make, drop in (
+        ("seq2seq", tiny_t5, {"dropout_rate": 0.5}),
+        ("causal", tiny_gpt2, {"resid_pdrop": 0.5, "embd_pdrop": 0.5, "attn_pdrop": 0.5}),
+        ("classifier", tiny_bert, {"hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5}),
+    ):
+        save_pretrained_folder(make(**drop), tmp_path / name)
+        policy = load_policy(source=tmp_path / name, family=name, tokenizer=None, init="pretrained", dtype="float32")
+        model = with_value(policy, "head", "linear", generator()).train()
+        policy.lm.train()  # past the guard of Policy.train
+        prompts = policy.encode_prompts(PROMPTS, 32, "left")
+        targets = policy.encode_targets(["high"] * 3 if name == "classifier" else TARGETS, 8, True)
+        first, second = model(*prompts, *targets), model(*prompts, *targets)
+        assert torch.equal(first.logprobs, second.logprobs) and torch.equal(first.values, second.values)
+        assert not policy.train().training
+
+
+def test_weights_survive_the_disk_and_tied_ones_stay_tied(tiny, tmp_path):
+    model = with_value(tiny(), "separate", "mlp", generator())
+    save_weights(model, tmp_path / "a" / "model.safetensors")
+    other = with_value(tiny(seed=1), "separate", "mlp", generator(1))
+    load_weights(other, tmp_path / "a" / "model.safetensors")
+    assert torch.equal(other(*batch(model.policy)).logprobs, model(*batch(model.policy)).logprobs)
+    assert torch.equal(other.values(*batch(model.policy)), model.values(*batch(model.policy)))
+    with torch.no_grad():
+        other.policy.lm.get_input_embeddings().weight.zero_()
+    tied = model.policy.lm.get_output_embeddings().weight is model.policy.lm.get_input_embeddings().weight
+    assert (not other.policy.lm.get_output_embeddings().weight.any()) == tied
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["model.safetensors"]
+
+
+def test_weights_of_another_shape_or_a_broken_file_are_refused(tiny_t5, tmp_path):
+    save_weights(tiny_t5(num_layers=1), tmp_path / "small.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+    for name in ("small", "broken", "absent"):
+        with pytest.raises(UserError, match=name):
+            load_weights(tiny_t5(), tmp_path / f"{name}.safetensors")
+
+
+def test_stored_folder_loads_here_and_in_transformers(tiny_t5, tmp_path):
+    policy = tiny_t5()
+    for _ in range(2):  # the second replaces the first
+        save_pretrained_folder(policy, tmp_path / "org" / "name", torch.float16)
+    assert next(policy.parameters()).dtype == torch.float32, "the policy itself is not converted"
+    for source, mirror in ((tmp_path / "org" / "name", None), ("org/name", tmp_path)):
+        loaded = load_policy(
+            source=source, family="seq2seq", tokenizer=None, init="pretrained", dtype="float32", hub_mirror=mirror
+        )
+        assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+        torch.testing.assert_close(loaded(*batch(policy)).logprobs, policy(*batch(policy)).logprobs, atol=0.05, rtol=0)
+    assert AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "org" / "name").config.d_model == 16
+    assert [file.name for file in (tmp_path / "org").iterdir()] == ["name"]
+
+
+def test_random_weights_follow_the_generator_and_leave_the_global_stream_alone(byte_tokenizer, tmp_path):
+    T5Config(
+        vocab_size=258, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+    ).save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    state = torch.get_rng_state()
+    one, two, three = (
+        parameters_to_vector(
+            load_policy(
+                source=tmp_path,
+                family="seq2seq",
+                tokenizer=None,
+                init="random",
+                dtype="float32",
+                generator=generator(s),
+            ).parameters()
+        )
+        for s in (0, 0, 1)
+    )
+    assert torch.equal(one, two) and not torch.equal(one, three)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_unusable_models_are_refused_quickly_and_in_one_line(tiny_bert, tiny_t5, byte_tokenizer, tmp_path):
+    save_pretrained_folder(tiny_bert(), tmp_path / "bert")
+    save_pretrained_folder(tiny_t5(vocab_size=100), tmp_path / "few")
+    tiny_t5().lm.config.save_pretrained(tmp_path / "bare")
+    (tmp_path / "empty").mkdir()
+    cases: list[tuple[str | Path, Family, str]] = [
+        (tmp_path / "bert", "causal", "model type bert"),
+        (tmp_path / "bert", "seq2seq", "model type bert"),
+        (tmp_path / "few", "seq2seq", "258 tokens"),
+        (tmp_path / "bare", "seq2seq", "no weights"),
+        (tmp_path / "empty", "seq2seq", "empty"),
+        (tmp_path / "absent", "seq2seq", "no folder"),
+        ("asset:absent", "seq2seq", "make assets"),
+        ("nobody/nothing", "seq2seq", "paths.hub_mirror"),
+    ]
+    for source, family, words in cases:
+        started = time.monotonic()
+        with pytest.raises(UserError, match=words) as caught:
+            load_policy(
+                source=source, family=family, tokenizer=None, init="pretrained", dtype="float32", hub_mirror=tmp_path
+            )
+        assert "\n" not in str(caught.value)
+        assert time.monotonic() - started < 5

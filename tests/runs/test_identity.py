@@ -1,0 +1,119 @@
+"""Who a run is: the same computation has the same key, every other one another."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rftlab import runs
+from rftlab.errors import UserError
+from rftlab.runs import changed_keys, freeze, run_folder, run_key
+from rftlab.runs.records import load_config
+
+CONFIG = {
+    "name": "a", "sweep": {"name": "s"}, "seed": 0, "algo": {"name": "ppo", "lr": 1e-4, "kl": {"target": None}},
+    "runtime": {"device": "cpu"}, "tracking": {"uri": None}, "paths": {"outputs": "outputs"},
+}  # fmt: skip
+
+
+def test_the_key_of_a_config_never_changes_by_accident():
+    # Every stored result hangs on this text; it may change only together with SCHEMA_VERSION.
+    text = '{"config":{"algo":{"lr":0.0001,"names":["a","b"],"on":true,"x":null},"seed":0},"schema_version":2}'
+    config = {"seed": 0, "algo": {"x": None, "on": True, "names": ["a", "b"], "lr": 1e-4}}
+    assert run_key(config) == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def with_target(target: str) -> dict:
+    return {**CONFIG, "algo": {"loss": {"_target_": target}, "parts": [{"_target_": target}]}}
+
+
+def test_moving_a_file_of_ours_changes_no_key_but_another_class_does():
+    key = run_key(with_target("rftlab.loops.online.Online"))
+    assert run_key(with_target("rftlab.elsewhere.deep.down.Online")) == key
+    assert run_key(with_target("rftlab.Online")) == key
+    assert run_key(with_target("rftlab.loops.online.Offline")) != key
+
+
+def test_a_target_of_the_user_counts_with_its_path():
+    one, other = (run_key(with_target(f"{module}.Online")) for module in ("mine", "yours"))
+    assert (
+        len({one, other, run_key(with_target("rftlab.loops.Online")), run_key(with_target("rftlab_mine.Online"))}) == 4
+    )
+
+
+def test_a_config_stored_under_the_first_schema_version_keeps_its_key():
+    first = {**with_target("rftlab.loops.online.Online"), "schema_version": 1}
+    assert run_key(first) != run_key(with_target("rftlab.loops.online.Online"))
+    assert run_key(first) != run_key({**with_target("rftlab.elsewhere.Online"), "schema_version": 1})
+    text = '{"config":{"loss":{"_target_":"rftlab.loops.online.Online"}},"schema_version":1}'
+    stored = {"loss": {"_target_": "rftlab.loops.online.Online"}, "schema_version": 1}
+    assert run_key(stored) == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("key", ["name", "sweep", "paths", "tracking", "runtime", "hydra"])
+def test_the_key_ignores_where_and_under_which_name_a_run_executes(key):
+    assert run_key({**CONFIG, key: {"other": 1}}) == run_key(CONFIG)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"seed": 0.0}, {"seed": False}, {"seed": "0"}, {"new": None}])
+def test_the_key_depends_on_every_other_value_its_type_and_its_presence(change):
+    assert run_key({**CONFIG, **change}) != run_key(CONFIG)
+
+
+def test_the_key_ignores_order_and_notation():
+    one = {"a": 0.0001, "b": [1, 2], "c": 0.0}
+    other = {"c": -0.0, "b": (1, 2), "a": 1e-4}
+    assert run_key(one) == run_key(other)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex("[a-z]{1,4}", fullmatch=True), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(plain)
+@example("\x85")
+def test_a_config_read_back_from_yaml_has_the_key_it_was_written_under(value):
+    config = {"value": value}
+    with tempfile.TemporaryDirectory() as folder:
+        freeze(Path(folder), config)
+        assert run_key(load_config(Path(folder) / "config.yaml")) == run_key(config)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), Path("x"), {1: "a"}])
+def test_a_value_that_has_no_one_notation_is_refused_by_name(bad):
+    with pytest.raises(UserError, match=r"algo\.deep"):
+        run_key({"algo": {"deep": bad}})
+
+
+def test_a_new_schema_version_gives_new_keys_but_stored_configs_keep_theirs(monkeypatch):
+    stored = {**CONFIG, "schema_version": runs.SCHEMA_VERSION}
+    key = run_key(CONFIG)
+    monkeypatch.setattr("rftlab.runs.identity.SCHEMA_VERSION", runs.SCHEMA_VERSION + 1)
+    assert run_key(CONFIG) != key
+    assert run_key(stored) == key
+
+
+def test_a_renamed_run_finds_the_folder_of_its_key(tmp_path):
+    folder = run_folder(tmp_path, "s", "a", run_key(CONFIG))
+    folder.mkdir(parents=True)
+    assert run_folder(tmp_path, "s", "renamed", run_key(CONFIG)) == folder
+
+
+@pytest.mark.parametrize(("sweep", "name"), [("..", "a"), ("s/t", "a"), ("s", ""), ("s", "a b"), ("s", "a" * 300)])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path, sweep, name):
+    with pytest.raises(UserError):
+        run_folder(tmp_path, sweep, name, "0" * 12)
+
+
+def test_changed_keys_names_what_differs_and_nothing_that_is_no_identity():
+    other = {**CONFIG, "name": "b", "runtime": {}, "algo": {"name": "ppo", "lr": 1e-3, "kl": {"target": 6.0}}, "x": [1]}
+    assert changed_keys(CONFIG, other) == ["algo.kl.target", "algo.lr", "x"]
+    assert changed_keys(CONFIG, CONFIG) == []

@@ -1,0 +1,323 @@
+"""Properties of sampling and search: what is drawn, how likely it was, and what must not matter."""
+
+import copy
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from rftlab.errors import UserError
+from rftlab.models import Policy
+from rftlab.sampling import sample as rollout
+from rftlab.sampling import shared_prompt
+from rftlab.sampling.sample import beam_search, choose, generate, restrict, sample
+from rftlab.types import BeamSearch, Responses, Sampling
+
+PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
+
+
+@pytest.fixture(scope="session", params=["t5", "gpt2", "llama"])
+def tiny(request: pytest.FixtureRequest) -> Callable[..., Policy]:
+    return request.getfixturevalue(f"tiny_{request.param}")
+
+
+def sampling(**changes: float | int) -> Sampling:
+    neutral = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_new_tokens": 0, "max_new_tokens": 12}
+    return Sampling(**neutral | changes)
+
+
+def beam(**changes: float | int) -> BeamSearch:
+    return BeamSearch(**{"num_beams": 4, "length_penalty": 1.0, "min_new_tokens": 0, "max_new_tokens": 8} | changes)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def few_tokens(make: Callable[..., Policy], seed: int = 0) -> tuple[Policy, torch.Tensor, torch.Tensor]:
+    """Make a policy of six tokens, which therefore ends rows early, and three prompts of unequal length for it."""
+    policy = make(seed=seed, vocab_size=6)
+    ids = torch.tensor([[2, 3, 4, 5], [5, 5, 3, 1], [4, 1, 0, 0]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]], dtype=torch.bool)
+    return (policy, ids.flip(1), mask.flip(1)) if policy.family == "causal" else (policy, ids, mask)
+
+
+def lengths(responses: Responses) -> list[int]:
+    return responses.response_mask.sum(-1).tolist()
+
+
+# --- sampling -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_sampler_and_scorer_agree_on_every_log_probability(tiny, temperature):
+    policy = tiny()
+    prompts = policy.encode_prompts(PROMPTS, 32, "left")
+    drawn = sample(policy, *prompts, sampling(temperature=temperature), 4, generator())
+    scored = policy(*prompts, drawn.response_ids, drawn.response_mask, temperature, drawn.prompt_index)
+    torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=1e-5, rtol=0)
+    assert (drawn.kept_mass == 1).all()
+    assert drawn.prompt_index.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_sampled_frequencies_are_the_probabilities(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    drawn = sample(policy, ids[:1], mask[:1], sampling(max_new_tokens=1), 20_000, generator())
+    every = torch.arange(6).unsqueeze(1)
+    index = torch.zeros(6, dtype=torch.long)
+    probs = policy(ids[:1], mask[:1], every, torch.ones_like(every, dtype=torch.bool), 1.0, index).logprobs.exp()
+    frequency = drawn.response_ids.flatten().bincount(minlength=6) / 20_000
+    assert probs.sum().item() == pytest.approx(1, abs=1e-5)
+    torch.testing.assert_close(frequency, probs.flatten().detach(), atol=0.015, rtol=0)
+
+
+def test_eos_counts_only_where_it_was_sampled(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    drawn = sample(policy, ids, mask, sampling(max_new_tokens=5), 30, generator())
+    n_eos = ((drawn.response_ids == policy.eos_id) & drawn.response_mask).sum(-1)
+    last = drawn.response_ids.gather(1, drawn.response_mask.sum(-1, keepdim=True) - 1).squeeze(1)
+    assert torch.equal(n_eos == 1, last == policy.eos_id)
+    assert torch.equal(drawn.truncated, n_eos == 0)
+    assert (drawn.response_mask.sum(-1)[drawn.truncated] == 5).all()
+    assert not drawn.logprobs[~drawn.response_mask].any()
+    assert (drawn.response_ids[~drawn.response_mask] == policy.pad_id).all()
+    assert 0 < drawn.truncated.sum() < 90 and 1 in lengths(drawn), "the case must hold both kinds, and an immediate EOS"
+
+
+def test_no_response_ends_before_the_minimum_length(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    drawn = sample(policy, ids, mask, sampling(min_new_tokens=3, max_new_tokens=6), 30, generator())
+    assert min(lengths(drawn)) == 4, "three tokens, then at the earliest EOS"
+    assert (drawn.kept_mass[:, :3] < 1).all() and (drawn.kept_mass[:, 3:] == 1).all()
+
+
+def test_log_probability_and_kept_mass_rebuild_the_full_distribution(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    setting = sampling(temperature=0.8, top_k=4, top_p=0.9, min_new_tokens=2, max_new_tokens=6)
+    drawn = sample(policy, ids, mask, setting, 20, generator())
+    scored = policy(ids, mask, drawn.response_ids, drawn.response_mask, 0.8, drawn.prompt_index)
+    rebuilt = (drawn.logprobs + drawn.kept_mass.log()).masked_fill(~drawn.response_mask, 0.0)
+    torch.testing.assert_close(rebuilt, scored.logprobs.detach(), atol=1e-5, rtol=0)
+    assert (drawn.kept_mass < 0.999).any()
+
+
+def test_top_k_one_is_greedy_even_where_eos_is_banned(tiny):
+    policy, ids, mask = few_tokens(tiny, seed=3)
+    drawn = sample(policy, ids, mask, sampling(top_k=1, min_new_tokens=2, max_new_tokens=8), 1, generator())
+    greedy = beam_search(policy, ids, mask, beam(num_beams=1, min_new_tokens=2))
+    assert torch.equal(drawn.response_ids, greedy.response_ids)
+    torch.testing.assert_close(drawn.logprobs, torch.zeros_like(drawn.logprobs))
+
+
+def test_restrictions_keep_exactly_the_tokens_they_name():
+    logits = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()
+
+    def kept(banned: int | None = None, **changes: float | int) -> list[int]:
+        return restrict(logits, sampling(**changes), banned)[0].isfinite().nonzero().flatten().tolist()
+
+    assert kept(top_k=2) == [0, 1]
+    assert kept(top_k=9) == [0, 1, 2, 3]
+    assert kept(top_p=0.69) == [0, 1] and kept(top_p=0.71) == [0, 1, 2]
+    assert kept(top_p=0.01) == [0]
+    assert kept(banned=0, top_k=1) == [1]
+    assert kept(top_k=3, top_p=0.5) == [0, 1], "top-p is of what top-k left: 0.4 / 0.9 falls short of a half"
+    assert logits.isfinite().all(), "the argument is untouched"
+
+
+def test_noise_at_the_edges_never_hits_an_impossible_token():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0, -torch.inf]]).expand(4, -1)
+    noise = torch.tensor([0.0, 0.2, 0.3, 1.0 - 2.0**-53], dtype=torch.float64)
+    assert choose(logits, noise, sampling(), None).tokens.tolist() == [1, 1, 3, 3]
+
+
+def test_low_temperature_approaches_greedy(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    cold = sample(policy, ids, mask, sampling(temperature=1e-4, max_new_tokens=8), 1, generator())
+    assert torch.equal(cold.response_ids, beam_search(policy, ids, mask, beam(num_beams=1)).response_ids)
+
+
+def test_the_generator_decides_and_nothing_else(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    draws = []
+    for global_seed, seed in ((0, 0), (1, 0), (0, 1)):
+        torch.manual_seed(global_seed)
+        draws.append(sample(policy, ids, mask, sampling(), 5, generator(seed)))
+    assert torch.equal(draws[0].response_ids, draws[1].response_ids)
+    assert not torch.equal(draws[0].response_ids[:, :2], draws[2].response_ids[:, :2])
+    first = generator()
+    sample(policy, ids, mask, sampling(), 5, first)
+    second = generator()
+    sample(policy, ids, mask, sampling(top_k=1), 5, second)
+    assert torch.equal(first.get_state(), second.get_state()), "the generator moves by the shape alone"
+
+
+def test_dropping_finished_rows_changes_nothing(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    noise = torch.rand((60, 10), generator=generator(), dtype=torch.float64)
+    setting = sampling(max_new_tokens=10)
+    kept, eager, lazy = (rollout._sample(policy, ids, mask, setting, noise, share) for share in (1.0, 0.0, 0.3))
+    for other in (eager, lazy):
+        assert torch.equal(kept.response_ids, other.response_ids)
+        torch.testing.assert_close(kept.logprobs, other.logprobs, atol=1e-5, rtol=0)
+    assert len(set(lengths(kept))) > 4
+
+
+def test_each_prompt_is_read_once_and_ended_rows_leave(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    read, decoded = [], []
+    trunk = policy.lm.get_decoder() if policy.family == "seq2seq" else policy.lm.base_model
+    trunk.register_forward_hook(lambda *args: decoded.append(tuple(args[2].last_hidden_state.shape[:2])))
+    if policy.family == "seq2seq":
+        policy.lm.get_encoder().register_forward_hook(lambda *args: read.append(len(args[2].last_hidden_state)))
+    sample(policy, ids, mask, sampling(), 20, generator())
+    assert read == ([3] if policy.family == "seq2seq" else [])
+    assert decoded[0] == (3, 1 if policy.family == "seq2seq" else 4)
+    rows = [n for n, _ in decoded[1:]]
+    assert rows == sorted(rows, reverse=True) and rows[-1] < rows[0] <= 60
+
+
+def test_responses_can_be_trained_on(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    drawn = sample(policy, ids, mask, sampling(), 2, generator())
+    ratio = (
+        policy(ids, mask, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index).logprobs - drawn.logprobs
+    ).exp()
+    ratio.sum().backward()
+    assert not any(tensor.is_inference() for tensor in (drawn.response_ids, drawn.logprobs, drawn.kept_mass))
+
+
+def test_generation_config_of_a_checkpoint_is_ignored(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    plain = sample(policy, ids, mask, sampling(), 3, generator()), beam_search(policy, ids, mask, beam())
+    policy.lm.generation_config = GenerationConfig(
+        top_k=1, repetition_penalty=5.0, min_length=7, no_repeat_ngram_size=1, num_beams=2, length_penalty=-3.0
+    )
+    again = sample(policy, ids, mask, sampling(), 3, generator()), beam_search(policy, ids, mask, beam())
+    assert all(torch.equal(a.response_ids, b.response_ids) for a, b in zip(plain, again, strict=True))
+
+
+def test_classifier_samples_one_label(tiny_bert):
+    policy = tiny_bert()
+    prompts = policy.encode_prompts(["good", "it was rather bad"], 32, "right")
+    drawn = sample(policy, *prompts, sampling(), 50, generator())
+    assert drawn.response_ids.shape == (100, 1) and drawn.response_mask.all() and not drawn.truncated.any()
+    scored = policy(*prompts, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
+    torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=1e-5, rtol=0)
+    best = beam_search(policy, *prompts, beam())
+    assert best.response_ids.flatten().tolist() == policy.classify(*prompts)[1].argmax(-1).tolist()
+
+
+def test_rows_longer_than_the_models_positions_are_refused(tiny_gpt2):
+    policy = tiny_gpt2(n_positions=20)
+    with pytest.raises(UserError, match="20 positions"):
+        sample(policy, *policy.encode_prompts(["0123456789"], 32, "left"), sampling(), 1, generator())
+
+
+# --- search -------------------------------------------------------------------------------------------------------
+
+
+def transformers_answer(policy: Policy, ids: torch.Tensor, mask: torch.Tensor, b: BeamSearch) -> list[list[int]]:
+    start = {"decoder_start_token_id": 0} if policy.family == "seq2seq" else {}
+    config = GenerationConfig(
+        do_sample=False, num_beams=b.num_beams, length_penalty=b.length_penalty, early_stopping=False,
+        min_new_tokens=b.min_new_tokens or None, max_new_tokens=b.max_new_tokens, pad_token_id=0, eos_token_id=1,
+        **start,
+    )  # fmt: skip
+    out = policy.lm.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+    rows = out[:, 1 if policy.family == "seq2seq" else ids.shape[1] :].tolist()
+    return [row[: row.index(1) + 1] if 1 in row else row for row in rows]
+
+
+@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize(("penalty", "minimum"), [(1.0, 0), (0.0, 0), (2.0, 3), (-1.0, 0)])
+def test_search_finds_what_transformers_finds(tiny, k, penalty, minimum):
+    decoding = beam(num_beams=k, length_penalty=penalty, min_new_tokens=minimum)
+    for seed in range(2):
+        policy, ids, mask = few_tokens(tiny, seed)
+        found = beam_search(policy, ids, mask, decoding)
+        ours = [row[:n].tolist() for row, n in zip(found.response_ids, lengths(found), strict=True)]
+        assert ours == transformers_answer(policy, ids, mask, decoding)
+
+
+def test_a_wide_beam_finds_the_best_of_all_sequences(tiny):
+    policy, ids, mask = few_tokens(tiny, seed=5)
+    endless = [s for n in (1, 2) for s in itertools.product([0, 2, 3, 4, 5], repeat=n)]
+    complete = [(1,), *[(*s, 1) for s in endless], *itertools.product([0, 2, 3, 4, 5], repeat=3)]
+    rows = torch.tensor([list(s) + [0] * (3 - len(s)) for s in complete])
+    counts = torch.tensor([[i < len(s) for i in range(3)] for s in complete])
+    for i in range(3):
+        index = torch.full((len(complete),), i)
+        total = policy(ids, mask, rows, counts, 1.0, index).logprobs.sum(-1)
+        assert total.exp().sum().item() == pytest.approx(1, abs=1e-4), "the enumeration is the whole sample space"
+        best = complete[int(total.argmax())]
+        found = beam_search(
+            policy, ids[i : i + 1], mask[i : i + 1], beam(num_beams=200, length_penalty=0.0, max_new_tokens=3)
+        )
+        assert tuple(found.response_ids[0, : lengths(found)[0]].tolist()) == best
+        assert found.logprobs.sum().item() == pytest.approx(total.max().item(), abs=1e-4)
+
+
+def test_search_scores_are_the_policys(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    for k in (1, 3):
+        found = beam_search(policy, ids, mask, beam(num_beams=k))
+        scored = policy(ids, mask, found.response_ids, found.response_mask)
+        torch.testing.assert_close(found.logprobs, scored.logprobs.detach(), atol=1e-5, rtol=0)
+        assert torch.equal(found.truncated, ~(found.response_ids == 1).any(-1))
+
+
+# --- generate -----------------------------------------------------------------------------------------------------
+
+
+def test_generate_follows_the_record(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    searched = generate(policy, ids, mask, beam(), generator())
+    assert torch.equal(searched.response_ids, beam_search(policy, ids, mask, beam()).response_ids)
+    drawn = generate(policy, ids, mask, sampling(), generator())
+    assert torch.equal(drawn.response_ids, sample(policy, ids, mask, sampling(), 1, generator()).response_ids)
+
+
+def test_half_precision_rollout_agrees_with_its_own_scorer(tiny):
+    policy = copy.deepcopy(tiny()).to(torch.bfloat16)
+    prompts = policy.encode_prompts(PROMPTS, 32, "left")
+    drawn = sample(policy, *prompts, sampling(), 2, generator())
+    scored = policy(*prompts, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
+    assert (drawn.logprobs - scored.logprobs).abs().max() < 0.3
+
+
+# --- shared prompts -----------------------------------------------------------------------------------------------
+
+
+def test_sharing_the_prompt_changes_no_sample(tiny, monkeypatch):
+    responses = []
+    for model_types in (shared_prompt.MODEL_TYPES, ()):
+        monkeypatch.setattr(shared_prompt, "MODEL_TYPES", model_types)
+        policy, ids, mask = few_tokens(tiny)
+        drawn = sample(policy, ids, mask, sampling(), 20, generator())
+        assert (policy.lm.config._attn_implementation == shared_prompt.NAME) == bool(model_types)
+        responses.append((drawn, beam_search(policy, ids, mask, beam())))
+    for ours, plain in zip(*responses, strict=True):
+        assert torch.equal(ours.response_ids, plain.response_ids)
+        torch.testing.assert_close(ours.logprobs, plain.logprobs, atol=1e-5, rtol=0)
+
+
+def test_grouping_and_back_is_the_identity_for_any_rows_left():
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    whole, _ = shared_prompt.prompt_of(mask, torch.float32, ()).select(torch.arange(4).repeat_interleave(3))
+    for rows in ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [0, 2, 3, 9], [4], [3, 3, 5]):
+        prompt, kept = whole.select(torch.tensor(rows))
+        assert kept.tolist() == sorted({row // 3 for row in rows})
+        states = torch.randn(len(rows), 2, 5, 7, generator=generator())
+        grouped = prompt.group(states)
+        assert grouped.shape == (len(kept), 2, prompt.slots * 5, 7)
+        assert torch.equal(prompt.ungroup(grouped), states)
+
+
+def test_training_passes_are_the_same_once_sharing_is_enabled(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    rows = torch.tensor([[2, 1], [3, 3], [4, 1]])
+    before = policy(ids, mask, rows, rows > 0).logprobs
+    assert shared_prompt.enable(policy.lm)
+    assert torch.equal(policy(ids, mask, rows, rows > 0).logprobs, before)
