@@ -22,8 +22,6 @@ from analysis.statistics.frames import Frames
 from analysis.statistics.theory import BOUNDS, ERRORS, verdict_counts
 
 FORMS = {"bound_std": r"bound with STD", "bound_two_thirds": r"bound with STD$^{2/3}$"}
-
-
 KINDS = {"theory": "gradient_bound", "diagnose": "gradient_bound_sampled"}  # by family: file names
 WANTED = (of_theory("gradient_bound"),)  # no diagnosis: these are made where somebody asks for one
 

@@ -20,8 +20,6 @@ from analysis.statistics import stats
 from analysis.statistics.frames import Frames
 
 METRICS = ["reward/mean", "policy/kl"]
-
-
 WANTED = LANGUAGE
 COMPARED = ("ppo", "apa")  # side by side in every one of them
 

@@ -22,8 +22,6 @@ from analysis.statistics.frames import Frames
 from analysis.statistics.vanishing import PERCENTILE
 
 SIDES = {"ratio": "train reward, RFT / SFT", "difference": "train reward, RFT - SFT"}
-
-
 WANTED = LANGUAGE
 
 

@@ -23,8 +23,6 @@ TIMES = {
     "sft": ("ln(1 / reward std at the start)", "time to the correct label, SFT"),
 }
 METHODS = {"ode": "gradient flow", "descent": "gradient descent"}
-
-
 WANTED = (of_theory("time_separation"),)
 
 

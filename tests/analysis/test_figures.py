@@ -36,7 +36,7 @@ def texts(figure: Figure) -> str:
 def test_there_are_curves_and_a_scatter_for_each_dataset(drawn: dict[str, Drawn]) -> None:
     suffixes = ("imdb-gpt2_mini-mini-bundled", "narrativeqa-t5_mini-mini-bundled")
     names = [f"{kind}-{name}" for kind in ("learning_curves", "reward_scatter") for name in suffixes]
-    assert sorted(drawn) == sorted([*names, "reward_change_correlation-mini-bundled"])
+    assert {*names, "reward_change_correlation-mini-bundled"} <= set(drawn)
 
 
 @pytest.mark.parametrize("kind", ["learning_curves", "reward_scatter"])

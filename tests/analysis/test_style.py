@@ -62,6 +62,11 @@ def test_an_algorithm_has_the_same_colour_in_every_figure(algo: str) -> None:
     assert alone not in style.colours(["ppo", "apa", "sft"]).values()
 
 
+def test_unheard_algorithms_side_by_side_keep_the_colours_that_they_have_alone() -> None:
+    together = style.colours(["rloo", "grpo", "dpo"])
+    assert together == {algo: style.colours([algo])[algo] for algo in together}
+
+
 @pytest.mark.parametrize(
     ("loop", "counts"),
     [({"iterations": 12}, "iteration"), ({"steps": 12}, "optimiser step"), ({"epochs": 12}, "epoch"), ({}, "step")],

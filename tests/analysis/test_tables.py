@@ -15,8 +15,7 @@ from analysis.statistics import stats
 from analysis.tables import correlations as correlations_table
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ["table_correlations-mini-bundled", "table_relative_reward-mini-bundled"]
-NAMES += ["table_controlled-mini-bundled", "table_time_separation-mini-generated"]
+NAMES = sorted(path.stem for path in GOLDEN.glob("table_*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +36,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Table]:
     kept, _ = stats.one_run_per_seed(load.load_runs(outputs))
     drawn = everything.draw(everything.read(outputs, None, kept))
     return {table.name: table for table in drawn if isinstance(table, Table)}
-
-
-def test_there_is_a_table_of_each_kind(written: dict[str, Table]) -> None:
-    assert sorted(written) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
