@@ -34,6 +34,7 @@ from transformers import (
 
 from rftlab.assets import FOLDER
 from rftlab.models import Policy, load_policy
+from rftlab.models.policy import Family
 from rftlab.sampling.sample import sample
 from rftlab.types import Sampling
 
@@ -73,7 +74,7 @@ def random_policy(family: str) -> Policy:
     return Policy(lm, words, family)
 
 
-def policy_of(name: str, family: str) -> Policy:
+def policy_of(name: str, family: Family) -> Policy:
     if name == "random":
         return random_policy(family)
     return load_policy(
@@ -172,7 +173,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
-    for name, family in (("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")):
+    models: list[tuple[str, Family]]
+    models = [("t5_mini", "seq2seq"), ("gpt2_mini", "causal"), ("random", "seq2seq"), ("random", "causal")]
+    for name, family in models:
         embedded = (FOLDER / name / "config.json").is_file()
         if name != "random" and not embedded:
             continue

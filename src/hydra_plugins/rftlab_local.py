@@ -4,15 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from rftlab.config.schema.launcher import LocalLauncherConf
 from rftlab.errors import UserError
-
-ConfigStore.instance().store(group="schema/launcher", name="local", node=LocalLauncherConf, provider="rftlab")
 
 
 class LocalLauncher(Launcher):

@@ -4,22 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from rftlab.config.schema.launcher import SlurmLauncherConf
+from rftlab.config.checks import check_ranges
+from rftlab.config.typed import ranges_of_target
 from rftlab.errors import UserError
 
-ConfigStore.instance().store(group="schema/launcher", name="slurm", node=SlurmLauncherConf, provider="rftlab")
-
-POSITIVE = (
-    "cpus_per_task", "mem_gb", "timeout_min", "array_parallelism", "signal_delay_s", "max_array_size", "submit_limit",
-    "poll_s",
-)  # fmt: skip
-
-
+TARGET = "hydra_plugins.rftlab_slurm.SlurmLauncher"
 OWNED = {  # options of sbatch that the launcher sets, with the key that does it, where there is one
     "job-name": "", "array": "", "output": "", "error": "", "open-mode": "", "dependency": "", "requeue": "",
     "no-requeue": "", "signal": "signal_delay_s", "wrap": "", "wait": "wait", "parsable": "", "nodes": "", "ntasks": "",
@@ -86,14 +79,8 @@ class SlurmLauncher(Launcher):
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    for name in POSITIVE:
-        if values[name] is not None and values[name] <= 0:
-            key = f"hydra.launcher.{name}"
-            raise UserError(f"{key}={values[name]}", "a number above 0", key)
-    for name in ("gpus_per_node", "max_time_limits"):
-        if values[name] is not None and values[name] < 0:
-            key = f"hydra.launcher.{name}"
-            raise UserError(f"{key}={values[name]}", "0 or more", key)
+    ranges = [(f"hydra.launcher.{name}", rule) for name, rule in ranges_of_target(TARGET)]
+    check_ranges({"hydra": {"launcher": values}}, ranges)
     for name in values["sbatch"] or {}:
         option = str(name).lstrip("-").replace("_", "-")
         if option in OWNED:

@@ -3,6 +3,8 @@
 Every function that takes a mask ignores what lies outside it, whatever is stored there, in value and in gradient.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -13,6 +15,13 @@ MIN_STD = 1e-6
 MAX_LOG_RATIO = 20.0
 
 
+Total = Callable[[Tensor], Tensor]  # adds up a partial sum over the processes of a run; one alone returns it as it is
+
+
+def _alone(partial: Tensor) -> Tensor:
+    return partial
+
+
 # --- masked statistics --------------------------------------------------------------------------------------------
 
 
@@ -21,14 +30,14 @@ def masked_sum(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Floa
     return torch.where(mask, x, 0.0).sum()
 
 
-def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = _alone) -> Float[Tensor, ""]:
     """Average the elements that count; 0 when none does."""
-    return masked_sum(x, mask) / mask.sum().clamp(min=1)
+    return total(masked_sum(x, mask)) / total(mask.sum()).clamp(min=1)
 
 
-def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = _alone) -> Float[Tensor, ""]:
     """Population variance of the elements that count; 0 when none does."""
-    return masked_mean((x - masked_mean(x, mask)).square(), mask)
+    return masked_mean((x - masked_mean(x, mask, total)).square(), mask, total)
 
 
 def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, " n"]:
@@ -36,26 +45,26 @@ def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor,
     return torch.where(mask, x, 0.0).sum(dim=-1)
 
 
-def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, "n t"]:
+def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = _alone) -> Float[Tensor, "n t"]:
     """Shift and scale the elements that count to mean 0 and std 1; the others become 0.
 
     Values that differ by rounding noise only (std below `MIN_STD`) become 0 altogether. The moments are float64, so
     that a large common offset does not turn into noise.
     """
     wide = x.double()
-    mean, var = masked_mean(wide, mask), masked_var(wide, mask)
+    mean, var = masked_mean(wide, mask, total), masked_var(wide, mask, total)
     whitened = (wide - mean) * torch.rsqrt(var + 1e-8)
     return torch.where(mask & (var.sqrt() > MIN_STD), whitened, 0.0).to(x.dtype)
 
 
 def explained_variance(
-    values: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]
+    values: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = _alone
 ) -> Float[Tensor, ""]:
     """Share of the variance of the returns that the values predict: 1 - Var(R - V) / Var(R).
 
     1 is perfect, 0 is as good as a constant; NaN when the returns do not vary.
     """
-    return 1.0 - masked_var(returns - values, mask) / masked_var(returns, mask)
+    return 1.0 - masked_var(returns - values, mask, total) / masked_var(returns, mask, total)
 
 
 # --- next-token distributions -------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ Every `*_mask` is True where the element counts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from rftlab.ranges import Fraction, NonNegative, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +39,21 @@ class Splits:
 class Sampling:
     """Ancestral sampling. Every value is explicit; nothing is inherited from a checkpoint's generation config."""
 
-    temperature: float
-    top_k: int  # 0 keeps the whole vocabulary
-    top_p: float  # 1.0 keeps the whole vocabulary
-    min_new_tokens: int  # EOS cannot be sampled before this many tokens
-    max_new_tokens: int
+    temperature: Positive[float]
+    top_k: NonNegative[int]  # 0 keeps the whole vocabulary
+    top_p: Fraction[float]  # 1.0 keeps the whole vocabulary
+    min_new_tokens: NonNegative[int]  # EOS cannot be sampled before this many tokens
+    max_new_tokens: Positive[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeamSearch:
     """Deterministic beam search for evaluation; `num_beams=1` is greedy decoding."""
 
-    num_beams: int
+    num_beams: Positive[int]
     length_penalty: float  # hypotheses are ranked by sum of log-probabilities / length ** length_penalty
-    min_new_tokens: int
-    max_new_tokens: int
+    min_new_tokens: NonNegative[int]
+    max_new_tokens: Positive[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +71,60 @@ class Responses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """Sampled responses with everything known at sampling time; no tensor carries a gradient."""
+class Experience:
+    """Responses to prompts with all that is known of them before an update; no tensor carries a gradient.
 
-    prompt_ids: Int[Tensor, "n p"]
-    prompt_mask: Bool[Tensor, "n p"]
+    Sampled responses, gold texts and rows of a scored dataset all have this form. What only some algorithms need lies
+    in `columns`, each (n t) or (n): `old_logprobs` of the policy that sampled, `ref_logprobs` of the frozen start,
+    `values`, `rewards` per token, `advantages`, `returns`.
+    """
+
+    prompt_ids: Int[Tensor, "b p"]  # every prompt once
+    prompt_mask: Bool[Tensor, "b p"]
     response_ids: Int[Tensor, "n t"]
-    response_mask: Bool[Tensor, "n t"]  # True = sampled by the policy, EOS included
-    old_logprobs: Float[Tensor, "n t"]  # of the policy that sampled, at the sampling temperature
-    ref_logprobs: Float[Tensor, "n t"]  # of the frozen start
-    values: Float[Tensor, "n t"]  # V(s_t), read at the position that predicts token t
-    scores: Float[Tensor, " n"]  # task reward of the whole response, raw units
-    prompt_index: Int[Tensor, " n"]  # rows that share a prompt form its group
+    response_mask: Bool[Tensor, "n t"]  # True on response tokens, EOS included
+    prompt_index: Int[Tensor, " n"]  # the prompt that each row answers
+    unit: Int[Tensor, " n"]  # rows of one number stay together in shuffles and microbatches, and are adjacent
+    scores: Float[Tensor, " n"] | None  # task reward of the whole response, raw units; None where nothing was scored
+    temperature: float  # of the sampling: all log-probabilities are those of logits / temperature
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a column."""
+        return self.columns[name]
+
+    def with_(self, **columns: Tensor) -> "Experience":
+        """Add columns, or replace those of the same name."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def rows(self, index: Int[Tensor, " m"]) -> "Experience":
+        """Take some rows, in that order, with the prompts that they answer."""
+        prompts, prompt_index = self.prompt_index[index].unique(return_inverse=True)
+        return replace(
+            self,
+            prompt_ids=self.prompt_ids[prompts],
+            prompt_mask=self.prompt_mask[prompts],
+            response_ids=self.response_ids[index],
+            response_mask=self.response_mask[index],
+            prompt_index=prompt_index,
+            unit=self.unit[index],
+            scores=None if self.scores is None else self.scores[index],
+            columns={name: column[index] for name, column in self.columns.items()},
+        )
+
+
+EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed without a gradient | with one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """The part of a rollout that a minibatch update needs, with its advantages and returns."""
+class Needs:
+    """What an algorithm wants beside the policy; whatever it does not ask for is neither held nor computed."""
 
-    prompt_ids: Int[Tensor, "n p"]
-    prompt_mask: Bool[Tensor, "n p"]
-    response_ids: Int[Tensor, "n t"]
-    response_mask: Bool[Tensor, "n t"]
-    old_logprobs: Float[Tensor, "n t"]
-    ref_logprobs: Float[Tensor, "n t"]
-    old_values: Float[Tensor, "n t"]
-    advantages: Float[Tensor, "n t"]
-    returns: Float[Tensor, "n t"]
+    reference: bool = False  # the frozen start, and the column `ref_logprobs`
+    value: bool = False  # a value function, `Forward.values` and the column `values`
+    old_logprobs: bool = False  # the column `old_logprobs`
+    lagged_every: int | None = None  # a copy renewed every so many optimiser steps, and the column `lagged_logprobs`
+    entropy: EntropyMode = "none"  # `Forward.entropy`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +132,17 @@ class Forward:
     """What the current networks say of a batch, with gradients."""
 
     logprobs: Float[Tensor, "n t"]  # of the response tokens, full vocabulary, logits divided by the temperature
-    entropy: Float[Tensor, "n t"]  # nats, of the full-vocabulary next-token distribution
-    values: Float[Tensor, "n t"] | None  # None where the algorithm has no value network
+    entropy: Float[Tensor, "n t"] | None  # nats, of the full-vocabulary next-token distribution; None if not asked for
+    values: Float[Tensor, "n t"] | None  # None where the algorithm has no value function
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Sizes of a whole optimiser step, over all its microbatches and processes: the denominators of its means."""
+
+    tokens: int  # response tokens
+    rows: int
+    units: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +174,14 @@ class LabelBatch:
 
 @dataclass(frozen=True, kw_only=True)
 class LossOutput:
-    """A differentiable scalar and the detached numbers worth logging."""
+    """A microbatch's share of the loss, and the detached numbers worth logging.
+
+    `metrics` are shares like the loss, which add up to the value of the optimiser step; of `maxima` the largest counts.
+    """
 
     loss: Float[Tensor, ""]
     metrics: dict[str, Float[Tensor, ""]]
+    maxima: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -152,39 +194,50 @@ class Reward(Protocol):
 
 
 @runtime_checkable
-class Algorithm(Protocol):
-    """An online algorithm: pure functions of a rollout, held by a frozen dataclass that Hydra builds.
-
-    Losses and metrics of the microbatches of one optimiser step are shares of it: they are summed, not averaged.
-    """
-
-    needs_value: ClassVar[bool]
+class KLControl(Protocol):
+    """Sets the coefficient beta of the KL penalty in the reward, from rollout to rollout."""
 
     @property
-    def initial_kl_coef(self) -> float:
-        """Weight of the KL penalty in the first rollout; 0 where the reward has none."""
+    def initial(self) -> float:
+        """Give beta of the first rollout."""
         ...
 
-    def update_kl_coef(self, kl_coef: float, measured_kl: float) -> float:
-        """Give the weight for the next rollout; `measured_kl` in nats per response."""
+    def update(self, beta: float, measured_kl: float) -> float:
+        """Give beta of the next rollout; `measured_kl` in nats per response."""
         ...
 
-    def rewards(self, rollout: Rollout, kl_coef: float) -> Float[Tensor, "n t"]:
-        """Spread the scores over tokens, with the KL penalty if the algorithm has one."""
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """An algorithm on texts is credit and loss: pure functions, held by a frozen dataclass that Hydra builds.
+
+    The loop does, once for all algorithms, what stands between the two: scaling of scores, the KL penalty in the token
+    rewards, whitening, the optimiser steps.
+    """
+
+    unit: ClassVar[Literal["row", "group"]]  # what belongs together: single rows, or all responses to a prompt
+
+    @property
+    def needs(self) -> Needs:
+        """Say which networks and columns credit and loss read."""
         ...
 
-    def advantages(
-        self, rewards: Float[Tensor, "n t"], rollout: Rollout
-    ) -> tuple[Float[Tensor, "n t"], Float[Tensor, "n t"]]:
-        """Estimate advantages, whitened over the rollout if so configured, and returns in raw units."""
+    @property
+    def kl(self) -> KLControl | None:
+        """Give the control of the KL penalty in the reward; None where the reward has none."""
         ...
 
-    def prepare(self, minibatch: Batch) -> Batch:
-        """Change what must be computed over a whole minibatch, before it is cut into microbatches."""
+    @property
+    def whiten_advantages(self) -> Literal["rollout", "minibatch", "none"]:
+        """Say over what the loop shifts and scales the advantages to mean 0 and std 1."""
         ...
 
-    def loss(self, new: Forward, batch: Batch, denominator: int) -> LossOutput:
-        """Compute the share of the loss of one microbatch; `denominator` counts the tokens of the optimiser step."""
+    def credit(self, experience: Experience) -> Experience:
+        """Add the columns that the loss reads, `advantages` unwhitened, from the column `rewards` (n t)."""
+        ...
+
+    def loss(self, new: Forward, batch: Experience, totals: Totals) -> LossOutput:
+        """Compute the share of one microbatch in the loss of an optimiser step of the size `totals`."""
         ...
 
 

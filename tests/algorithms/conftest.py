@@ -1,4 +1,4 @@
-"""Small rollouts, batches and forwards with explicit values; prompts are irrelevant here and hold zeros."""
+"""Small experience and forwards with explicit values; prompts are irrelevant here and hold zeros."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,16 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from rftlab.types import Batch, Forward, Rollout
+from rftlab.types import Experience, Forward
 
 
 def _field(value: Tensor | float, mask: Tensor) -> Tensor:
     return value if isinstance(value, Tensor) else torch.full(mask.shape, value)
-
-
-def _prompts(mask: Tensor) -> dict[str, Tensor]:
-    ids = torch.zeros(len(mask), 1, dtype=torch.long)
-    return {"prompt_ids": ids, "prompt_mask": torch.ones_like(ids, dtype=torch.bool)}
 
 
 @pytest.fixture
@@ -35,49 +30,22 @@ def randn() -> Callable[..., Tensor]:
 
 
 @pytest.fixture
-def make_rollout() -> Callable[..., Rollout]:
-    def build(
-        *,
-        mask: Tensor,
-        scores: Sequence[float] | Tensor,
-        values: Tensor | float = 0.0,
-        old_logprobs: Tensor | float = -1.0,
-        ref_logprobs: Tensor | float = -1.0,
-    ) -> Rollout:
-        return Rollout(
-            **_prompts(mask),
+def make_experience() -> Callable[..., Experience]:
+    """Make rows with the given mask; every other argument is a column, and a number fills it."""
+    usual = {"old_logprobs": -1.0, "ref_logprobs": -1.0, "values": 0.0, "advantages": 0.0, "returns": 0.0}
+
+    def build(*, mask: Tensor, scores: Sequence[float] | Tensor | None = None, **columns: Tensor | float) -> Experience:
+        ids = torch.zeros(len(mask), 1, dtype=torch.long)
+        return Experience(
+            prompt_ids=ids,
+            prompt_mask=torch.ones_like(ids, dtype=torch.bool),
             response_ids=torch.zeros(mask.shape, dtype=torch.long),
             response_mask=mask,
-            old_logprobs=_field(old_logprobs, mask),
-            ref_logprobs=_field(ref_logprobs, mask),
-            values=_field(values, mask),
-            scores=torch.as_tensor(scores, dtype=torch.float32),
             prompt_index=torch.arange(len(mask)),
-        )
-
-    return build
-
-
-@pytest.fixture
-def make_batch() -> Callable[..., Batch]:
-    def build(
-        *,
-        mask: Tensor,
-        advantages: Tensor | float = 0.0,
-        old_logprobs: Tensor | float = -1.0,
-        ref_logprobs: Tensor | float = -1.0,
-        old_values: Tensor | float = 0.0,
-        returns: Tensor | float = 0.0,
-    ) -> Batch:
-        return Batch(
-            **_prompts(mask),
-            response_ids=torch.zeros(mask.shape, dtype=torch.long),
-            response_mask=mask,
-            old_logprobs=_field(old_logprobs, mask),
-            ref_logprobs=_field(ref_logprobs, mask),
-            old_values=_field(old_values, mask),
-            advantages=_field(advantages, mask),
-            returns=_field(returns, mask),
+            unit=torch.arange(len(mask)),
+            scores=None if scores is None else torch.as_tensor(scores, dtype=torch.float32),
+            temperature=1.0,
+            columns={name: _field(value, mask) for name, value in (usual | columns).items()},
         )
 
     return build

@@ -14,7 +14,6 @@ from hydra.core.global_hydra import GlobalHydra
 
 from analysis import everything, load
 from analysis.missing import coverage
-from rftlab.config import schema
 from rftlab.config.compose import Composer
 from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
@@ -25,7 +24,6 @@ PRESET = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores"]
 
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
-    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield Composer(GlobalHydra.instance().config_loader())

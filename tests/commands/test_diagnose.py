@@ -12,7 +12,6 @@ import pytest
 from rftlab.commands import diagnose as diagnose_entry
 from rftlab.commands import train
 from rftlab.commands.diagnose import main
-from rftlab.config import schema
 from rftlab.runs import find_runs
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +120,6 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             return code
 
         where = [f"paths.outputs={tmp_path / 'outputs'}", "sweep.name=preflight"]
-        schema.register()
         monkeypatch.setattr(train, "main", sampled)
         monkeypatch.setattr(sys, "argv", ["diagnose.py", "-m", *SMALL, *arguments, where[0]])
         try:

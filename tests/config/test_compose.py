@@ -12,7 +12,6 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rftlab.config import schema
 from rftlab.config.compose import Composer
 from rftlab.errors import UserError
 from rftlab.launch import single
@@ -23,7 +22,6 @@ CONF = Path(__file__).parents[2] / "conf"
 
 @pytest.fixture
 def loader() -> Iterator[object]:
-    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield GlobalHydra.instance().config_loader()

@@ -11,7 +11,6 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from rftlab.config import schema
 from rftlab.config.compose import Composer
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +20,6 @@ LINES = [line.split(maxsplit=1) for line in GOLDEN.read_text().splitlines()] if 
 
 @pytest.fixture(scope="module")
 def composer() -> Iterator[Composer]:
-    schema.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield Composer(GlobalHydra.instance().config_loader())
@@ -42,7 +40,6 @@ def test_the_commands_cover_every_option_of_every_group() -> None:
 
 def write() -> None:
     """Compose every command of the file again and write the keys that they have now."""
-    schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composer = Composer(GlobalHydra.instance().config_loader())
         keys = [f"{composer.job(overrides.split()).key}  {overrides}\n" for _, overrides in LINES]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rftlab.data.corpus import corrupt_spans, load_causal, load_sentiment, load_spans
-from rftlab.data.tokenizer import SENTINELS
+from rftlab.data.parts.tokenizer import SENTINELS
 
-SIZES = {"n_train": 300, "n_validation": 20, "seed": 0}
+SIZES = {"source": "bundled", "hub_mirror": None, "n_train": 300, "n_validation": 20, "seed": 0}
 LOADERS = (load_spans, load_causal, load_sentiment)
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rftlab.data.label_sets import LabelSets, assign, reward_table
+from rftlab.data.parts.label_sets import LabelSets, assign, reward_table
 from rftlab.errors import UserError
 
 N = 400

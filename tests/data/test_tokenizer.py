@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rftlab.assets import asset_folder
-from rftlab.data.tokenizer import EOS, PAD, SENTINELS, train_tokenizer
+from rftlab.data.parts.tokenizer import EOS, PAD, SENTINELS, train_tokenizer
 from rftlab.data.worlds import reviews, stories
 
 EMBEDDED = AutoTokenizer.from_pretrained(asset_folder("tokenizer"))

@@ -12,7 +12,7 @@ from torch import nn
 from rftlab.algorithms.expected_reinforce import ExpectedReinforce
 from rftlab.algorithms.reinforce import Reinforce
 from rftlab.algorithms.sft import SFT
-from rftlab.data.label_sets import assign, reward_table
+from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.diagnostics.bounds import reward_moments
 from rftlab.loops.bounds import LabelBound
 from rftlab.loops.epochs import Epochs, backward_by_group

@@ -1,13 +1,12 @@
 """Advantage-induced policy alignment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jaxtyping import Float
-from torch import Tensor
-
-from rftlab.ops import gae, kl_k3, masked_sum, score_at_last_token, squared_value_loss, whiten
-from rftlab.types import Batch, Forward, LossOutput, Rollout
+from rftlab.algorithms.credit import credit_by_values
+from rftlab.ops import kl_k3, masked_sum, squared_value_loss
+from rftlab.ranges import NonNegative, Positive, UnitInterval
+from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,67 +17,46 @@ class APA:
     reward, keeps the policy near its start.
     """
 
-    lam: float  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
-    value_coef: float  # eta
-    entropy_coef: float
-    gamma: float
-    gae_lambda: float
+    lam: Positive[
+        float
+    ]  # lambda; in units of the advantages, hence of whitened ones unless whiten_advantages is "none"
+    value_coef: NonNegative[float]  # eta
+    entropy_coef: NonNegative[float]
+    gamma: UnitInterval[float]
+    gae_lambda: UnitInterval[float]
     whiten_advantages: Literal["rollout", "minibatch", "none"]
 
-    needs_value: ClassVar[bool] = True
+    kl: ClassVar[None] = None
+    unit: ClassVar[Literal["row"]] = "row"
 
     @property
-    def initial_kl_coef(self) -> float:
-        """0: the reward holds no KL penalty."""
-        return 0.0
+    def needs(self) -> Needs:
+        """Reference for the ratio, values for the advantages, the old policy to see how far an update went."""
+        entropy: EntropyMode = "trained" if self.entropy_coef else "logged"
+        return Needs(reference=True, value=True, old_logprobs=True, entropy=entropy)
 
-    def update_kl_coef(self, kl_coef: float, measured_kl: float) -> float:
-        """0, whatever was measured."""
-        return 0.0
+    def credit(self, experience: Experience) -> Experience:
+        """Advantages by GAE, and returns."""
+        return credit_by_values(experience, self.gamma, self.gae_lambda)
 
-    def rewards(self, rollout: Rollout, kl_coef: float) -> Float[Tensor, "n t"]:
-        """r_t = score at the last token; `kl_coef` has no say."""
-        return score_at_last_token(rollout.scores, rollout.response_mask)
-
-    def advantages(
-        self, rewards: Float[Tensor, "n t"], rollout: Rollout
-    ) -> tuple[Float[Tensor, "n t"], Float[Tensor, "n t"]]:
-        """Advantages for the policy loss, whitened over the rollout if asked, and returns from the raw ones."""
-        mask = rollout.response_mask
-        raw = gae(rewards, rollout.values, mask, self.gamma, self.gae_lambda)
-        returns = (raw + rollout.values).where(mask, 0.0)
-        return whiten(raw, mask) if self.whiten_advantages == "rollout" else raw, returns
-
-    def prepare(self, minibatch: Batch) -> Batch:
-        """Whiten over the minibatch if asked; call it once per optimiser step, before the split into microbatches."""
-        if self.whiten_advantages != "minibatch":
-            return minibatch
-        return replace(minibatch, advantages=whiten(minibatch.advantages, minibatch.response_mask))
-
-    def loss(self, new: Forward, batch: Batch, denominator: int) -> LossOutput:
-        """(log pi - log pi_init - A / lambda)^2 + eta * value loss - entropy bonus, each a token mean.
+    def loss(self, new: Forward, batch: Experience, totals: Totals) -> LossOutput:
+        """(log pi - log pi_init - A / lambda)^2 + eta * value loss - entropy bonus, each a mean over tokens.
 
         The ratio is against the frozen start, not the policy that sampled; nothing is clipped.
-
-        Args:
-            new: What policy and value network say of the batch now.
-            batch: A microbatch of the optimiser step.
-            denominator: Response tokens of the whole optimiser step, all its microbatches together; losses and metrics
-                of the microbatches add up to those of the step.
         """
-        assert new.values is not None, "APA needs a value network"
-        mask, tokens = batch.response_mask, max(denominator, 1)
-        log_ratio = (new.logprobs - batch.ref_logprobs).where(mask, 0.0)
-        goal = (batch.advantages / self.lam).where(mask, 0.0)
+        assert new.values is not None and new.entropy is not None
+        mask, tokens = batch.response_mask, max(totals.tokens, 1)
+        log_ratio = (new.logprobs - batch["ref_logprobs"]).where(mask, 0.0)
+        goal = (batch["advantages"] / self.lam).where(mask, 0.0)
         policy = (log_ratio - goal).square()
-        value = squared_value_loss(new.values, batch.returns, mask)
+        value = squared_value_loss(new.values, batch["returns"], mask)
         policy_loss, value_loss, entropy = (masked_sum(x, mask) / tokens for x in (policy, value, new.entropy))
         loss = policy_loss + self.value_coef * value_loss - self.entropy_coef * entropy
         metrics = {
             "policy/loss": policy_loss.detach(),
             "policy/log_ratio_abs": masked_sum(log_ratio.detach().abs(), mask) / tokens,
             "policy/log_ratio_target_abs": masked_sum(goal.abs(), mask) / tokens,
-            "policy/approx_kl_old": masked_sum(kl_k3(batch.old_logprobs, new.logprobs.detach()), mask) / tokens,
+            "policy/approx_kl_old": masked_sum(kl_k3(batch["old_logprobs"], new.logprobs.detach()), mask) / tokens,
             "policy/entropy": entropy.detach(),
             "value/loss": value_loss.detach(),
         }

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rftlab.ranges import NonNegative, Positive
+
 MAX_ERROR = 0.2  # largest relative error that one update answers to (Ziegler et al. 2019, section 2.2)
 
 
@@ -12,9 +14,9 @@ class AdaptiveKL:
     `rate` covers both published forms: 0.1 per rollout (RL4LMs), or rows per update / horizon (trlX, APA).
     """
 
-    initial: float  # beta_0; 0 means no penalty, and stays 0
-    target: float | None  # nats per response, the unit of the measured KL; None keeps beta constant
-    rate: float  # relative change of beta per unit of clipped error
+    initial: NonNegative[float]  # beta_0; 0 means no penalty, and stays 0
+    target: Positive[float] | None  # nats per response, the unit of the measured KL; None keeps beta constant
+    rate: NonNegative[float]  # relative change of beta per unit of clipped error
 
     def update(self, beta: float, measured_kl: float) -> float:
         """Move beta by beta * rate * clip(KL / target - 1, -0.2, 0.2); call it once per rollout.

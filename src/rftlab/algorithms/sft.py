@@ -1,30 +1,34 @@
 """Supervised finetuning on gold texts, and on gold labels."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.ops import masked_sum
-from rftlab.types import Forward, LabelBatch, LossOutput
+from rftlab.types import Experience, Forward, LabelBatch, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
 class SFT:
     """Maximum likelihood of the target given the prompt; the prompt itself is never a target."""
 
-    def loss(self, new: Forward, mask: Bool[Tensor, "n t"], denominator: int) -> LossOutput:
-        """Negative log-likelihood per target token, in nats.
+    kl: ClassVar[None] = None
+    whiten_advantages: ClassVar[Literal["none"]] = "none"
+    unit: ClassVar[Literal["row"]] = "row"
+    needs: ClassVar[Needs] = Needs(entropy="logged")
 
-        Args:
-            new: What the policy says of the target tokens.
-            mask: True on target tokens, EOS included where one was appended.
-            denominator: Target tokens of the whole optimiser step, all its microbatches together; losses and metrics
-                of the microbatches add up to those of the step.
-        """
-        tokens = max(denominator, 1)
+    def credit(self, experience: Experience) -> Experience:
+        """Nothing: every token of a gold text counts alike."""
+        return experience
+
+    def loss(self, new: Forward, batch: Experience, totals: Totals) -> LossOutput:
+        """Negative log-likelihood per target token, in nats; EOS is a target where one was appended."""
+        assert new.entropy is not None
+        mask, tokens = batch.response_mask, max(totals.tokens, 1)
         nll = -masked_sum(new.logprobs, mask) / tokens
-        spread = masked_sum(new.entropy.detach(), mask) / tokens
+        spread = masked_sum(new.entropy, mask) / tokens
         return LossOutput(loss=nll, metrics={"sft/loss": nll.detach(), "policy/entropy": spread})
 
     def label_loss(self, batch: LabelBatch) -> Float[Tensor, " n"]:

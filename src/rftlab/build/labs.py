@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from rftlab.config.make import make
-from rftlab.data.label_sets import assign, reward_table
+from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
@@ -16,8 +16,6 @@ from rftlab.models import Policy, freeze_below, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits
-
-CORPORA = ("corpus_spans", "corpus_causal", "review_labels")  # generated here, so they have no source to choose
 
 
 def build(
@@ -79,14 +77,12 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
             },
         ),
         session=session,
+        head_chunk=config["runtime"].get("head_chunk"),  # a stored config may be older than the key
     )
 
 
 def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) -> Task:
-    if data["name"] in CORPORA:
-        splits = make(data["loader"])
-    else:
-        splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
+    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
     places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
     task = Task(
         name=data["name"],

@@ -16,7 +16,7 @@ from rftlab import runs
 from rftlab.commands import train
 from rftlab.commands.pipe import reader_may_leave
 from rftlab.config.compose import Composer
-from rftlab.config.messages import CONF
+from rftlab.config.options import CONF
 from rftlab.errors import UserError, unwritable
 from rftlab.sweeps.job import Job, folder_of
 

@@ -9,7 +9,7 @@ import torch
 from rftlab import runs
 from rftlab.assets import asset_folder
 from rftlab.data.corpus import tokenizer_texts
-from rftlab.data.tokenizer import train_tokenizer
+from rftlab.data.parts.tokenizer import train_tokenizer
 from rftlab.errors import UserError
 from rftlab.models import load_policy, load_weights, save_pretrained_folder
 from rftlab.streams import stream

@@ -10,19 +10,18 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from string import Template
 from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rftlab.commands.pipe import reader_may_leave
-from rftlab.config import schema
-from rftlab.config.messages import CONF, explain
+from rftlab.config.messages import explain
+from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
 from rftlab.errors import UserError, unwritable
 from rftlab.launch import single
@@ -48,7 +47,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
     sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
-    schema.register()
+
     atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
         if "hydra/launcher=slurm" in sys.argv[1:]:
@@ -80,8 +79,7 @@ def _as_hydra_wants(argument: str) -> str:
 
 def _help() -> None:
     """Print the help of `conf/train.yaml`; Hydra would list every group first, for seconds, and not show the list."""
-    cfg = OmegaConf.load(CONF / "train.yaml")
-    print(Template(cfg.hydra.help.template).substitute())
+    print(help_text())
 
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:

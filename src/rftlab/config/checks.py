@@ -1,7 +1,6 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -9,88 +8,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.messages import unknown_key
+from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.errors import UserError
+from rftlab.ranges import Rule
 from rftlab.tracking.store import absolute_uri
-
-GENERATORS = ("seq2seq", "causal")
-LOOPS = {  # what each loop works on
-    "text": ("online", "supervised", "diagnose"),
-    "labels": ("epochs", "bounds"),
-    "cases": ("theory",),
-}
-UNTRAINED = ("diagnose", "bounds", "theory")
-ANSWERS = {  # what goes together, for the words of a refusal
-    "text": ("a seq2seq or causal model", "ppo, apa, sft or diagnose"),
-    "labels": ("mlp, resnet18 or bert_mini", "sft, expected_reinforce, reinforce, pretrain or gradient_bound"),
-    "cases": ("softmax", "time_separation, ppo_gradient or gradient_bound"),
-}
-CHOICES = {
-    "data.source": ("bundled", "hub"),
-    "data.prompt.truncation_side": ("left", "right"),
-    "model.policy.family": ("seq2seq", "causal", "classifier"),
-    "model.policy.init": ("pretrained", "random"),
-    "model.policy.dtype": ("float32", "bfloat16"),
-    "model.value.kind": ("separate", "head"),
-    "model.value.head": ("mlp", "linear"),
-    "model.inputs": ("images", "pairs"),
-    "data.inputs": ("images", "pairs"),
-    "optimizer.schedule": ("constant", "cosine"),
-    "runtime.progress": ("auto", "always", "never"),
-    "algo.loop.score_scaling": ("none", "running"),
-    "algo.loss.whiten_advantages": ("rollout", "minibatch", "none"),
-}
-LOOP_SIZES = (
-    *("iterations", "prompts_per_iteration", "samples_per_prompt", "update_epochs", "minibatch_size", "epochs"),
-    *("measure_every", "n_prompts", "inputs_per_group", "bound_prefixes", "power_iterations"),
-    *("cases", "tv_low", "tv_high", "descent_step", "descent_budget"),
-)
-EVAL_SIZES = (
-    "every",
-    "batch_size",
-    "n_train",
-    "n_validation",
-    "n_test",
-    "probe_prompts",
-    "probe_every",
-    "probe_prompts_during",
-)
-POSITIVE = (
-    *(f"algo.loop.{name}" for name in (*LOOP_SIZES, "microbatch_size", "steps", "batch_size", "score_clip")),
-    *(f"algo.loss.{name}" for name in ("clip_range", "value_clip_range", "lam", "kl.target")),
-    *(f"optimizer.{name}" for name in ("lr", "lr_factor", "max_grad_norm", "build.eps")),
-    *(f"data.{name}" for name in ("prompt.max_tokens", "target.max_tokens", "rollout.temperature", "labels_per_input")),
-    *(f"data.{name}" for name in ("rollout.max_new_tokens", "evaluation.max_new_tokens", "evaluation.num_beams")),
-    *(f"data.loader.{name}" for name in ("n_train", "n_validation", "n_test")),
-    *(f"eval.{name}" for name in EVAL_SIZES),
-    *(f"tracking.{name}" for name in ("send_every_s", "close_timeout_s")),
-    *("runtime.threads", "runtime.checkpoint_every", "model.unfrozen_blocks"),
-    *(f"model.network.{name}" for name in ("width", "hidden_size", "layers", "heads", "max_tokens")),
-    *(f"resources.{name}" for name in ("cpus_per_task", "mem_gb", "timeout_min")),
-)
-NON_NEGATIVE = (
-    *(f"data.{name}" for name in ("loader.seed", "rollout.top_k", "rollout.min_new_tokens")),
-    *(f"algo.loss.{name}" for name in ("kl.initial", "kl.rate", "entropy_coef", "value_coef")),
-    *(
-        "seed",
-        "data.evaluation.min_new_tokens",
-        "optimizer.warmup_steps",
-        "optimizer.build.weight_decay",
-        "eval.n_logged",
-        "algo.loop.bound_prompts",
-    ),
-)
-FRACTIONS = ("algo.loop.step_fraction", "algo.loop.sample_fraction", "data.rollout.top_p")  # in (0, 1]
-UNIT = ("algo.loss.gamma", "algo.loss.gae_lambda", "data.modified_share", "optimizer.build.momentum")  # in [0, 1]
-PAIRS = ("algo.loop.bound_samples",)  # an estimate with an error
-RULES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (POSITIVE, lambda x: x > 0, "a number above 0"),
-    (NON_NEGATIVE, lambda x: x >= 0, "0 or more"),
-    (FRACTIONS, lambda x: 0 < x <= 1, "a fraction in (0, 1]"),
-    (UNIT, lambda x: 0 <= x <= 1, "a number in [0, 1]"),
-    (PAIRS, lambda x: x >= 2, "2 or more, for a standard error"),
-    (("algo.loop.points",), lambda x: x >= 3, "3 or more, for the interval of a slope"),
-    (("algo.loop.tv_high",), lambda x: x < 1, "a number below 1, the distance of policies that share no output"),
-)
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
@@ -101,7 +22,7 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
 
 def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
     kind = OmegaConf.get_type(node)
-    known = {f.name for f in fields(kind)} if is_dataclass(kind) else set()
+    known = {f.name for f in fields(kind)} if is_dataclass(kind) else set(node)  # no types: nothing is known of it
     for name, child in node.items_ex(resolve=False):
         if name not in known:
             yield f"{prefix}{name}"
@@ -109,13 +30,13 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
             yield from _unknown(child, f"{prefix}{name}.")
 
 
-def check(config: Mapping[str, Any]) -> None:
-    """Refuse values out of range and combinations that cannot work.
+def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
+    """Refuse values out of their `ranges` (key, rule) and combinations that cannot work.
 
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    _check_ranges(config)
+    check_ranges(config, ranges)
     _check_combinations(config)
     _check_paths(config)
 
@@ -129,21 +50,16 @@ def _get(config: Mapping[str, Any], key: str) -> Any:
     return node
 
 
-def _check_ranges(config: Mapping[str, Any]) -> None:
-    for key, options in CHOICES.items():
+def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
+    """Refuse values out of range; null is in every range, as the types say where it may stand.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
+    for key, rule in ranges:
         value = _get(config, key)
-        if value is not None and value not in options:
-            raise UserError(f"{key}={value}", " or ".join(options), key)
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device := config["runtime"]["device"]):
-        raise UserError(f"runtime.device={device}", "auto, cpu, cuda or cuda:N", "runtime.device")
-    for keys, holds, expected in RULES:
-        for key in keys:
-            value = _get(config, key)
-            if value is not None and not holds(value):
-                raise UserError(f"{key}={value}", expected, key)
-    samples = "algo.loop.samples_per_prompt" if "n_prompts" in config["algo"]["loop"] else "eval.probe_samples"
-    if (found := _get(config, samples)) < 2:
-        raise UserError(f"{samples}={found}", "2 or more, for a standard deviation", samples)
+        if value is not None and not rule.holds(value):
+            raise UserError(f"{key}={value}", rule.expected, key)
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
@@ -151,8 +67,6 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     kind = check_kind(config)
     if kind == "labels":
         _check_labels(config)
-    if kind == "cases" and min(sizes := _sizes(loop)) < 2:
-        raise UserError(f"algo.loop.n_labels={sizes}", "2 or more labels", "algo.loop.n_labels")
     if "std_high" in loop:
         _check_separation(loop)
     for low, high in (("reward_low", "reward_high"), ("tv_low", "tv_high")):
@@ -181,9 +95,14 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
 
 
-def _sizes(loop: Mapping[str, Any]) -> list[int]:
-    """Return the numbers of labels of computed cases, one or several."""
-    return [loop["n_labels"]] if isinstance(loop["n_labels"], int) else list(loop["n_labels"])
+def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
+    """Name all values that the chosen files leave open, and where they can be written down."""
+    keys = sorted(OmegaConf.missing_keys(cfg))
+    data, algo, scale = (choices[group] for group in ("data", "algo", "scale"))
+    found = f"no value for {', '.join(keys)} with data={data}, algo={algo} and scale={scale}"
+    entries = [f"{algo}: ..."] * (keys != ["model"]) + ["model: NAME"] * ("model" in keys)
+    places = f"conf/data/{data}.yaml ({', '.join(entries)}) or conf/algo/{algo}.yaml"
+    return UserError(found, f"values under scales: {scale}: in {places}, or on the command line", ", ".join(keys))
 
 
 def check_kind(config: Mapping[str, Any]) -> str:
@@ -192,16 +111,16 @@ def check_kind(config: Mapping[str, Any]) -> str:
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    data, model, algo, heuristic = (config[group] for group in ("data", "model", "algo", "heuristic"))
-    kind = "labels" if "classes" in data else "text" if "loader" in data else "cases"
-    models, algorithms = ANSWERS[kind]
-    if kind != ("labels" if "network" in model else "text" if "policy" in model else "cases"):
-        raise UserError(f"model={model['name']} with data={data['name']}", models, "model or data")
+    data, algo, heuristic = (config[group] for group in ("data", "algo", "heuristic"))
+    model = config.get("model", {})  # missing where the data has no default at this scale
+    kind = kind_of_data(data)
+    if model and kind != kind_of_model(model):
+        raise UserError(f"model={model['name']} with data={data['name']}", models_for(kind), "model or data")
     loop = _get(config, "algo.loop._target_")
-    loop = loop and loop.split(".")[-2]
-    if loop not in LOOPS[kind]:
-        raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms, "algo or data")
-    if config["optimizer"]["lr"] is None and loop not in UNTRAINED:
+    if loop is None or kind_of_loop(loop) not in (kind, None):
+        raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms_for(kind), "algo or data")
+    optimizer = config["optimizer"]
+    if "lr" in optimizer and optimizer["lr"] is None and algo["loss"] is not None:
         raise UserError("optimizer.lr=null", "a number above 0, as this run trains", "optimizer.lr")
     if kind != "text" and heuristic["name"] == "partial_sft":
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
@@ -242,12 +161,17 @@ def _check_labels(config: Mapping[str, Any]) -> None:
 
 def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     family = model["policy"]["family"]
-    if data["rollout"] is not None and family not in GENERATORS:
+    if data["rollout"] is not None and family == "classifier":
         found = f"model={model['name']}, a {family} that cannot generate, with data={data['name']}"
-        raise UserError(found, "a seq2seq or causal model", "model")
-    if (data["name"] == "review_labels") != (family == "classifier"):
+        raise UserError(found, models_for("text"), "model")
+    if _has_labels(data) != (family == "classifier"):
         found = f"model={model['name']}, a {family}, with data={data['name']}"
-        raise UserError(found, "a classifier for data=review_labels, and for nothing else", "model or data")
+        raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
+
+
+def _has_labels(data: Mapping[str, Any]) -> bool:
+    """Say whether the targets are labels: nothing is sampled, and a target is one token without an end."""
+    return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
 
 
 def _check_rollout_sizes(loop: Mapping[str, Any], n_train: int | None) -> None:

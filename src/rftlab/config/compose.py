@@ -5,7 +5,7 @@ of groups is composed once and the values of a job are set on it by Hydra's own 
 """
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue
 
 from rftlab import runs
-from rftlab.config.checks import check, check_kind, reject_unknown_keys
+from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
+from rftlab.config.files import type_groups
+from rftlab.config.typed import ranges_of
+from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
 OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
@@ -35,6 +38,7 @@ class _Base:
     cfg: DictConfig  # without the node of Hydra
     raw: dict[str, Any]  # the same, interpolations unresolved
     choices: dict[str, str]  # group -> option
+    ranges: tuple[tuple[str, Rule], ...]  # what the types say of values
 
 
 class Composer:
@@ -65,7 +69,7 @@ class Composer:
             ConfigLoaderImpl._apply_overrides_to_config(values, copy)
             return self.resolve(copy, base.choices, overrides)
         with _values_set(base, plain) as cfg:
-            return self._resolved(cfg, base.choices, overrides)
+            return self._resolved(cfg, base.choices, overrides, base.ranges)
 
     def resolve(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
         """Check a config that was composed from `overrides`, and give the run its identity.
@@ -73,18 +77,25 @@ class Composer:
         Raises:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
         """
+        type_groups(cfg, choices)
         reject_unknown_keys(cfg)
-        return self._resolved(cfg, choices, overrides)
+        return self._resolved(cfg, choices, overrides, ranges_of(cfg))
 
-    def _resolved(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
+    def _resolved(
+        self,
+        cfg: DictConfig,
+        choices: Mapping[str, str],
+        overrides: Sequence[str],
+        ranges: Iterable[tuple[str, Rule]],
+    ) -> Job:
         try:
             config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         except MissingMandatoryValue:  # groups that do not go together also lack values
             check_kind(cfg)
-            raise
+            raise missing_values(cfg, choices) from None
         assert isinstance(config, dict)
         config = {str(key): value for key, value in config.items()}
-        check(config)
+        check(config, ranges)
         parent = None
         if config["parent"] is not None:
             parent = self._parent(config, choices)
@@ -115,10 +126,12 @@ class Composer:
             choices = {str(group): option for group, option in cfg.hydra.runtime.choices.items()}
             with open_dict(cfg):
                 cfg.pop("hydra")
+            type_groups(cfg, choices)
             reject_unknown_keys(cfg)
             raw = OmegaConf.to_container(cfg, resolve=False)
             assert isinstance(raw, dict)
-            self._bases[structural] = _Base(cfg=cfg, raw={str(k): v for k, v in raw.items()}, choices=choices)
+            plain = {str(key): value for key, value in raw.items()}
+            self._bases[structural] = _Base(cfg=cfg, raw=plain, choices=choices, ranges=tuple(ranges_of(cfg)))
         return self._bases[structural]
 
     def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:

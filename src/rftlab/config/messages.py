@@ -2,32 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig
-
+from rftlab.config.options import CONF, known_keys, options
+from rftlab.config.scales import place_of_mistake
 from rftlab.errors import UserError
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
-TYPES = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}
-OTHER_TYPE = "a value of the type that the schema gives"
-PLACES = {  # where the types of each group of the schema stand in a config
-    "run": [""],
-    "model": ["model."],
-    "network": ["model.network."],
-    "data": ["data."],
-    "loader": ["data.loader."],
-    "decoding": ["data.rollout.", "data.evaluation."],
-    "reward": ["data.reward."],
-    "algo": ["algo."],
-    "loop": ["algo.loop."],
-    "optimizer": ["optimizer."],
-    "build": ["optimizer.build."],
-    "heuristic": ["heuristic."],
-    "launcher": ["hydra.launcher."],
+TYPES = {  # as OmegaConf calls them
+    **{"Integer": "an integer", "Float": "a number", "Boolean": "true or false"},
+    **{"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"},
 }
+OTHER_TYPE = "a value of another type"
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
 
@@ -38,8 +22,17 @@ def explain(error: Exception) -> str:
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
-            return str(found)
+            place = place_of_mistake(CONF, text)
+            return f"{place}: {found}" if place else str(found)
     return " ".join(text.split())
+
+
+def _unknown_schema(text: str) -> UserError | None:
+    if not (match := re.search(r"In '([^']+)': Could not (?:load|find) '(schema/[^']+)'", text)):
+        return None
+    file, schema = f"{CONF.name}/{match.group(1)}.yaml", match.group(2)
+    expected = "no such line, as types are read from what each `_target_` names"
+    return UserError(f"{file}: /{schema} in its defaults list", expected, f"defaults in {file}")
 
 
 def _unknown_option(text: str) -> UserError | None:
@@ -49,8 +42,7 @@ def _unknown_option(text: str) -> UserError | None:
     available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
     if group.startswith("experiment"):  # one group of many folders
         option = f"{group}/{option}".removeprefix("experiment/")
-        group, root = "experiment", CONF / "experiment"
-        available = [str(path.relative_to(root).with_suffix("")) for path in sorted(root.rglob("*.yaml"))]
+        group, available = "experiment", options("experiment")
     return UserError(f"{group}={option}, which is no option", _one_of(option, available), f"{group}")
 
 
@@ -68,7 +60,7 @@ def _unknown_key(text: str) -> UserError | None:
 def unknown_key(key: str) -> UserError:
     """Name the nearest key of the schema for a key that it lacks."""
     key = key.split("@")[0].lstrip("+")
-    known = _schema_keys()
+    known = known_keys()
     if key == "sweep":
         return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
     if key in known:  # some other option of the group has it
@@ -85,21 +77,19 @@ def unknown_key(key: str) -> UserError:
 
 def _wrong_type(text: str) -> UserError | None:
     match = re.search(r"Value '([^']*)'[^\n]*(?:could not be converted|is not a valid|is not supported)[^\n]*", text)
+    match = match or re.search(r"Incompatible value '([^']*)' for field of type '(?:\w+)'", text)
     if not match:
         return None
     key = re.search(r"full_key: (\S+)", text)
-    kind = re.search(r"converted to (\w+)", text)
+    kind = re.search(r"(?:converted to|field of type) '?(\w+)", text)
     name = key.group(1) if key else "the key"
-    expected = TYPES.get(kind.group(1), OTHER_TYPE) if kind else OTHER_TYPE
-    return UserError(f"{name}={match.group(1)}", expected, name)
+    value = "null" if match.group(1) == "None" else match.group(1)
+    return UserError(f"{name}={value}", TYPES.get(kind.group(1), OTHER_TYPE) if kind else OTHER_TYPE, name)
 
 
-def _missing_value(text: str) -> UserError | None:
-    if not (match := re.search(r"Missing mandatory value: (\S+)", text)):
-        return None
-    full = re.search(r"full_key: (\S+)", text)
-    key = (full or match).group(1)
-    return UserError(f"{key} has no value", "a value, as this combination of groups has no preset in conf/scale", key)
+def _null(text: str) -> UserError | None:
+    match = re.search(r"field '([^']+)' is not Optional", text)
+    return UserError(f"{match.group(1)}=null", "a value", match.group(1)) if match else None
 
 
 def _swept_launcher(text: str) -> UserError | None:
@@ -129,22 +119,13 @@ def _one_of(value: str, options: list[str], otherwise: str = "one of the options
     return ", ".join(options) if 0 < len(options) <= 12 else otherwise
 
 
-def _schema_keys() -> set[str]:
-    """Return every dotted key that some option of some group has."""
-    store = ConfigStore.instance()
-    keys = set()
-    for group, prefixes in PLACES.items():
-        for name in store.list(f"schema/{group}"):
-            node = store.load(f"schema/{group}/{name}").node
-            keys |= {f"{prefix}{key}" for key in _paths(node, "") for prefix in prefixes}
-    return keys
-
-
-def _paths(node: DictConfig, prefix: str) -> Iterator[str]:
-    for name, child in node.items_ex(resolve=False):
-        yield f"{prefix}{name}"
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-            yield from _paths(child, f"{prefix}{name}.")
-
-
-RECOGNISED = (_unknown_option, _unknown_key, _wrong_type, _missing_value, _swept_launcher, _no_sweep, _bad_syntax)
+RECOGNISED = (
+    _unknown_schema,
+    _unknown_option,
+    _unknown_key,
+    _wrong_type,
+    _null,
+    _swept_launcher,
+    _no_sweep,
+    _bad_syntax,
+)

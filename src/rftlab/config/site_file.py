@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import yaml
 from omegaconf import OmegaConf
@@ -23,7 +24,7 @@ def check_site_file(path: Path) -> None:
     """
     if not path.exists():
         return
-    from rftlab.config.schema.launcher import SlurmLauncherConf
+    from rftlab.config.schema.launcher import SlurmLauncher
 
     where = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
     try:
@@ -39,7 +40,7 @@ def check_site_file(path: Path) -> None:
         return
     if not isinstance(values, dict):
         raise UserError(f"{where} holds {str(values)[:60]!r}", "lines of KEY: VALUE, with the colon", where)
-    known = sorted(f.name for f in fields(SlurmLauncherConf) if not f.name.startswith("_"))
+    known = sorted(f.name for f in fields(SlurmLauncher))
     for key, value in values.items():
         if key not in known:
             raise UserError(
@@ -51,8 +52,8 @@ def check_site_file(path: Path) -> None:
         if kind is not None and value is not None and not isinstance(value, kind):
             raise UserError(f"{where}: {key}: {value}", expected, f"{key} in {where}")
         try:
-            OmegaConf.structured(SlurmLauncherConf)[key] = value
+            OmegaConf.structured(SlurmLauncher)[key] = value
         except OmegaConfBaseException:
-            kinds = {f.name: f.type for f in fields(SlurmLauncherConf)}
+            kinds = get_type_hints(SlurmLauncher)
             expected = str(kinds[key]).removeprefix("<class '").removesuffix("'>").replace(" | None", ", or null")
             raise UserError(f"{where}: {key}: {value}", expected, f"{key} in {where}") from None

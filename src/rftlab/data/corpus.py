@@ -1,15 +1,20 @@
-"""Pretraining data of the embedded tiny models: plain text of the bundled worlds, never in a task's format."""
+"""Pretraining data of the embedded tiny models: plain text of the bundled worlds, never in a task's format.
+
+The loaders take a source and a mirror as all loaders do, but the texts are on no hub.
+"""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import overload
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from rftlab.data.tokenizer import SENTINELS
+from rftlab.data.parts.splits import check_generated
+from rftlab.data.parts.tokenizer import SENTINELS
 from rftlab.data.worlds import reviews, stories
-from rftlab.data.worlds.grammar import generator
+from rftlab.data.worlds.grammar import Generated, generator
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
 SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
@@ -18,52 +23,52 @@ MASKED = 0.25  # share of words that infilling hides
 MEAN_SPAN = 1.6  # words per hidden span
 SPAN_WORDS = 60  # longest text with gaps, in words
 CAUSAL_WORDS = 100  # longest causal text, in words
+Bundled = Literal["bundled"]
 UNIT = re.compile(r"\s*[\w'-]+|\s*[^\w\s]")  # a word or a mark, with the space before it
 
 
-@dataclass(frozen=True)
-class Generated(Sequence[Example]):
-    """Examples made when asked for: item i depends on i alone, so that any order and any subset is reproducible."""
-
-    make: Callable[[int], Example]
-    size: int
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        if isinstance(index, slice):
-            return [self.make(i) for i in range(*index.indices(self.size))]
-        if not -self.size <= index < self.size:
-            raise IndexError(index)
-        return self.make(index % self.size)
-
-
-def load_spans(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_spans(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make text infilling examples: spans of words hidden behind sentinels, the whole text as target.
 
     The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
     (Raffel et al. 2020, section 3.1.4): tiny models then learn within minutes to copy from the encoder.
     """
-    return _splits(lambda split, index: _spans(seed, split, index), n_train, n_validation)
+    return _splits(source, lambda split, index: _spans(seed, split, index), n_train, n_validation)
 
 
-def load_causal(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_causal(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make plain texts for decoders: the prompt is empty, the target a text that starts at any word."""
-    return _splits(lambda split, index: _causal(seed, split, index), n_train, n_validation)
+    return _splits(source, lambda split, index: _causal(seed, split, index), n_train, n_validation)
 
 
-def load_sentiment(*, n_train: int, n_validation: int, seed: int) -> Splits:
+def load_sentiment(
+    *,
+    source: Given[Bundled],
+    hub_mirror: Given[Path | None],
+    n_train: Positive[int],
+    n_validation: Positive[int],
+    seed: NonNegative[int],
+) -> Splits:
     """Make parts of reviews with the review's label, for classifiers.
 
     About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible
     P(positive) is therefore graded between 0 and 1, without any label noise added here.
     """
-    return _splits(lambda split, index: _labelled(seed, split, index), n_train, n_validation)
+    return _splits(source, lambda split, index: _labelled(seed, split, index), n_train, n_validation)
 
 
 def tokenizer_texts(seed: int) -> list[str]:
@@ -90,12 +95,15 @@ def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:
     return "".join(shown) + "".join(units[position:]), "".join(hidden)
 
 
-def _splits(make: Callable[[str, int], Example], n_train: int, n_validation: int) -> Splits:
-    def of(split: str, size: int) -> Generated:
+def _splits(source: Bundled, make: Callable[[str, int], Example], n_train: int, n_validation: int) -> Splits:
+    """Make the splits of a corpus; the test split is as large as the validation split."""
+    check_generated(source)
+
+    def of(split: str, size: int) -> Generated[Example]:
         return Generated(lambda index: make(split, index), size)
 
     train, validation = of("train", n_train), of("validation", n_validation)
-    return Splits(train=train, validation=validation, test=of("test", n_validation), source="bundled")
+    return Splits(train=train, validation=validation, test=of("test", n_validation), source=source)
 
 
 def _spans(seed: int, split: str, index: int) -> Example:

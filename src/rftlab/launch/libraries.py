@@ -3,6 +3,8 @@
 MLflow is not among it: the launching process sends the runs to the tracking server.
 """
 
+import importlib
+import pkgutil
 from contextlib import suppress
 
 import pandas
@@ -11,26 +13,20 @@ import transformers.models.gpt2.modeling_gpt2
 import transformers.models.resnet.modeling_resnet
 import transformers.models.t5.modeling_t5
 
+import rftlab.algorithms
 import rftlab.build.training
-import rftlab.data.cifar10
-import rftlab.data.corpus
-import rftlab.data.imdb
-import rftlab.data.mnist
-import rftlab.data.narrativeqa
-import rftlab.data.stsb
+import rftlab.data
 import rftlab.launch.worker
-import rftlab.loops.bounds
-import rftlab.loops.diagnose
-import rftlab.loops.epochs
-import rftlab.loops.online
-import rftlab.loops.supervised
-import rftlab.loops.theory
+import rftlab.loops
 import rftlab.models.networks
-import rftlab.rewards.rouge
-import rftlab.rewards.sentiment
+import rftlab.rewards
 from rftlab.runs.environment import environment
 
 __all__ = ["pandas", "rftlab", "transformers"]
+
+for package in (rftlab.algorithms, rftlab.data, rftlab.loops, rftlab.rewards):  # what a config may name
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
 
 environment()  # the version of the code as it is imported here: jobs may start after it was edited
 with suppress(ImportError, AttributeError):  # not in its documentation, and only to save time

@@ -7,6 +7,7 @@ import pandas as pd
 
 from rftlab.diagnostics import gradient_bound
 from rftlab.loops.label_lab import LabelLab
+from rftlab.ranges import Positive
 from rftlab.streams import stream_seed
 
 
@@ -14,7 +15,7 @@ from rftlab.streams import stream_seed
 class LabelBound:
     """Measure a pretrained classifier; nothing is trained (Razin et al. 2024, theorem 1)."""
 
-    inputs_per_group: int
+    inputs_per_group: Positive[int]
 
     def run(self, lab: LabelLab) -> dict[str, float]:
         """Write a case per input to `cases.parquet`.

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
 from rftlab.errors import UserError
-from rftlab.loops import checkpoint
 from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
 from rftlab.loops.lab import Lab
+from rftlab.ranges import NonNegative, Positive, Samples
 from rftlab.sampling.sample import sample
 from rftlab.streams import stream
 from rftlab.types import Example
@@ -22,13 +22,13 @@ from rftlab.types import Example
 class Diagnose:
     """Sample every prompt several times with the rollout settings; measure gradients and their bounds on a few."""
 
-    n_prompts: int
-    samples_per_prompt: int
-    batch_size: int  # prompts per sampling batch
-    bound_prompts: int  # prompts whose gradient is measured; 0 = none
-    bound_samples: int  # responses per such prompt
-    bound_prefixes: int  # prefixes per such prompt whose Jacobian is measured
-    power_iterations: int
+    n_prompts: Positive[int]
+    samples_per_prompt: Samples
+    batch_size: Positive[int]  # prompts per sampling batch
+    bound_prompts: NonNegative[int]  # prompts whose gradient is measured; 0 = none
+    bound_samples: Samples  # responses per such prompt
+    bound_prefixes: Positive[int]  # prefixes per such prompt whose Jacobian is measured
+    power_iterations: Positive[int]
     reward_low: float  # interval of the reward: the bounds and the threshold of the std scale with its width
     reward_high: float
 
@@ -52,10 +52,7 @@ class Diagnose:
             scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
             asked = [batch[i] for i in responses.prompt_index.tolist()]
             log_samples(lab, {"phase": "before", "split": "train"}, asked, texts, new)
-            session.run.flush()
-            state = {"scores": torch.from_numpy(scores), "seconds": seconds}
-            checkpoint.save(session.run.folder, len(scores), state)
-            session.stop.check()
+            session.save(len(scores), {"scores": torch.from_numpy(scores), "seconds": seconds})
         statistics, std_below = prompt_statistics(scores), self._std_below(lab)
         session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
@@ -71,7 +68,7 @@ class Diagnose:
         vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
         also = "" if low is None else f", {low:.0%} with a low mean reward too"
         session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {std_below:g}{also}")
-        checkpoint.remove_all(session.run.folder)
+        session.forget()
         return final
 
     def _std_below(self, lab: Lab) -> float:
@@ -85,8 +82,7 @@ class Diagnose:
             raise UserError(found, expected, "algo.loop.reward_low or reward_high")
 
     def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float]:
-        saved = checkpoint.latest(lab.session.run.folder)
-        if saved is None:
+        if (saved := lab.session.resume()) is None:
             return np.empty((0, self.samples_per_prompt)), 0.0
         return saved[1]["scores"].numpy(), saved[1]["seconds"]
 

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rftlab.loops import checkpoint
 from rftlab.loops.label_lab import LabelLab
 from rftlab.loops.label_metrics import Averages, describe_group, evaluate, norm_of
 from rftlab.models import save_weights
+from rftlab.ranges import Positive
 from rftlab.streams import stream, stream_seed
 from rftlab.types import LabelAlgorithm, LabelBatch
 
@@ -24,9 +24,9 @@ from rftlab.types import LabelAlgorithm, LabelBatch
 class Epochs:
     """Pass over the train inputs in minibatches; each is measured right before its own update."""
 
-    epochs: int
-    batch_size: int
-    measure_every: int  # epochs between two lines of group statistics
+    epochs: Positive[int]
+    batch_size: Positive[int]
+    measure_every: Positive[int]  # epochs between two lines of group statistics
 
     def run(self, lab: LabelLab, algorithm: LabelAlgorithm) -> dict[str, float]:
         """Train, evaluating before, during and after; resumes from the newest checkpoint of the run folder.
@@ -55,20 +55,16 @@ class Epochs:
                 metrics = evaluate(lab, epoch)
                 if epoch % (10 * lab.evaluate_every) == 0:  # thousands of epochs: a line for some of them
                     session.describe(describe(epoch, self.epochs, metrics))
-            if epoch < self.epochs and (session.stop.requested or epoch % session.checkpoint_every == 0):
-                session.run.flush()
-                state = {"network": lab.network.state_dict(), "optimizer": optimizer.state_dict()}
-                checkpoint.save(session.run.folder, epoch, state)
-                session.stop.check()
+            if session.due(epoch, self.epochs):
+                session.save(epoch, {"network": lab.network.state_dict(), "optimizer": optimizer.state_dict()})
         final = evaluate(lab, self.epochs)
         session.describe(describe(self.epochs, self.epochs, final))
         save_weights(lab.network, session.run.folder / "final" / "model.safetensors")
-        checkpoint.remove_all(session.run.folder)
+        session.forget()
         return final
 
     def _resume(self, lab: LabelLab, optimizer: torch.optim.Optimizer) -> int:
-        saved = checkpoint.latest(lab.session.run.folder)
-        if saved is None:
+        if (saved := lab.session.resume()) is None:
             return 0
         epoch, state = saved
         lab.network.load_state_dict(state["network"])

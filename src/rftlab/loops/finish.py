@@ -1,6 +1,5 @@
 """The end of every run: last evaluation, reward statistics, final weights."""
 
-from rftlab.loops import checkpoint
 from rftlab.loops.evaluation import evaluate, probe
 from rftlab.loops.lab import Lab
 from rftlab.models import save_weights
@@ -10,5 +9,5 @@ def finish(lab: Lab, step: int) -> dict[str, float]:
     """Evaluate, keep the weights under `final/`, drop the checkpoints; returns the final metrics."""
     final = evaluate(lab, step) | probe(lab, "after", step)
     save_weights(lab.policy, lab.session.run.folder / "final" / "model.safetensors")
-    checkpoint.remove_all(lab.session.run.folder)
+    lab.session.forget()
     return final

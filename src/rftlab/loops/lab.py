@@ -1,7 +1,7 @@
 """What the loops over language models are given: task, networks, optimiser and session. Loops know no config."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import cos, inf, pi
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from rftlab.loops.session import Session
 from rftlab.models import Policy
+from rftlab.ranks import Ranks
 from rftlab.types import BeamSearch, Reward, Sampling, Splits
 
 
@@ -98,3 +99,5 @@ class Lab:
     optimizer: OptimizerSpec
     evaluation: Evaluation
     session: Session
+    head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
+    ranks: Ranks = field(default_factory=Ranks.of_this_process)

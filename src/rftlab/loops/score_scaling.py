@@ -4,10 +4,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rftlab.ops import MIN_STD
+from rftlab.ops import MIN_STD, Total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +33,18 @@ class RunningScores:
         """State for a checkpoint."""
         return asdict(self)
 
-    def update(self, scores: Float[Tensor, " n"]) -> "RunningScores":
-        """Merge the raw scores of one rollout (Chan et al. 1979); call it before they are scaled."""
-        if not len(scores):
+    def update(self, scores: Float[Tensor, " n"], total: Total = lambda partial: partial) -> "RunningScores":
+        """Merge the raw scores of one rollout (Chan et al. 1979); call it before they are scaled.
+
+        `total` adds up partial sums over the processes that share the rollout.
+        """
+        new = scores.double()
+        n = total(torch.tensor(float(len(scores)), dtype=torch.float64, device=scores.device)).item()
+        if not n:
             return self
-        new, n = scores.double(), float(len(scores))
-        shift, count = new.mean().item() - self.mean, self.count + n
-        m2 = (new - new.mean()).square().sum().item()
+        mean = total(new.sum()) / n
+        shift, count = mean.item() - self.mean, self.count + n
+        m2 = total((new - mean).square().sum()).item()
         return RunningScores(
             count=count,
             mean=self.mean + shift * n / count,

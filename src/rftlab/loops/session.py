@@ -1,11 +1,12 @@
 """What every loop is given, whatever it trains: the run folder, the seed, when to save, whom to tell, when to stop."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from rftlab.loops import checkpoint
 from rftlab.runs import Run
 from rftlab.stop import StopFlag
 
@@ -22,6 +23,28 @@ class Session:
     progress: bool | None  # None shows bars on a terminal only
     describe: Callable[[str], None]  # one line for the reader of the log
     stop: StopFlag
+
+    def resume(self) -> tuple[int, dict[str, Any]] | None:
+        """Give step and state of the newest readable checkpoint, on the CPU; None where the run has to start."""
+        return checkpoint.latest(self.run.folder)
+
+    def due(self, step: int, total: int) -> bool:
+        """Tell whether the state after this step of `total` is to be saved; the last one is not, as the run ends."""
+        return step < total and (self.stop.requested or step % self.checkpoint_every == 0)
+
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write all metrics and a checkpoint, then heed a request to stop.
+
+        Raises:
+            StopRequested: The run was asked to stop; it goes on from here when it is started again.
+        """
+        self.run.flush()
+        checkpoint.save(self.run.folder, step, state)
+        self.stop.check()
+
+    def forget(self) -> None:
+        """Remove every checkpoint of a run that no longer needs them."""
+        checkpoint.remove_all(self.run.folder)
 
     def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
         """Wrap a long loop in a progress bar on stderr."""

@@ -13,6 +13,7 @@ import torch
 from rftlab.diagnostics import softmax_bound
 from rftlab.errors import UserError
 from rftlab.loops.session import Session
+from rftlab.ranges import AtLeastTwo, OpenUnitInterval, PointsOfSlope, Positive
 from rftlab.streams import stream_seed
 from rftlab.theory import LineFit, fit_slope, ppo_gradient_distances, random_policies, time_separation
 
@@ -25,13 +26,13 @@ class TimeSeparation:
     with 95 % confidence limits; and how far gradient descent on a linear model is from the flow.
     """
 
-    n_labels: int  # K
+    n_labels: AtLeastTwo[int]  # K
     n_pretraining_labels: int  # m, the labels that share the mass; the correct one is not among them
     std_low: float
     std_high: float  # below 2 sqrt((K - 1) / K^2), where the correct label starts as likely as the others
-    points: int  # evenly spaced in log std
-    descent_step: float  # time of the flow that an iteration of gradient descent covers
-    descent_budget: int  # iterations; starts that need more are left out
+    points: PointsOfSlope  # evenly spaced in log std
+    descent_step: Positive[float]  # time of the flow that an iteration of gradient descent covers
+    descent_budget: Positive[int]  # iterations; starts that need more are left out
 
     def run(self, session: Session) -> dict[str, float]:
         """Measure all times, write the table, return the final metrics."""
@@ -83,8 +84,8 @@ def _line_metrics(line: LineFit) -> dict[str, float]:
 class SoftmaxBound:
     """Compare the exact gradients of random one-token softmax policies with both bounds by reward std (theorem 1)."""
 
-    n_labels: Sequence[int]  # each K gets its own cases
-    cases: int  # per K
+    n_labels: Sequence[AtLeastTwo[int]]  # each K gets its own cases
+    cases: Positive[int]  # per K
 
     def run(self, session: Session) -> dict[str, float]:
         """Measure all cases, write the table, return the final metrics."""
@@ -112,11 +113,11 @@ class SoftmaxBound:
 class PPOGradient:
     """Compare the distance of PPO's gradient from the expected one with the bound on it (proposition 1)."""
 
-    n_labels: Sequence[int]  # each K gets its own cases
-    clip_range: float  # delta
-    cases: int  # per K
-    tv_low: float
-    tv_high: float  # of policy and reference; evenly spaced in its logarithm
+    n_labels: Sequence[AtLeastTwo[int]]  # each K gets its own cases
+    clip_range: Positive[float]  # delta
+    cases: Positive[int]  # per K
+    tv_low: Positive[float]
+    tv_high: OpenUnitInterval[float]  # of policy and reference; evenly spaced in its logarithm
 
     def run(self, session: Session) -> dict[str, float]:
         """Measure all cases, write the table, return the final metrics."""

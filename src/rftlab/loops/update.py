@@ -1,135 +1,94 @@
-"""The gradient of one minibatch, and the numbers that describe a rollout and its updates."""
+"""The gradient of one optimiser step: how rows are divided, and how the parts add up."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from rftlab.diagnostics import prompt_statistics
-from rftlab.errors import UserError
-from rftlab.models import ActorCritic
-from rftlab.ops import explained_variance, kl_k1, kl_k3, masked_mean, masked_var, row_sum
-from rftlab.types import Algorithm, Batch, Responses, Rollout
-
-KL_WINDOW = 10  # rollouts
-KL_NOISE = 0.1  # nats per response
+from rftlab.loops.networks import NetworkSet
+from rftlab.ranks import Ranks
+from rftlab.types import Algorithm, Experience, LossOutput, Totals
 
 
-def batch_of(
-    rollout: Rollout, advantages: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], rows: Int[Tensor, " m"]
-) -> Batch:
-    """Take the given rows of a rollout."""
-    return Batch(
-        prompt_ids=rollout.prompt_ids[rows],
-        prompt_mask=rollout.prompt_mask[rows],
-        response_ids=rollout.response_ids[rows],
-        response_mask=rollout.response_mask[rows],
-        old_logprobs=rollout.old_logprobs[rows],
-        ref_logprobs=rollout.ref_logprobs[rows],
-        old_values=rollout.values[rows],
-        advantages=advantages[rows],
-        returns=returns[rows],
-    )
+def minibatches(unit: Int[Tensor, " n"], size: int, generator: torch.Generator) -> list[Int[Tensor, " m"]]:
+    """Put the units into random order and cut the rows into minibatches of at most `size` rows; no unit is parted.
+
+    Where one minibatch takes all rows, they stay in their order.
+    """
+    if len(unit) <= size:
+        return [torch.arange(len(unit), device=unit.device)]
+    numbers, position = unit.unique(return_inverse=True)
+    order = torch.randperm(len(numbers), generator=generator).to(unit.device)
+    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=unit.device))
+    rows = place[position].argsort(stable=True)
+    return [rows[part] for part in cut(unit[rows], size)]
+
+
+def cut(unit: Int[Tensor, " n"], size: int) -> list[slice]:
+    """Cut rows into parts of at most `size` rows; a unit stays whole, also where it alone is larger."""
+    parts, start, end = [], 0, 0
+    for rows in unit.unique_consecutive(return_counts=True)[1].tolist():
+        if end > start and end + rows - start > size:
+            parts.append(slice(start, end))
+            start = end
+        end += rows
+    return [*parts, slice(start, end)]
+
+
+def totals_of(minibatch: Experience, ranks: Ranks) -> Totals:
+    """Count what an optimiser step is made of, on all processes together."""
+    sizes = [minibatch.response_mask.sum(), *map(len, (minibatch.unit, minibatch.unit.unique()))]
+    tokens, rows, units = ranks.sum(torch.tensor(sizes, device=minibatch.unit.device)).tolist()
+    return Totals(tokens=tokens, rows=rows, units=units)
 
 
 def accumulate_gradient(
-    algorithm: Algorithm,
-    networks: ActorCritic,
-    minibatch: Batch,
-    prompt_index: Int[Tensor, " n"],
-    temperature: float,
-    microbatch_size: int,
+    algorithm: Algorithm, networks: NetworkSet, minibatch: Experience, *, trimmed: bool, ranks: Ranks
 ) -> dict[str, float]:
     """Add up the gradient of one optimiser step over its microbatches, and the metrics with it.
 
-    One denominator, the tokens of the whole minibatch, serves all microbatches: their number changes nothing. Rows
-    that share a prompt share its encoding.
+    The totals of the whole step serve all microbatches: their number changes nothing. Rows that share a prompt share
+    its encoding. `trimmed` drops the columns that are padding in a whole microbatch.
     """
-    denominator = int(minibatch.response_mask.sum())
-    sums: dict[str, float] = {}
-    for rows in torch.arange(len(prompt_index), device=prompt_index.device).split(microbatch_size):
-        batch = Batch(**{f.name: getattr(minibatch, f.name)[rows] for f in fields(Batch)})
-        first, index = first_rows(prompt_index[rows])
-        prompts = (batch.prompt_ids[first], batch.prompt_mask[first])
-        new = networks(*prompts, batch.response_ids, batch.response_mask, temperature, index)
-        output = algorithm.loss(new, batch, denominator)
+    totals = totals_of(minibatch, ranks)
+    rows = torch.arange(len(minibatch.unit), device=minibatch.unit.device)
+    outputs = []
+    for part in cut(minibatch.unit, networks.numerics.microbatch_size):
+        batch = minibatch.rows(rows[part])
+        if trimmed:
+            batch = trim(batch)
+        output = algorithm.loss(networks(batch, algorithm.needs.entropy), batch, totals)
         output.loss.backward()
-        sums = {name: sums.get(name, 0.0) + float(value) for name, value in output.metrics.items()}
-    return sums
+        outputs.append(LossOutput(loss=output.loss.detach(), metrics=output.metrics, maxima=output.maxima))
+    ranks.sum_gradients(p for p in networks.parameters() if p.requires_grad)
+    return joined(outputs, ranks)
 
 
-def trim(ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> tuple[Int[Tensor, "n u"], Bool[Tensor, "n u"]]:
+def trim(batch: Experience) -> Experience:
     """Drop the columns that are padding in every row, on whichever side they are."""
-    columns = mask.any(dim=0)
-    return ids[:, columns], mask[:, columns]
+    asked, answered = batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)
+    return replace(
+        batch,
+        prompt_ids=batch.prompt_ids[:, asked],
+        prompt_mask=batch.prompt_mask[:, asked],
+        response_ids=batch.response_ids[:, answered],
+        response_mask=batch.response_mask[:, answered],
+        columns={name: x[:, answered] if x.ndim == 2 else x for name, x in batch.columns.items()},
+    )
 
 
-def first_rows(prompt_index: Int[Tensor, " n"]) -> tuple[Int[Tensor, " b"], Int[Tensor, " n"]]:
-    """Find one row of each prompt, and for every row the place of its prompt among these."""
-    prompts, inverse = prompt_index.unique(return_inverse=True)
-    rows = torch.arange(len(prompt_index), device=prompt_index.device)
-    first = torch.full_like(prompts, len(prompt_index)).scatter_reduce(0, inverse, rows, reduce="amin")
-    return first, inverse
+def joined(outputs: Sequence[LossOutput], ranks: Ranks) -> dict[str, float]:
+    """Add up the metrics of all microbatches and processes, and take the largest of their maxima.
 
-
-def mean_of(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average the metrics of several optimiser steps."""
-    return {name: math.fsum(u[name] for u in updates) / len(updates) for name in updates[0]}
-
-
-def rollout_metrics(
-    rollout: Rollout, returns: Float[Tensor, "n t"], samples_per_prompt: int, std_below: float
-) -> dict[str, float]:
-    """Describe a rollout: rewards in raw units, KL to the reference per response and per token, fit of the values."""
-    mask = rollout.response_mask
-    k1 = kl_k1(rollout.old_logprobs, rollout.ref_logprobs)
-    metrics = {
-        "reward/mean": float(rollout.scores.mean()),
-        "policy/kl": float(row_sum(k1, mask).mean()),
-        "policy/kl_k3": float(row_sum(kl_k3(rollout.old_logprobs, rollout.ref_logprobs), mask).mean()),
-        "policy/kl_token": float(masked_mean(k1, mask)),
-        "value/explained_var": float(explained_variance(rollout.values, returns, mask)),
-        "advantage/std_raw": float(masked_var(returns - rollout.values, mask).sqrt()),
-    }
-    if samples_per_prompt > 1:
-        statistics = prompt_statistics(rollout.scores.view(-1, samples_per_prompt).double().cpu().numpy())
-        metrics["reward/std_within_prompt"] = float(statistics.std.mean())
-        metrics["reward/share_vanishing"] = float((statistics.std < std_below).mean())
-    return metrics
-
-
-def sampling_metrics(responses: Responses) -> dict[str, float]:
-    """Describe how responses were sampled: the share cut by the length limit, and the probability that could be chosen.
-
-    A kept mass below 1 says by how much the sampling distribution differs from the policy that is updated.
+    All reach the host together: one wait per optimiser step.
     """
-    return {
-        "rollout/length": float(responses.response_mask.sum(1).float().mean()),
-        "rollout/truncated": float(responses.truncated.float().mean()),
-        "rollout/kept_mass": float(masked_mean(responses.kept_mass, responses.response_mask)),
-    }
-
-
-def negative_kl(recent: Sequence[float]) -> str | None:
-    """Say so when the mean KL of the last `KL_WINDOW` rollouts is clearly negative.
-
-    One negative estimate is noise; a lasting one means that responses are not sampled from the policy that is scored.
-    """
-    mean = math.fsum(recent) / len(recent)
-    if len(recent) < KL_WINDOW or mean > -KL_NOISE:
-        return None
-    return f"policy/kl is {mean:.2f} over {KL_WINDOW} rollouts: the sampler differs from the policy that is scored"
-
-
-def refuse_divergence(metrics: Mapping[str, float]) -> None:
-    """Stop a run whose loss, gradient or KL is no longer a number: nothing after it would mean anything.
-
-    Raises:
-        UserError: Which metric, and the learning rate as the key to change.
-    """
-    for name in ("policy/loss", "value/loss", "grad/norm", "policy/kl"):
-        if name in metrics and not math.isfinite(metrics[name]):
-            raise UserError(f"{name} is {metrics[name]}", "a finite number", "optimizer.lr, or algo.loss")
+    sums = torch.zeros(len(outputs[0].metrics), dtype=torch.float64, device=outputs[0].loss.device)
+    for output in outputs:
+        sums = sums + torch.stack([value.double() for value in output.metrics.values()])
+    values = [ranks.sum(sums)]
+    if outputs[0].maxima:
+        maxima = [torch.stack([value.double() for value in output.maxima.values()]) for output in outputs]
+        values.append(ranks.max(torch.stack(maxima).amax(0)))
+    return dict(zip([*outputs[0].metrics, *outputs[0].maxima], torch.cat(values).tolist(), strict=True))

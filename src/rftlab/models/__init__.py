@@ -1,17 +1,16 @@
 """Policies, references and value networks over Hugging Face models; loading, freezing and storing them."""
 
-from rftlab.models.critic import ActorCritic, ValueHead, with_value
+from rftlab.models.critic import ValueFunction, ValueHead, value_function
 from rftlab.models.freeze import freeze_below, reference_of
 from rftlab.models.load import load_policy
-from rftlab.models.policy import FAMILIES, Policy
+from rftlab.models.policy import Policy
 from rftlab.models.text import Tokenizer
 from rftlab.models.weights import load_weights, save_pretrained_folder, save_weights
 
 __all__ = [
-    "FAMILIES",
-    "ActorCritic",
     "Policy",
     "Tokenizer",
+    "ValueFunction",
     "ValueHead",
     "freeze_below",
     "load_policy",
@@ -19,5 +18,5 @@ __all__ = [
     "reference_of",
     "save_pretrained_folder",
     "save_weights",
-    "with_value",
+    "value_function",
 ]

@@ -1,4 +1,4 @@
-"""Value networks: V(s_t), read at the position that predicts response token t."""
+"""Value functions: V(s_t), read at the position that predicts response token t."""
 
 import copy
 import math
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from rftlab.errors import UserError
 from rftlab.models.policy import Policy
-from rftlab.types import Forward
 
 
 class ValueHead(nn.Module):
@@ -44,62 +43,46 @@ def _initialise(layer: nn.Linear, generator: torch.Generator) -> None:
         parameter.copy_((2 * draw - 1) * bound)
 
 
-class ActorCritic(nn.Module):
-    """A policy and its value function.
+class ValueFunction(nn.Module):
+    """V(s_t) of a policy's states.
 
-    `critic` is None when the head reads the policy's own hidden states, so that the value gradient flows into the
+    `trunk` is None when the head reads the policy's own hidden states, so that the value gradient flows into the
     policy; otherwise it is a second network with the policy's start weights.
     """
 
-    def __init__(self, policy: Policy, critic: Policy | None, head: ValueHead) -> None:
+    def __init__(self, trunk: Policy | None, head: ValueHead) -> None:
         super().__init__()
-        self.policy = policy
-        self.critic = critic
+        self.trunk = trunk
         self.head = head
 
     def forward(
         self,
-        prompt_ids: Int[Tensor, "b p"],
-        prompt_mask: Bool[Tensor, "b p"],
-        response_ids: Int[Tensor, "n t"],
-        response_mask: Bool[Tensor, "n t"],
-        temperature: float = 1.0,
-        prompt_index: Int[Tensor, " n"] | None = None,
-    ) -> Forward:
-        """Score given responses and value every state; one pass of the policy serves both when the head sits on it."""
-        row = (prompt_ids, prompt_mask, response_ids, response_mask)
-        scored, hidden = self.policy.read(*row, temperature, prompt_index)
-        if self.critic is not None:
-            hidden = self.critic.hidden(*row, prompt_index)
-        values = self.head(hidden).masked_fill(~response_mask, 0.0)
-        return Forward(logprobs=scored.logprobs, entropy=scored.entropy, values=values)
-
-    def values(
-        self,
+        policy_hidden: Float[Tensor, "n t d"],
         prompt_ids: Int[Tensor, "b p"],
         prompt_mask: Bool[Tensor, "b p"],
         response_ids: Int[Tensor, "n t"],
         response_mask: Bool[Tensor, "n t"],
         prompt_index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n t"]:
-        """Value every state without scoring; 0 outside `response_mask`."""
-        trunk = self.policy if self.critic is None else self.critic
-        hidden = trunk.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
+        """Value every state; 0 outside `response_mask`. A trunk of its own reads the rows, not `policy_hidden`."""
+        hidden = policy_hidden
+        if self.trunk is not None:
+            hidden = self.trunk.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
         return self.head(hidden).masked_fill(~response_mask, 0.0)
 
 
-def with_value(policy: Policy, kind: str, head: str, generator: torch.Generator) -> ActorCritic:
-    """Give a policy a value function: `separate` copies the whole network, `head` shares the policy's.
+def value_function(policy: Policy, kind: str, head: str, generator: torch.Generator) -> ValueFunction:
+    """Make the value function of a policy: `separate` copies the whole network, `head` shares the policy's.
 
     The copy trains in all its layers whatever is frozen in the policy (APA, released code), and has no head over the
     vocabulary.
     """
     value_head = ValueHead(policy.hidden_size, head, generator).to(policy.device)
     if kind == "head":
-        return ActorCritic(policy, None, value_head)
+        return ValueFunction(None, value_head)
     if kind != "separate":
         raise UserError(f"model.value.kind={kind}", "separate or head", "model.value.kind")
     trunk = copy.deepcopy(policy.lm).requires_grad_(True)
     if policy.family != "classifier":
         trunk.set_output_embeddings(nn.Identity())
-    return ActorCritic(policy, Policy(trunk, policy.tokenizer, policy.family), value_head)
+    return ValueFunction(Policy(trunk, policy.tokenizer, policy.family), value_head)

@@ -3,7 +3,7 @@
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
 import torch
@@ -24,11 +24,12 @@ from transformers import (
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
-from rftlab.models.policy import FAMILIES, Policy
+from rftlab.models.policy import Family, Policy
 from rftlab.models.text import Tokenizer
+from rftlab.ranges import Given
 
 SOURCE, TOKENIZER = "model.policy.source", "model.policy.tokenizer"  # the keys that name them
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 HUB_TIMEOUT_S = 4.0
 _LOADERS = {
     "seq2seq": AutoModelForSeq2SeqLM,
@@ -45,12 +46,12 @@ _ARCHITECTURES = {
 def load_policy(
     *,
     source: str | Path,
-    family: str,
+    family: Family,
     tokenizer: str | Path | None,
-    init: str,
-    dtype: str,
-    hub_mirror: str | Path | None = None,
-    generator: torch.Generator | None = None,
+    init: Literal["pretrained", "random"],
+    dtype: Literal["float32", "bfloat16"],
+    hub_mirror: Given[str | Path | None] = None,
+    generator: Given[torch.Generator | None] = None,
 ) -> Policy:
     """Load a policy from an embedded asset (`asset:NAME`), a local folder or a hub id.
 
@@ -58,11 +59,8 @@ def load_policy(
     own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
 
     Raises:
-        UserError: unknown option, missing folder or weights, unreachable hub, or a model that cannot play the family.
+        UserError: missing folder or weights, unreachable hub, or a model that cannot play the family.
     """
-    _check_option("model.policy.family", family, FAMILIES)
-    _check_option("model.policy.init", init, ("pretrained", "random"))
-    _check_option("model.policy.dtype", dtype, DTYPES)
     where = locate(source, hub_mirror, SOURCE)
     config = _without_dropout(read_pretrained(AutoConfig, where, SOURCE))
     if type(config) not in _ARCHITECTURES[family]:
@@ -77,11 +75,6 @@ def load_policy(
     )
     _check(lm, words, family)
     return Policy(lm, words, family)
-
-
-def _check_option(key: str, value: str, known: Any) -> None:
-    if value not in known:
-        raise UserError(f"{key}={value}", f"one of {', '.join(known)}", key)
 
 
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ from transformers import (
 from rftlab.assets import locate
 from rftlab.models.load import read_pretrained
 from rftlab.models.text import Tokenizer, token_ids
+from rftlab.ranges import Given, Positive
 from rftlab.types import LabelSet
 
 TOKENIZER = "model.network.tokenizer"
@@ -87,7 +88,13 @@ class PairClassifier(nn.Module):
 LabelNetwork = ImageClassifier | PairClassifier
 
 
-def mlp(*, hidden: Sequence[int], example: LabelSet, classes: int, generator: torch.Generator) -> ImageClassifier:
+def mlp(
+    *,
+    hidden: Sequence[Positive[int]],
+    example: Given[LabelSet],
+    classes: Given[int],
+    generator: Given[torch.Generator],
+) -> ImageClassifier:
     """Build a multi-layer perceptron with ReLU over all pixels, in PyTorch's default initialisation."""
 
     def build() -> ImageClassifier:
@@ -101,7 +108,12 @@ def mlp(*, hidden: Sequence[int], example: LabelSet, classes: int, generator: to
 
 
 def resnet(
-    *, width: int, depths: Sequence[int], example: LabelSet, classes: int, generator: torch.Generator
+    *,
+    width: Positive[int],
+    depths: Sequence[Positive[int]],
+    example: Given[LabelSet],
+    classes: Given[int],
+    generator: Given[torch.Generator],
 ) -> ImageClassifier:
     """Build a residual network of basic blocks (He et al. 2016) with its ImageNet stem: 7 x 7, stride 2, pooling."""
     config = ResNetConfig(
@@ -118,13 +130,13 @@ def resnet(
 def bert(
     *,
     tokenizer: str,
-    hidden_size: int,
-    layers: int,
-    heads: int,
-    max_tokens: int,
-    classes: int,
-    generator: torch.Generator,
-    hub_mirror: str | Path | None,
+    hidden_size: Positive[int],
+    layers: Positive[int],
+    heads: Positive[int],
+    max_tokens: Positive[int],
+    classes: Given[int],
+    generator: Given[torch.Generator],
+    hub_mirror: Given[str | Path | None],
 ) -> PairClassifier:
     """Build a BERT classifier without dropout; its vocabulary is the tokenizer's.
 

@@ -6,18 +6,20 @@ padded on the left). `classifier` answers with one token, the index of a label.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from rftlab.errors import UserError
 from rftlab.models import text
 from rftlab.models.text import Tokenizer
-from rftlab.types import Forward
+from rftlab.types import EntropyMode, Forward
 
-FAMILIES = ("seq2seq", "causal", "classifier")
+Family = Literal["seq2seq", "causal", "classifier"]
 
 
 def position_ids(mask: Bool[Tensor, "n p"]) -> Int[Tensor, "n p"]:
@@ -176,10 +178,23 @@ class Policy(nn.Module):
         response_ids: Int[Tensor, "n t"],
         response_mask: Bool[Tensor, "n t"],
         temperature: float,
+        entropy: EntropyMode = "none",
+        head_chunk: int | None = None,
     ) -> Forward:
-        """Turn hidden states into log-probabilities and entropies; the head runs on real response tokens only."""
-        logits = self.logits(hidden[response_mask])
-        return _forward(logits, response_ids, response_mask, temperature)
+        """Turn hidden states into log-probabilities and entropies; the head runs on real response tokens only.
+
+        With `head_chunk`, it runs on so many tokens at a time and again in the backward pass, so that the logits of no
+        more than these are in memory. Results differ by rounding.
+        """
+        states, ids = hidden[response_mask], response_ids[response_mask]
+        if head_chunk is None or len(ids) <= head_chunk:
+            return _spread([_score(self.logits(states), ids, temperature, entropy)], response_mask)
+
+        def again(states: Float[Tensor, "m d"], ids: Int[Tensor, " m"]) -> tuple[Tensor, Tensor | None]:
+            return _score(self.logits(states), ids, temperature, entropy)
+
+        parts = zip(states.split(head_chunk), ids.split(head_chunk), strict=True)
+        return _spread([checkpoint(again, *part, use_reentrant=False) for part in parts], response_mask)
 
     def forward(
         self,
@@ -189,9 +204,11 @@ class Policy(nn.Module):
         response_mask: Bool[Tensor, "n t"],
         temperature: float = 1.0,
         prompt_index: Int[Tensor, " n"] | None = None,
+        entropy: EntropyMode = "none",
     ) -> Forward:
         """Score given responses; log-probabilities and entropies are 0 outside `response_mask`."""
-        return self.read(prompt_ids, prompt_mask, response_ids, response_mask, temperature, prompt_index)[0]
+        row = (prompt_ids, prompt_mask, response_ids, response_mask)
+        return self.read(*row, temperature, prompt_index, entropy)[0]
 
     def read(
         self,
@@ -199,32 +216,43 @@ class Policy(nn.Module):
         prompt_mask: Bool[Tensor, "b p"],
         response_ids: Int[Tensor, "n t"],
         response_mask: Bool[Tensor, "n t"],
-        temperature: float = 1.0,
-        prompt_index: Int[Tensor, " n"] | None = None,
+        temperature: float,
+        prompt_index: Int[Tensor, " n"] | None,
+        entropy: EntropyMode,
+        head_chunk: int | None = None,
     ) -> tuple[Forward, Float[Tensor, "n t d"]]:
         """Score given responses and return the hidden states behind the scores, from one pass of the network."""
         if self.family == "classifier":
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             pooled, logits = self.classify(prompt_ids, prompt_mask)
-            return _forward(logits[response_mask[:, 0]], response_ids, response_mask, temperature), pooled.unsqueeze(1)
+            scored = _score(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
+            return _spread([scored], response_mask), pooled.unsqueeze(1)
         hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
-        return self.score(hidden, response_ids, response_mask, temperature), hidden
+        return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk), hidden
 
 
-def _forward(
-    logits: Float[Tensor, "m v"],
-    response_ids: Int[Tensor, "n t"],
-    response_mask: Bool[Tensor, "n t"],
-    temperature: float,
-) -> Forward:
-    """Spread the scores of the m real tokens over the (n, t) grid."""
+def _score(
+    logits: Float[Tensor, "m v"], ids: Int[Tensor, " m"], temperature: float, entropy: EntropyMode
+) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"] | None]:
+    """Give the log-probability of each token, and the entropy of its distribution if asked for."""
     logprobs = (logits if temperature == 1.0 else logits / temperature).log_softmax(-1)
-    entropy = -(logprobs.exp() * logprobs).sum(-1)
-    chosen = logprobs.gather(-1, response_ids[response_mask].unsqueeze(-1)).squeeze(-1)
-    grid = logprobs.new_zeros(response_mask.shape)
+    chosen = logprobs.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+    if entropy == "none":
+        return chosen, None
+    full = logprobs if entropy == "trained" else logprobs.detach()
+    return chosen, -(full.exp() * full).sum(-1)
+
+
+def _spread(
+    parts: Sequence[tuple[Float[Tensor, " _"], Float[Tensor, " _"] | None]], response_mask: Bool[Tensor, "n t"]
+) -> Forward:
+    """Spread the scores of the m real tokens, in parts, over the (n, t) grid."""
+    chosen, entropies = zip(*parts, strict=True)
+    grid = chosen[0].new_zeros(response_mask.shape)
+    known = [part for part in entropies if part is not None]
     return Forward(
-        logprobs=grid.masked_scatter(response_mask, chosen),
-        entropy=grid.masked_scatter(response_mask, entropy),
+        logprobs=grid.masked_scatter(response_mask, torch.cat(chosen)),
+        entropy=grid.masked_scatter(response_mask, torch.cat(known)) if known else None,
         values=None,
     )

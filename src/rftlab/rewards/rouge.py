@@ -10,6 +10,8 @@ from jaxtyping import Float
 from nltk.stem.porter import PorterStemmer
 from rapidfuzz.distance import LCSseq
 
+from rftlab.ranges import Positive
+
 NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 STEMMER = PorterStemmer(PorterStemmer.ORIGINAL_ALGORITHM)
 SHORTEST_STEMMED = 4  # characters
@@ -27,7 +29,7 @@ class RougeLMax:
     contractions such as `gonna` stay one word; a newline is a space, while py-rouge cuts there and unites the parts.
     """
 
-    word_limit: int
+    word_limit: Positive[int]
     stem: bool
 
     def __call__(

@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from rftlab.assets import locate
 from rftlab.errors import UserError
 from rftlab.models.load import read_pretrained
+from rftlab.ranges import Given, Positive
 
 SOURCE, TOKENIZER = "data.reward.source", "data.reward.tokenizer"  # the keys that name them
 POSITIVE = 1  # class index, in the embedded classifier and in lvwerra/distilbert-imdb
@@ -63,10 +64,10 @@ def load(
     *,
     source: str,
     tokenizer: str | None,
-    max_tokens: int,
-    batch_size: int,
-    hub_mirror: Path | None,
-    device: str = "cpu",
+    max_tokens: Positive[int],
+    batch_size: Positive[int],
+    hub_mirror: Given[Path | None],
+    device: Given[str] = "cpu",
 ) -> Sentiment:
     """Load a classifier from `asset:NAME`, a folder, the mirror or the hub, in float32 with dropout off.
 

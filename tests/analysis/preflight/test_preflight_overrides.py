@@ -7,9 +7,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.preflight.overrides import overrides, recorded
-from rftlab.config import schema
 from rftlab.config.compose import Composer
-from rftlab.config.messages import CONF
+from rftlab.config.options import CONF
 from rftlab.runs.identity import changed_keys
 
 CELLS = ["data=narrativeqa model=t5_mini", "data=imdb model=gpt2_mini", "data=imdb model=gpt2_imdb scale=paper"]
@@ -22,7 +21,6 @@ LOOP = ["algo.loop.n_prompts=40", "algo.loop.bound_prompts=0", "algo.loop.reward
 
 @pytest.fixture(scope="module")
 def composer() -> Generator[Composer]:
-    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield Composer(GlobalHydra.instance().config_loader())
 

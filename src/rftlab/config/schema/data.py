@@ -1,129 +1,67 @@
-"""Types of `conf/data`."""
+"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from omegaconf import MISSING
+from rftlab.ranges import Positive, UnitInterval
 
-
-@dataclass
-class LoaderConfig:
-    _target_: str = MISSING
-    hub_id: str = MISSING
-    hub_config: str | None = None
-    n_train: int | None = None
-    n_validation: int | None = None
-    n_test: int | None = None
-    seed: int = MISSING
+Source = Literal["bundled", "hub"]
 
 
 @dataclass
-class CorpusConfig:
-    _target_: str = MISSING
-    n_train: int = MISSING
-    n_validation: int = MISSING
-    seed: int = MISSING
+class Prompt:
+    max_tokens: Positive[int]
+    truncation_side: Literal["left", "right"]
 
 
 @dataclass
-class SamplingConfig:
-    _target_: str = "rftlab.types.Sampling"
-    temperature: float = MISSING
-    top_k: int = MISSING
-    top_p: float = MISSING
-    min_new_tokens: int = MISSING
-    max_new_tokens: int = MISSING
+class Target:
+    max_tokens: Positive[int]
+    append_eos: bool
 
 
 @dataclass
-class BeamSearchConfig:
-    _target_: str = "rftlab.types.BeamSearch"
-    num_beams: int = MISSING
-    length_penalty: float = MISSING
-    min_new_tokens: int = MISSING
-    max_new_tokens: int = MISSING
+class TextData:
+    name: str
+    source: Source
+    loader: Any
+    prompt: Prompt
+    target: Target
+    rollout: Any
+    evaluation: Any
+    reward: Any
+    needs_targets: bool
+    low_reward: float | None
 
 
 @dataclass
-class RougeConfig:
-    _target_: str = "rftlab.rewards.rouge.RougeLMax"
-    word_limit: int = MISSING
-    stem: bool = MISSING
+class Rewards:
+    correct: float
+    wrong: float
+    wrong_modified: float
 
 
 @dataclass
-class SentimentConfig:
-    _target_: str = "rftlab.rewards.sentiment.load"
-    source: str = MISSING
-    tokenizer: str | None = None
-    max_tokens: int = MISSING
-    batch_size: int = MISSING
+class LearningRates:
+    adam: Positive[float]
+    sgd: Positive[float]
 
 
 @dataclass
-class PromptConfig:
-    max_tokens: int = MISSING
-    truncation_side: str = MISSING
+class LabelData:
+    name: str
+    source: Source
+    inputs: Literal["images", "pairs"]
+    classes: Positive[int]
+    labels_per_input: Positive[int]
+    modified_share: UnitInterval[float]
+    label_seed: int
+    loader: Any
+    rewards: Rewards
+    lr: LearningRates
 
 
 @dataclass
-class TargetConfig:
-    max_tokens: int = MISSING
-    append_eos: bool = MISSING
-
-
-@dataclass
-class DataConfig:
-    name: str = MISSING
-    source: str = MISSING
-    loader: Any = MISSING
-    prompt: PromptConfig = field(default_factory=PromptConfig)
-    target: TargetConfig = field(default_factory=TargetConfig)
-    rollout: Any = None
-    evaluation: Any = None
-    reward: Any = None
-    needs_targets: bool = MISSING
-    low_reward: float | None = None
-
-
-@dataclass
-class LabelLoaderConfig:
-    _target_: str = MISSING
-    hub_id: str = MISSING
-    hub_config: str | None = None
-    n_train: int | None = None
-    n_test: int | None = None
-    seed: int = MISSING
-
-
-@dataclass
-class LabelRewardsConfig:
-    correct: float = MISSING
-    wrong: float = MISSING
-    wrong_modified: float = MISSING
-
-
-@dataclass
-class CasesDataConfig:
-    name: str = MISSING
-    source: str = MISSING
-
-
-@dataclass
-class LearningRatesConfig:
-    adam: float = MISSING
-    sgd: float = MISSING
-
-
-@dataclass
-class LabelDataConfig:
-    name: str = MISSING
-    source: str = MISSING
-    inputs: str = MISSING
-    classes: int = MISSING
-    labels_per_input: int = MISSING
-    modified_share: float = MISSING
-    label_seed: int = MISSING
-    loader: LabelLoaderConfig = field(default_factory=LabelLoaderConfig)
-    rewards: LabelRewardsConfig = field(default_factory=LabelRewardsConfig)
-    lr: LearningRatesConfig = field(default_factory=LearningRatesConfig)
+class CasesData:
+    name: str
+    source: Source

@@ -1,35 +1,17 @@
-"""Types of `conf/heuristic`."""
+"""Fields of `conf/heuristic`."""
 
 from dataclasses import dataclass
 
-from omegaconf import MISSING
+from rftlab.ranges import Fraction, NonNegative, Positive
+
+ABSENT = 0.0  # each heuristic has the fields that it turns
 
 
 @dataclass
-class NoHeuristic:
-    name: str = MISSING
-
-
-@dataclass
-class LearningRateHeuristic:
-    name: str = MISSING
-    factor: float = MISSING
-
-
-@dataclass
-class TemperatureHeuristic:
-    name: str = MISSING
-    temperature: float = MISSING
-
-
-@dataclass
-class EntropyHeuristic:
-    name: str = MISSING
-    coef: float = MISSING
-
-
-@dataclass
-class PartialSFTHeuristic:
-    name: str = MISSING
-    step_fraction: float = MISSING
-    sample_fraction: float = MISSING
+class Heuristic:
+    name: str
+    factor: Positive[float] = ABSENT
+    temperature: Positive[float] = ABSENT
+    coef: NonNegative[float] = ABSENT
+    step_fraction: Fraction[float] = ABSENT
+    sample_fraction: Fraction[float] = ABSENT

@@ -1,36 +1,29 @@
-"""Types of `conf/hydra/launcher`."""
+"""Fields of `conf/hydra/launcher`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
+from rftlab.ranges import NonNegative, Positive
 
 
 @dataclass
-class LocalLauncherConf:
-    _target_: str = "hydra_plugins.rftlab_local.LocalLauncher"
-    slots: int | None = None
-
-
-@dataclass
-class SlurmLauncherConf:
-    _target_: str = "hydra_plugins.rftlab_slurm.SlurmLauncher"
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    gpus_per_node: int | None = None
-    gpu_type: str | None = None
-    cpus_per_task: int | None = None
-    mem_gb: float | None = None
-    timeout_min: int | None = None
-    array_parallelism: int = MISSING
-    setup: list[str] = field(default_factory=list)
-    signal_delay_s: int = MISSING
-    max_time_limits: int = MISSING
-    max_array_size: int | None = None
-    submit_limit: int | None = None
-    wait: bool = MISSING
-    poll_s: float = MISSING
-    use_srun: bool = MISSING
-    sbatch: dict[str, Any] = field(default_factory=dict)
+class SlurmLauncher:
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    gpus_per_node: NonNegative[int] | None
+    gpu_type: str | None
+    cpus_per_task: Positive[int] | None
+    mem_gb: Positive[float] | None
+    timeout_min: Positive[int] | None
+    array_parallelism: Positive[int]
+    setup: list[str]
+    signal_delay_s: Positive[int]
+    max_time_limits: NonNegative[int]
+    max_array_size: Positive[int] | None
+    submit_limit: Positive[int] | None
+    wait: bool
+    poll_s: Positive[float]
+    use_srun: bool
+    sbatch: dict[str, Any]

@@ -1,41 +1,37 @@
-"""Types of `conf/optimizer`."""
+"""Fields of `conf/optimizer`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from omegaconf import MISSING
+from rftlab.ranges import BelowOne, NonNegative, Positive, UnitInterval
 
-
-@dataclass
-class AdamWConfig:
-    _target_: str = "torch.optim.AdamW"
-    _partial_: bool = True
-    betas: tuple[float, float] = MISSING
-    eps: float = MISSING
-    weight_decay: float = MISSING
+Betas = tuple[BelowOne[float], BelowOne[float]]
 
 
 @dataclass
-class AdamConfig:
-    _target_: str = "torch.optim.Adam"
-    _partial_: bool = True
-    betas: tuple[float, float] = MISSING
-    eps: float = MISSING
+class AdamW:
+    betas: Betas
+    eps: Positive[float]
+    weight_decay: NonNegative[float]
 
 
 @dataclass
-class SGDConfig:
-    _target_: str = "torch.optim.SGD"
-    _partial_: bool = True
-    momentum: float = MISSING
+class Adam:
+    betas: Betas
+    eps: Positive[float]
 
 
 @dataclass
-class OptimizerConfig:
-    name: str = MISSING
-    build: Any = MISSING
-    lr: float | None = MISSING
-    lr_factor: float = MISSING
-    schedule: str = MISSING
-    warmup_steps: int = MISSING
-    max_grad_norm: float | None = MISSING
+class SGD:
+    momentum: UnitInterval[float]
+
+
+@dataclass
+class Optimizer:
+    name: str
+    build: Any
+    lr: Positive[float] | None
+    lr_factor: Positive[float]
+    schedule: Literal["constant", "cosine"]
+    warmup_steps: NonNegative[int]
+    max_grad_norm: Positive[float] | None

@@ -1,87 +1,86 @@
-"""Types of what every run has, whatever it trains."""
+"""Fields of `conf/train.yaml`: what every run has, whatever it trains."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from omegaconf import MISSING
-
-from rftlab.config.schema.optimizer import OptimizerConfig
+from rftlab.ranges import Device, NonNegative, Positive, Samples
 
 
 @dataclass
-class SweepConfig:
-    name: str = MISSING
-    dry_run: bool = MISSING
-    snapshot: bool | None = None
+class Sweep:
+    name: str
+    dry_run: bool
+    snapshot: bool | None
 
 
 @dataclass
-class ParentConfig:
-    overrides: list[str] = MISSING
+class Parent:
+    overrides: list[str]
 
 
 @dataclass
-class EvalConfig:
-    every: int = MISSING
-    n_train: int = MISSING
-    n_validation: int = MISSING
-    n_test: int = MISSING
-    batch_size: int = MISSING
-    probe_prompts: int = MISSING
-    probe_samples: int = MISSING
-    probe_every: int | None = None
-    probe_prompts_during: int = MISSING
-    std_below: float = MISSING
-    n_logged: int = MISSING
+class Eval:
+    every: Positive[int]
+    n_train: Positive[int]
+    n_validation: Positive[int]
+    n_test: Positive[int]
+    batch_size: Positive[int]
+    probe_prompts: Positive[int]
+    probe_samples: Samples
+    probe_every: Positive[int] | None
+    probe_prompts_during: Positive[int]
+    std_below: float
+    n_logged: NonNegative[int]
 
 
 @dataclass
-class TrackingConfig:
-    uri: str | None = MISSING
-    send_every_s: float = MISSING
-    close_timeout_s: float = MISSING
+class Tracking:
+    uri: str | None
+    send_every_s: Positive[float]
+    close_timeout_s: Positive[float]
 
 
 @dataclass
-class PathsConfig:
-    outputs: str = MISSING
-    figures: str = MISSING
-    hub_mirror: str | None = None
+class Paths:
+    outputs: str
+    figures: str
+    hub_mirror: str | None
 
 
 @dataclass
-class RuntimeConfig:
-    device: str = MISSING
-    threads: int | None = None
-    progress: str = MISSING
-    checkpoint_every: int = MISSING
+class Runtime:
+    device: Device
+    threads: Positive[int] | None
+    head_chunk: Positive[int] | None
+    progress: Literal["auto", "always", "never"]
+    checkpoint_every: Positive[int]
 
 
 @dataclass
-class ResourcesConfig:
-    partition: str | None = None
-    gpus_per_node: int | None = None
-    gpu_type: str | None = None
-    cpus_per_task: int | None = None
-    mem_gb: float | None = None
-    timeout_min: int | None = None
+class Resources:
+    partition: str | None
+    gpus_per_node: int | None
+    gpu_type: str | None
+    cpus_per_task: Positive[int] | None
+    mem_gb: Positive[float] | None
+    timeout_min: Positive[int] | None
 
 
 @dataclass
-class RunConfig:
-    name: str = MISSING
-    seed: int = MISSING
-    scale: str = MISSING
-    init_from: str | None = None
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    parent: ParentConfig | None = None
-    model: Any = MISSING
-    data: Any = MISSING
-    algo: Any = MISSING
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    heuristic: Any = MISSING
-    eval: EvalConfig = field(default_factory=EvalConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    paths: PathsConfig = field(default_factory=PathsConfig)
-    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
-    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+class Run:
+    name: str
+    seed: NonNegative[int]
+    scale: str
+    init_from: str | None
+    sweep: Sweep
+    parent: Parent | None
+    model: Any
+    data: Any
+    algo: Any
+    optimizer: Any
+    heuristic: Any
+    eval: Eval
+    tracking: Any
+    paths: Any
+    runtime: Runtime
+    resources: Resources

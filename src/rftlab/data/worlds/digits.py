@@ -4,12 +4,10 @@ The digits are those that scikit-learn carries: 1,797 images of 8 x 8 pixels. Th
 are, with an empty border of four pixels, so that its normalisation suits them.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from PIL import Image
 
-from rftlab.data.classes import stratified
+from rftlab.data.parts.classes import stratified
 from rftlab.data.worlds.grammar import generator
 
 TRAIN_SHARE = 0.8  # of each class; the rest is the test split
@@ -17,15 +15,14 @@ SIDE, INNER = 28, 20  # pixels of the image and of the digit in it
 DARKEST = 16  # of the values in the source
 
 
-def rows(seed: int, split: str) -> Iterator[dict]:
-    """Yield one row per digit, with the columns of the hub dataset; the seed decides which split a digit is in."""
+def rows(seed: int, split: str) -> list[dict]:
+    """Make one row per digit, with the columns of the hub dataset; the seed decides which split a digit is in."""
     from sklearn.datasets import load_digits  # almost half a second, which runs on other data need not wait
 
     everything = load_digits()
     train = stratified(everything.target, round(len(everything.target) * TRAIN_SHARE), generator(seed, "digits"))
     chosen = {"train": train, "test": np.setdiff1d(np.arange(len(everything.target)), train)}[split]
-    for index in chosen:
-        yield {"image": enlarge(everything.images[index]), "label": int(everything.target[index])}
+    return [{"image": enlarge(everything.images[index]), "label": int(everything.target[index])} for index in chosen]
 
 
 def enlarge(values: np.ndarray) -> Image.Image:

@@ -1,8 +1,9 @@
 """What the bundled worlds share: seeded generators, picking, sentence casing, and words of more than one world."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, overload
 
 import numpy as np
 
@@ -52,6 +53,28 @@ NAMES = [
 ]
 
 COLOURS = ["red", "blue", "green", "white", "black", "golden", "silver", "grey"]
+
+
+@dataclass(frozen=True)
+class Generated(Sequence[T], Generic[T]):
+    """Items made when they are asked for; item i depends on i alone, so that any order and any subset agree."""
+
+    make: Callable[[int], T]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return [self.make(i) for i in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
+            raise IndexError(index)
+        return self.make(index % self.size)
 
 
 def generator(seed: int, *keys: str | int) -> np.random.Generator:

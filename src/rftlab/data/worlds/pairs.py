@@ -5,8 +5,6 @@ their similarity, each that they tell of something related adds `RELATED`. Facts
 the sentences in their order of words and in voice.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from rftlab.data.worlds.grammar import fill, generator, pick, pick_many
@@ -79,11 +77,13 @@ TEMPLATES = (
 Fact = tuple[int, int]  # group and place in the group
 
 
-def rows(seed: int, split: str) -> Iterator[dict]:
-    """Yield one row per pair, with the columns of the hub dataset; the number of common facts takes turns."""
-    for index in range(SIZES[split]):
-        first, second, label = pair(generator(seed, "pair", split, index), index % (len(KINDS) + 1))
-        yield {"sentence1": first, "sentence2": second, "label": label, "idx": index}
+def rows(seed: int, split: str) -> list[dict]:
+    """Make one row per pair, with the columns of the hub dataset; the number of common facts takes turns."""
+    made = [pair(generator(seed, "pair", split, index), index % (len(KINDS) + 1)) for index in range(SIZES[split])]
+    return [
+        {"sentence1": first, "sentence2": second, "label": label, "idx": index}
+        for index, (first, second, label) in enumerate(made)
+    ]
 
 
 def pair(rng: np.random.Generator, common: int) -> tuple[str, str, float]:

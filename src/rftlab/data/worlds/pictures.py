@@ -4,7 +4,7 @@ Each class is a figure or a texture. Place, size, tilt and colours vary and pixe
 the shape and only faintly in the colour; no single pixel gives it away.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -50,14 +50,13 @@ FIGURES: tuple[Callable[[Plane, Plane], Plane], ...] = (
 LEANINGS = (0.53, 0.31, 0.69, 0.42, 0.25, 0.75, 0.58, 0.36, 0.64, 0.47)
 
 
-def rows(seed: int, split: str) -> Iterator[dict]:
-    """Yield one row per picture, with the columns of the hub dataset; the labels take turns."""
+def rows(seed: int, split: str) -> list[dict]:
+    """Make one row per picture, with the columns of the hub dataset; the labels take turns."""
     pixels = np.empty((SIZES[split], SIDE, SIDE, 3), dtype=np.uint8)
     for label in range(len(FIGURES)):
         part = pixels[label :: len(FIGURES)]
         part[:] = draw(generator(seed, "pictures", split, label), label, len(part))
-    for index, picture in enumerate(pixels):
-        yield {"img": Image.fromarray(picture), "label": index % len(FIGURES)}
+    return [{"img": Image.fromarray(picture), "label": index % len(FIGURES)} for index, picture in enumerate(pixels)]
 
 
 def draw(rng: np.random.Generator, label: int, n: int) -> UInt8[np.ndarray, "n h w 3"]:

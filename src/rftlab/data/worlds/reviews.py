@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rftlab.data.worlds.grammar import NAMES, article, fill, generator, pick
+from rftlab.data.worlds.grammar import NAMES, Generated, article, fill, generator, pick
 
 SIZES = {"train": 10600, "test": 1000}
 AGREEMENT = 0.64  # probability that an opinion agrees with the label
@@ -135,9 +135,9 @@ class Row(Mapping[str, str | int]):
         return 2
 
 
-def rows(seed: int, split: str) -> Iterator[Row]:
-    """Yield one row per review, with the columns of the hub dataset."""
-    return (Row(seed, split, index) for index in range(SIZES[split]))
+def rows(seed: int, split: str) -> Generated[Row]:
+    """Make one row per review, with the columns of the hub dataset."""
+    return Generated(lambda index: Row(seed, split, index), SIZES[split])
 
 
 def _neutral(rng: np.random.Generator) -> dict[str, str]:

@@ -5,13 +5,12 @@ Whoever fills a gap in it has to look elsewhere in the text. Answers are short a
 at random scores near 0 ROUGE-L.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
 
 import numpy as np
 
-from rftlab.data.worlds.grammar import COLOURS, NAMES, article, fill, generator, pick, pick_many, row_id
+from rftlab.data.worlds.grammar import COLOURS, NAMES, Generated, article, fill, generator, pick, pick_many, row_id
 
 SIZES = {"train": 8000, "validation": 1000, "test": 1000}  # rows, i.e. questions
 QUESTIONS_PER_STORY = 4
@@ -254,18 +253,22 @@ def prose(seed: int, split: str, index: int) -> str:
     return make_story(rng, int(rng.integers(1, EVENTS_PER_STORY))).text
 
 
-def rows(seed: int, split: str, numbers: Iterable[int] | None = None) -> Iterator[dict]:
-    """Yield one row per question, with the nested columns of the hub dataset; no two rows ask the same of one story.
+def rows(seed: int, split: str) -> Generated[dict]:
+    """Make one row per question, with the nested columns of the hub dataset; no two rows ask the same of one story."""
+    return Generated(lambda number: _row(seed, split, number), SIZES[split])
 
-    `numbers` are the rows that are wanted, in ascending order; None = all. Stories without one are not written.
-    """
-    wanted = range(SIZES[split]) if numbers is None else numbers
-    for index, group in groupby(wanted, lambda number: number // QUESTIONS_PER_STORY):
-        told = story(seed, split, index)
-        document = _document(told, row_id("story", seed, split, index))
-        for number in group:
-            question, *answers = told.asks[number % QUESTIONS_PER_STORY]
-            yield {"document": document, "question": _text(question), "answers": [_text(answer) for answer in answers]}
+
+def _row(seed: int, split: str, number: int) -> dict:
+    told, document = _told(seed, split, number // QUESTIONS_PER_STORY)
+    question, *answers = told.asks[number % QUESTIONS_PER_STORY]
+    return {"document": document, "question": _text(question), "answers": [_text(answer) for answer in answers]}
+
+
+@lru_cache(maxsize=1)  # the questions about a story are neighbours
+def _told(seed: int, split: str, index: int) -> tuple[Story, dict]:
+    """Make a story and its document, which all rows about it hold."""
+    told = story(seed, split, index)
+    return told, _document(told, row_id("story", seed, split, index))
 
 
 def _bind(rng: np.random.Generator, people: list[str], roles: list[str], item: str, site: str) -> dict[str, str]:

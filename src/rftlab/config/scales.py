@@ -1,0 +1,260 @@
+"""Tables of the config files: the values that a dataset, an algorithm or a scale has in combination with other groups.
+
+    conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, all: {...}, online: {...}, ALGO: {...}}}
+    conf/data/kind/KIND.yaml  optimizer: NAME
+    conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}
+    conf/scale/NAME.yaml      kinds: {KIND: {...}}
+
+An entry `{...}` is what a config file with `# @package _global_` would hold. The defaults list of `conf/train.yaml`
+names entries as if they were files, so Hydra merges them in the order that stands there. The tables themselves are part
+of no config.
+
+`model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `online` holds for every algorithm whose
+loop on this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may
+stand for an entry: it means the entry at the same place in that algorithm's file.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf._utils import get_yaml_loader  # as OmegaConf reads: 1e-4 is a number, no key stands twice
+
+from rftlab.errors import UserError
+
+TABLES = {"data": ("scales",), "data/kind": ("optimizer",), "algo": ("kinds", "scales"), "scale": ("kinds",)}
+ONLINE_LOOP = "rftlab.loops.online.Online"
+GLOBAL = "_global_"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a table as a config file: its place, its content and its package (None: that of the config group)."""
+
+    file: str
+    keys: tuple[str, ...]
+    content: Mapping[str, Any]
+    package: str | None = GLOBAL
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it was read: its text, and its values and its tables apart."""
+
+    stamp: tuple[int, int]  # when it was changed, and its size
+    text: str
+    values: Mapping[str, Any]
+    tables: Mapping[str, Any]
+
+
+class Tables:
+    """The tables of one config folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder; files are read when they are needed."""
+        self._root = root
+        self._files: dict[str, File] = {}
+
+    def read(self, file: str) -> File | None:
+        """Read `GROUP/NAME`; None if there is no such file or files of this group have no tables.
+
+        Raises:
+            UserError: A table names something that does not exist.
+            yaml.YAMLError: The file cannot be read, or holds a key twice.
+        """
+        path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
+        if group not in TABLES or not path.is_file():
+            return None
+        stat = path.stat()
+        stamp = stat.st_mtime_ns, stat.st_size
+        if file not in self._files or self._files[file].stamp != stamp:
+            text = path.read_text(encoding="utf-8")
+            values = yaml.load(text, Loader=get_yaml_loader()) or {}
+            check = _Check(self._root, file)
+            check.mapping((), values)
+            tables = {name: values.pop(name) for name in TABLES[group] if name in values}
+            check.tables(group, tables)
+            self._files[file] = File(stamp, text, values, tables)
+        return self._files[file]
+
+    def find(self, path: str) -> Entry | None:
+        """Return the entry that a config path of the defaults list names, or None if there is none.
+
+        Raises:
+            UserError: The dataset has tables for other scales only, or a name stands for an entry that does not exist.
+        """
+        match path.split("/"):
+            case ["model", "default", name]:
+                return self._model(name)
+            case ["optimizer", "default", kind] if option := self._of(f"data/kind/{kind}").get("optimizer"):
+                return _default(f"data/kind/{kind}", ("optimizer",), f"/optimizer/{option}", {})
+            case ["scale", "kinds", scale, kind]:
+                return self._entry(f"scale/{scale}", "kinds", kind)
+            case ["algo", "kinds", algo, kind]:
+                return self._of_algo(algo, "kinds", kind)
+            case ["algo", "scales", algo, scale, kind]:
+                return self._of_algo(algo, "scales", scale, kind)
+            case ["data", "scales", "all", data, scale]:
+                return self._entry(f"data/{data}", "scales", scale, "all")
+            case ["data", "scales", "online", data, scale, algo, kind] if self._is_online(algo, kind):
+                return self._entry(f"data/{data}", "scales", scale, "online")
+            case ["data", "scales", "algo", data, scale, algo]:
+                return self._entry(f"data/{data}", "scales", scale, algo)
+        return None
+
+    def place(self, path: str, key: str) -> str | None:
+        """Say where a key stands that the entry at a config path sets (`FILE:LINE`); None if there is no entry."""
+        entry = self.find(path)
+        if entry is None:
+            return None
+        group = path.split("/")[0]
+        inner = key if entry.package == GLOBAL else key.removeprefix(f"{group}.")
+        return where(self._root, entry.file, (*entry.keys, *inner.split(".")))
+
+    def _model(self, name: str) -> Entry | None:
+        for scale in _options(self._root, "scale"):
+            data = name.removeprefix(f"{scale}_")
+            if data != name and self.read(f"data/{data}") is not None:
+                return self._model_of(data, scale)
+        return None
+
+    def _model_of(self, data: str, scale: str) -> Entry:
+        file, keys = f"data/{data}", ("scales", scale, "model")
+        model = _at(self._of(file), keys)
+        if model is None:
+            self._refuse_scale(data, scale)
+            return Entry(file, keys, {})  # it is named among all the values that are missing
+        values = {"name": model} if isinstance(model, str) else model
+        return _default(file, keys, f"/model/{values['name']}", values)
+
+    def _refuse_scale(self, data: str, scale: str) -> None:
+        """Refuse a scale where the file of a dataset has a table for others only."""
+        tables = self._of(f"data/{data}").get("scales", {})
+        if tables and scale not in tables:
+            shown = f"{self._root.name}/data/{data}.yaml"
+            found = f"data={data} with scale={scale}, for which {shown} has no table"
+            expected = f"scale={' or '.join(tables)}, model=NAME, or a table scales.{scale} with a model there"
+            raise UserError(found, expected, f"scale, model or {shown}")
+
+    def _of_algo(self, algo: str, *keys: str) -> Entry | None:
+        entry = self._entry(f"algo/{algo}", *keys)
+        if entry is None or not isinstance(entry.content, str):
+            return entry
+        other = self._entry(f"algo/{entry.content}", *keys)
+        if other is None or isinstance(other.content, str):
+            found = f"{where(self._root, entry.file, keys)}: {'.'.join(keys)}: {entry.content}"
+            expected = f"an algorithm whose file has a table {'.'.join(keys)}, or such a table"
+            raise UserError(found, expected, f"{self._root.name}/{entry.file}.yaml")
+        return other
+
+    def _is_online(self, algo: str, kind: str) -> bool:
+        file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
+        loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
+        return any(isinstance(loop, Mapping) and loop.get("_target_") == ONLINE_LOOP for loop in loops)
+
+    def _entry(self, file: str, *keys: str) -> Entry | None:
+        content = _at(self._of(file), keys)
+        return None if content is None else Entry(file, keys, content)
+
+    def _of(self, file: str) -> Mapping[str, Any]:
+        read = self.read(file)
+        return {} if read is None else read.tables
+
+
+class _Check:
+    """Refuse the tables of one file if they name something that does not exist."""
+
+    def __init__(self, root: Path, file: str) -> None:
+        self._root, self._file = root, file
+
+    def tables(self, group: str, tables: Mapping[str, Any]) -> None:
+        """Check all tables of a file of this group."""
+        match group:
+            case "data/kind":
+                self._value(("optimizer",), tables.get("optimizer"), self._options("optimizer"))
+            case "scale":
+                self._kinds(("kinds",), tables.get("kinds", {}), self._options("data/kind"))
+            case "algo":
+                kinds = self._options("data/kind")
+                self._kinds(("kinds",), tables.get("kinds", {}), kinds, self._options("algo"))
+                for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
+                    own = list(tables.get("kinds", kinds))
+                    self._kinds(("scales", scale), table, own, self._options("algo"))
+            case "data":
+                for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
+                    self._scale_of_data(("scales", scale), table)
+
+    def _kinds(self, keys: tuple[str, ...], table: Any, kinds: Collection[str], algos: Collection[str] = ()) -> None:
+        for kind, entry in self._rows(keys, table, kinds):
+            if isinstance(entry, str) and algos:
+                self._value((*keys, kind), entry, algos)
+            else:
+                self.mapping((*keys, kind), entry)
+
+    def _scale_of_data(self, keys: tuple[str, ...], table: Any) -> None:
+        for name, entry in self._rows(keys, table, ["model", "all", "online", *self._options("algo")]):
+            here = (*keys, name)
+            if name != "model":
+                self.mapping(here, entry)
+            elif isinstance(entry, Mapping):
+                self._value((*here, "name"), entry.get("name"), self._options("model"))
+            else:
+                self._value(here, entry, self._options("model"))
+
+    def _rows(self, keys: tuple[str, ...], table: Any, names: Collection[str]) -> Iterator[tuple[str, Any]]:
+        self.mapping(keys, table)
+        for name, entry in table.items():
+            if name not in names:
+                raise self._error((*keys, str(name)), f"{name} in {'.'.join(keys)}", f"one of {', '.join(names)}")
+            yield name, entry
+
+    def mapping(self, keys: tuple[str, ...], value: Any) -> None:
+        """Check that a value has keys."""
+        if not isinstance(value, Mapping):
+            raise self._error(keys, f"{'.'.join(keys) or 'the file'}: {value}", "a table of keys and values")
+
+    def _value(self, keys: tuple[str, ...], value: Any, known: Collection[str]) -> None:
+        if value not in known:
+            raise self._error(keys, f"{'.'.join(keys)}: {value}", f"one of {', '.join(known)}")
+
+    def _error(self, keys: Sequence[str], found: str, expected: str) -> UserError:
+        place = where(self._root, self._file, keys)
+        return UserError(f"{place}: {found}", expected, f"{self._root.name}/{self._file}.yaml")
+
+    def _options(self, group: str) -> list[str]:
+        return _options(self._root, group)
+
+
+def place_of_mistake(root: Path, text: str) -> str | None:
+    """Say where in a table the value stands that Hydra could not merge, from Hydra's words; None if it is in none."""
+    entry, key = re.search(r"In '([^']+)': \w+ raised", text), re.search(r"full_key: (\S+)", text)
+    return Tables(root).place(entry.group(1), key.group(1)) if entry and key else None
+
+
+def _default(file: str, keys: tuple[str, ...], option: str, values: Mapping[str, Any]) -> Entry:
+    return Entry(file, keys, {"defaults": [f"{option}@_here_", "_self_"], **values}, package=None)
+
+
+def where(root: Path, file: str, keys: Sequence[str]) -> str:
+    """Return file and line of a key, or of the innermost table around it that is found."""
+    node, line = yaml.compose((root / f"{file}.yaml").read_text(), Loader=yaml.SafeLoader), 0
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = [(name.start_mark.line, value) for name, value in pairs if name.value == key]
+        if not found:
+            break
+        line, node = found[0]
+    return f"{root.name}/{file}.yaml:{line + 1}"
+
+
+def _options(root: Path, group: str) -> list[str]:
+    return sorted(path.stem for path in (root / group).glob("*.yaml"))
+
+
+def _at(tables: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        tables = tables.get(key) if isinstance(tables, Mapping) else None
+    return tables

@@ -1,0 +1,202 @@
+"""The one loop of every algorithm on texts: collect experience, credit it, update on it, evaluate, save.
+
+It knows no algorithm by name. An algorithm says what it needs, how responses are credited and what its loss is; a
+collector says where responses come from; a schedule says how much there is of each.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rftlab.loops.collect import Collector, Place
+from rftlab.loops.evaluation import evaluate, probe
+from rftlab.loops.finish import finish
+from rftlab.loops.lab import Lab
+from rftlab.loops.metrics import KL_WINDOW, mean_of, negative_kl, refuse_divergence, rollout_metrics
+from rftlab.loops.networks import NetworkSet, Numerics
+from rftlab.loops.score_scaling import RunningScores, scale_scores
+from rftlab.loops.update import accumulate_gradient, minibatches
+from rftlab.models import value_function
+from rftlab.ops import Total, kl_k1, score_at_last_token, token_rewards, whiten
+from rftlab.streams import stream
+from rftlab.types import Algorithm, Experience
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How much of everything: iterations, passes, sizes, optimiser steps."""
+
+    word: Literal["iteration", "step"]  # what a reader calls an iteration
+    iterations: int
+    samples_per_prompt: int
+    update_epochs: int  # passes over the experience of an iteration, each in a fresh order
+    minibatch_size: int
+    numerics: Numerics
+    steps: int  # optimiser steps of the whole run, over which the learning rate is scheduled
+    trimmed: bool  # microbatches lose their padding; not where they must be read in the shape in which they were scored
+    score_scaling: Literal["none", "running"] = "none"
+    score_clip: float | None = None
+
+
+@dataclass(kw_only=True)
+class State:
+    """What an iteration takes over from those before it; all of it goes into a checkpoint."""
+
+    iteration: int
+    draws: int
+    step: int
+    networks: NetworkSet
+    optimizer: torch.optim.Optimizer
+    kl_coef: float
+    scaling: RunningScores
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give tensors and plain data for a checkpoint."""
+        return {
+            "draws": self.draws,
+            "step": self.step,
+            "networks": self.networks.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "kl_coef": self.kl_coef,
+            "scaling": self.scaling.to_dict(),
+        }
+
+    def restore(self, iteration: int, saved: dict[str, Any]) -> None:
+        """Go to the state of a checkpoint."""
+        self.iteration, self.draws, self.step = iteration, saved["draws"], saved["step"]
+        self.networks.load_state_dict(saved["networks"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.kl_coef = saved["kl_coef"]
+        self.scaling = RunningScores.from_dict(saved["scaling"])
+
+
+def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule) -> dict[str, float]:
+    """Train, evaluating before, during and after; resume from the newest checkpoint of the run folder.
+
+    What is drawn depends on the run seed and the place in the run alone, so a resumed run continues bit by bit where
+    the checkpoint was written.
+
+    Returns:
+        The final metrics.
+    """
+    session, total = lab.session, schedule.iterations
+    state = start(lab, algorithm, schedule)
+    if (saved := session.resume()) is not None:
+        state.restore(*saved)
+    else:
+        before = probe(lab, "before", 0)
+        session.describe(describe(schedule, 0, evaluate(lab, 0) | before))
+    metrics: dict[str, float] = {}
+    recent_kl: deque[float] = deque(maxlen=KL_WINDOW)
+    places = range(state.iteration + 1, total + 1)
+    for iteration in session.bar(places, f"{schedule.word}s", total=total, initial=state.iteration):
+        started = time.perf_counter()
+        collected = collector.collect(lab, Place(iteration=iteration, draws=state.draws))
+        experience = state.networks.annotate(collected.experience)
+        timing = {} if experience.scores is None else {"time/rollout_s": time.perf_counter() - started}
+        experience = credit(lab, algorithm, schedule, state, experience)
+        metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
+        metrics |= collected.metrics | update(lab, algorithm, schedule, state, experience, iteration)
+        refuse_divergence(metrics)
+        if "policy/kl" in metrics:
+            recent_kl.append(metrics["policy/kl"])
+            if (warning := negative_kl(recent_kl)) is not None:
+                session.describe(warning)
+        if algorithm.kl is not None and "policy/kl" in metrics:
+            state.kl_coef = algorithm.kl.update(state.kl_coef, metrics["policy/kl"])
+        state.iteration, state.draws = iteration, state.draws + collected.draws
+        session.run.log(iteration, metrics | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
+        if iteration % lab.evaluation.every == 0 and iteration < total:
+            session.describe(describe(schedule, iteration, evaluate(lab, iteration) | metrics))
+        if lab.evaluation.probes(iteration, total):
+            probe(lab, "during", iteration)
+        if session.due(iteration, total):
+            session.save(iteration, state.to_dict())
+    final = finish(lab, total)
+    session.describe(describe(schedule, total, final | metrics))
+    return metrics | final
+
+
+def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
+    """Make the networks that the algorithm needs, and the state before the first iteration."""
+    value = None
+    if algorithm.needs.value:
+        value = value_function(lab.policy, lab.value_kind, lab.value_head, stream(lab.session.seed, "value head"))
+    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics)
+    return State(
+        iteration=0,
+        draws=0,
+        step=0,
+        networks=networks,
+        optimizer=lab.optimizer.make(networks),
+        kl_coef=0.0 if algorithm.kl is None else algorithm.kl.initial,
+        scaling=RunningScores.empty(),
+    )
+
+
+def credit(lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience) -> Experience:
+    """Turn scores into token rewards, scaled and with the KL penalty, and let the algorithm credit the tokens."""
+    if experience.scores is None:
+        return algorithm.credit(experience)
+    state.scaling = state.scaling.update(experience.scores, lab.ranks.sum)
+    scores = scale_scores(experience.scores, state.scaling, scaling=schedule.score_scaling, clip=schedule.score_clip)
+    penalised = algorithm.kl is not None and algorithm.needs.reference
+    return algorithm.credit(with_rewards(experience, scores, state.kl_coef if penalised else None))
+
+
+def with_rewards(experience: Experience, scores: Float[Tensor, " n"], kl_coef: float | None) -> Experience:
+    """Add the column `rewards`: the score on the last token, minus kl_coef (log pi_old - log pi_ref) on every token.
+
+    `kl_coef` is None where the reward has no KL penalty; no reference is needed then.
+    """
+    mask = experience.response_mask
+    if kl_coef is None:
+        return experience.with_(rewards=score_at_last_token(scores, mask))
+    kl = kl_k1(experience["old_logprobs"], experience["ref_logprobs"])
+    return experience.with_(rewards=token_rewards(scores, kl, mask, kl_coef))
+
+
+def update(
+    lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience, iteration: int
+) -> dict[str, float]:
+    """Take the optimiser steps of one iteration; give the means of their metrics."""
+    if algorithm.whiten_advantages == "rollout":
+        experience = whitened(experience, lab.ranks.sum)
+    updates: list[dict[str, float]] = []
+    for epoch in range(schedule.update_epochs):
+        generator = stream(lab.session.seed, "minibatches", iteration, epoch)
+        for rows in minibatches(experience.unit, schedule.minibatch_size, generator):
+            state.step += 1
+            minibatch = experience.rows(rows)
+            if algorithm.whiten_advantages == "minibatch":
+                minibatch = whitened(minibatch, lab.ranks.sum)
+            metrics = accumulate_gradient(
+                algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks
+            )
+            norm = lab.optimizer.step(state.optimizer, state.networks, state.step, schedule.steps)
+            state.networks.after_step(state.step)
+            updates.append(metrics | {"grad/norm": norm})
+    metrics = mean_of(updates)
+    metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)
+    if experience.scores is not None:
+        metrics["kl_control/beta"] = state.kl_coef
+    return metrics
+
+
+def whitened(experience: Experience, total: Total = lambda partial: partial) -> Experience:
+    """Shift and scale the advantages of all rows together to mean 0 and std 1; `total` sums over processes."""
+    return experience.with_(advantages=whiten(experience["advantages"], experience.response_mask, total))
+
+
+def describe(schedule: Schedule, iteration: int, metrics: dict[str, float]) -> str:
+    """Say an evaluation in one line."""
+    names = {"policy/kl": "KL", "probe/share_vanishing": "vanishing"}
+    for split in ("train", "validation", "test"):
+        names |= {f"eval/{split}/reward": split, f"eval/{split}/loss": f"{split} loss"}
+    values = "  ".join(f"{short} {metrics[name]:.3f}" for name, short in names.items() if name in metrics)
+    return f"{schedule.word} {iteration}/{schedule.iterations}  {values}"

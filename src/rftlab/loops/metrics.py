@@ -1,0 +1,89 @@
+"""The numbers that describe a rollout and its updates, and what they warn of."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from rftlab.diagnostics import prompt_statistics
+from rftlab.errors import UserError
+from rftlab.ops import Total, explained_variance, kl_k1, kl_k3, masked_mean, masked_var, row_sum
+from rftlab.ranks import Ranks
+from rftlab.types import Experience, Responses
+
+KL_WINDOW = 10  # rollouts
+KL_NOISE = 0.1  # nats per response
+
+
+def rollout_metrics(
+    experience: Experience, samples_per_prompt: int, std_below: float, ranks: Ranks
+) -> dict[str, float]:
+    """Describe the responses of an iteration by whatever columns they have.
+
+    Rewards are in raw units, the KL to the reference is per response and per token, advantages are not yet whitened.
+    """
+    mask, columns, total = experience.response_mask, experience.columns, ranks.sum
+    metrics: dict[str, Tensor] = {}
+    if {"old_logprobs", "ref_logprobs"} <= columns.keys():
+        old, ref = columns["old_logprobs"], columns["ref_logprobs"]
+        metrics["policy/kl"] = _mean(row_sum(kl_k1(old, ref), mask), total)
+        metrics["policy/kl_k3"] = _mean(row_sum(kl_k3(old, ref), mask), total)
+        metrics["policy/kl_token"] = masked_mean(kl_k1(old, ref), mask, total)
+    if {"values", "returns"} <= columns.keys():
+        metrics["value/explained_var"] = explained_variance(columns["values"], columns["returns"], mask, total)
+    if "advantages" in columns:
+        metrics["advantage/std_raw"] = masked_var(columns["advantages"], mask, total).sqrt()
+    if experience.scores is not None:
+        metrics["reward/mean"] = _mean(experience.scores, total)
+        if samples_per_prompt > 1:
+            groups = experience.scores.view(-1, samples_per_prompt).double().cpu().numpy()
+            stds = prompt_statistics(groups).std
+            prompts = total(torch.tensor(len(stds), dtype=torch.float64))
+            metrics["reward/std_within_prompt"] = total(torch.tensor(stds.sum())) / prompts
+            metrics["reward/share_vanishing"] = total(torch.tensor(float((stds < std_below).sum()))) / prompts
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _mean(x: Float[Tensor, " n"], total: Total) -> Float[Tensor, ""]:
+    return masked_mean(x, torch.ones_like(x, dtype=torch.bool), total)
+
+
+def sampling_metrics(responses: Responses) -> dict[str, float]:
+    """Describe how responses were sampled: the share cut by the length limit, and the probability that could be chosen.
+
+    A kept mass below 1 says by how much the sampling distribution differs from the policy that is updated.
+    """
+    return {
+        "rollout/length": float(responses.response_mask.sum(1).float().mean()),
+        "rollout/truncated": float(responses.truncated.float().mean()),
+        "rollout/kept_mass": float(masked_mean(responses.kept_mass, responses.response_mask)),
+    }
+
+
+def mean_of(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Average the metrics of several optimiser steps."""
+    return {name: math.fsum(u[name] for u in updates) / len(updates) for name in updates[0]}
+
+
+def negative_kl(recent: Sequence[float]) -> str | None:
+    """Say so when the mean KL of the last `KL_WINDOW` rollouts is clearly negative.
+
+    One negative estimate is noise; a lasting one means that responses are not sampled from the policy that is scored.
+    """
+    mean = math.fsum(recent) / len(recent)
+    if len(recent) < KL_WINDOW or mean > -KL_NOISE:
+        return None
+    return f"policy/kl is {mean:.2f} over {KL_WINDOW} rollouts: the sampler differs from the policy that is scored"
+
+
+def refuse_divergence(metrics: Mapping[str, float]) -> None:
+    """Stop a run whose loss, gradient or KL is no longer a number: nothing after it would mean anything.
+
+    Raises:
+        UserError: Which metric, and the learning rate as the key to change.
+    """
+    for name in ("policy/loss", "sft/loss", "value/loss", "grad/norm", "policy/kl"):
+        if name in metrics and not math.isfinite(metrics[name]):
+            raise UserError(f"{name} is {metrics[name]}", "a finite number", "optimizer.lr, or algo.loss")

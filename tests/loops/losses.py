@@ -1,0 +1,51 @@
+"""The loops and losses that the tests of the loops run."""
+
+from rftlab.algorithms.apa import APA
+from rftlab.algorithms.kl_control import AdaptiveKL
+from rftlab.algorithms.ppo import PPO
+from rftlab.algorithms.reinforce import TextReinforce
+from rftlab.loops.online import Online
+from rftlab.loops.supervised import Supervised
+
+
+def ppo(**values: object) -> PPO:
+    defaults = {
+        "clip_range": 0.2,
+        "value_clip_range": 0.2,
+        "value_coef": 0.5,
+        "entropy_coef": 0.01,
+        "gamma": 1.0,
+        "gae_lambda": 0.95,
+        "whiten_advantages": "minibatch",
+        "kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5),
+    }
+    return PPO(**defaults | values)
+
+
+def apa(**values: object) -> APA:
+    defaults = {"lam": 0.5, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0, "gae_lambda": 0.95}
+    return APA(**defaults | {"whiten_advantages": "rollout"} | values)
+
+
+def reinforce(**values: object) -> TextReinforce:
+    defaults = {"gamma": 1.0, "entropy_coef": 0.0, "whiten_advantages": "rollout"}
+    return TextReinforce(**defaults | {"kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5)} | values)
+
+
+def online(**values: object) -> Online:
+    defaults = {
+        "iterations": 3,
+        "prompts_per_iteration": 4,
+        "samples_per_prompt": 2,
+        "update_epochs": 2,
+        "minibatch_size": 4,
+        "microbatch_size": 2,
+        "score_scaling": "running",
+        "score_clip": 10.0,
+    }
+    return Online(**defaults | values)
+
+
+def supervised(**values: object) -> Supervised:
+    defaults = {"steps": 5, "step_fraction": 1.0, "sample_fraction": 0.5, "batch_size": 4, "microbatch_size": 2}
+    return Supervised(**defaults | values)

@@ -1,0 +1,120 @@
+"""A run that was interrupted goes on where its checkpoint was written, and ends as if nothing had happened."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from losses import apa, online, ppo, reinforce, supervised
+from safetensors.torch import load_file
+from toy import Killed, die
+
+from rftlab.algorithms.sft import SFT
+from rftlab.files import read_lines
+from rftlab.loops import checkpoint
+from rftlab.loops.lab import Lab
+from rftlab.loops.online import Online
+from rftlab.loops.supervised import Supervised
+from rftlab.runs import read_run
+from rftlab.stop import StopRequested
+from rftlab.types import Algorithm
+
+STEPS = 2  # of the optimiser, per iteration of the online loop; each run dies in its second iteration
+RUNS = {
+    "ppo": (
+        online(update_epochs=1, microbatch_size=4),
+        ppo(),
+        2 * STEPS,
+        "reward/mean",
+    ),
+    "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
+    "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
+    "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
+}
+
+
+def run_until(lab: Lab, loop: Online | Supervised, loss: Algorithm | SFT, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        loop.run(lab, loss)
+    lab.session.run.stop()
+
+
+def leaves(tree: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Name every tensor and number in nested mappings and lists."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, f"{name}/{key}")
+    elif isinstance(tree, list | tuple):
+        for i, value in enumerate(tree):
+            yield from leaves(value, f"{name}/{i}")
+    else:
+        yield name, tree
+
+
+def assert_equal(one: object, other: object) -> None:
+    """Compare two nested states bit by bit."""
+    first, second = dict(leaves(one)), dict(leaves(other))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        same = torch.equal(value, second[name]) if isinstance(value, torch.Tensor) else value == second[name]
+        assert same, name
+
+
+def untimed(folder: Path) -> list[tuple[int, str, float]]:
+    return [metric for metric in read_run(folder).metrics() if not metric[1].startswith("time/")]
+
+
+def responses(folder: Path) -> list[dict]:
+    return [{key: row[key] for key in row if key != "attempt"} for row in read_run(folder).samples()]
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+@pytest.mark.parametrize("name", list(RUNS))
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
+    quick_lab: Callable[..., Lab], family: str, name: str
+) -> None:
+    loop, loss, death, metric = RUNS[name]
+    whole = quick_lab("whole", family=family)
+    final = loop.run(whole, loss)
+
+    broken = quick_lab("broken", family=family, watch={"at": death, "then": die})
+    folder = broken.session.run.folder
+    run_until(broken, loop, loss, Killed)
+    saved = checkpoint.latest(folder)
+    assert saved is not None and saved[0] == 1
+    resumed = quick_lab("broken", family=family)
+    assert loop.run(resumed, loss) == final
+
+    lines = [
+        (line["attempt"], line["step"]) for line in read_lines(folder / "metrics.jsonl") if metric in line["metrics"]
+    ]
+    assert lines == [(1, 1), (2, 2), (2, 3)]  # nothing was done twice, and nothing left out
+    assert len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
+    assert whole.task.reward.checkpoint is not None and whole.task.reward.checkpoint[0] == 2
+    assert_equal(whole.task.reward.checkpoint, resumed.task.reward.checkpoint)  # all networks, the optimiser, the rest
+    weights = [load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
+    assert_equal(*weights)
+    assert untimed(whole.session.run.folder) == untimed(folder)
+    assert responses(whole.session.run.folder) == responses(folder)
+    assert read_run(whole.session.run.folder).prompts().equals(read_run(folder).prompts())
+
+
+@pytest.mark.parametrize("name", ["ppo", "sft"])
+def test_a_run_that_is_asked_to_stop_saves_its_iteration_first(quick_lab: Callable[..., Lab], name: str) -> None:
+    loop, loss, *_ = RUNS[name]
+    lab = quick_lab("asked", checkpoint_every=1000, watch={"at": 1})
+    lab.optimizer.build.then = lambda: lab.session.stop.request("preempted")
+    run_until(lab, loop, loss, StopRequested)
+    saved = checkpoint.latest(lab.session.run.folder)
+    assert saved is not None and saved[0] == 1
+
+
+@pytest.mark.parametrize("name", ["ppo", "sft"])
+def test_checkpoints_are_as_far_apart_as_asked(quick_lab: Callable[..., Lab], name: str) -> None:
+    loop, loss, death, _ = RUNS[name]
+    late = death + (STEPS if name == "ppo" else 1)
+    lab = quick_lab("seldom", checkpoint_every=2, watch={"at": late, "then": die})
+    run_until(lab, loop, loss, Killed)
+    saved = checkpoint.latest(lab.session.run.folder)
+    assert saved is not None and saved[0] == 2
+    assert [path.name for path in (lab.session.run.folder / "checkpoints").iterdir()] == ["step_00000002.pt"]

@@ -1,0 +1,223 @@
+"""Mistakes in what a task is: its examples, label sets, splits and rewards."""
+
+from mutants.mutation import Mutation
+
+ROUGE, SENTIMENT = "rewards/test_rouge.py", "rewards/test_sentiment.py"
+LOADERS, SETS, IMAGES = "data/test_loaders.py", "data/test_label_sets.py", "data/test_images.py"
+DRAW = "loops/test_draw.py"
+
+MUTATIONS = {
+    # --- rewards --------------------------------------------------------------------------------------------------
+    "rouge-mean-over-references": Mutation(
+        "rewards/rouge.py",
+        "return max(_f_score(words, self._words(reference)) for reference in references)",
+        "return sum(_f_score(words, self._words(reference)) for reference in references) / len(references)",
+        ROUGE,
+        "the reward of NarrativeQA is not the paper's",
+    ),
+    "rouge-stems-short-words": Mutation(
+        "rewards/rouge.py",
+        "len(word) >= SHORTEST_STEMMED",
+        "len(word) >= SHORTEST_STEMMED - 1",
+        ROUGE,
+        "other words are equal than in py-rouge",
+    ),
+    "rouge-without-word-limit": Mutation(
+        "rewards/rouge.py", "text.split()[:word_limit]", "text.split()", ROUGE, "long responses score otherwise"
+    ),
+    "rouge-is-precision": Mutation(
+        "rewards/rouge.py",
+        "2 * LCSseq.similarity(words, reference) / (len(words) + len(reference))",
+        "LCSseq.similarity(words, reference) / len(words)",
+        ROUGE,
+        "one right word is a perfect answer",
+    ),
+    "rouge-keeps-case": Mutation(
+        "rewards/rouge.py",
+        '" ".join(text.split()[:word_limit]).lower()',
+        '" ".join(text.split()[:word_limit])',
+        ROUGE,
+        "capitals are lost letters",
+    ),
+    "sentiment-of-the-negative-class": Mutation(
+        "rewards/sentiment.py", "POSITIVE = 1  #", "POSITIVE = 0  #", SENTIMENT, "the reward of IMDB is upside down"
+    ),
+    "sentiment-of-the-response-alone": Mutation(
+        "rewards/sentiment.py",
+        "[prompt + response for prompt, response in zip(prompts, responses, strict=True)]",
+        "[response for prompt, response in zip(prompts, responses, strict=True)]",
+        SENTIMENT,
+        "the prompt has no part in the reward",
+    ),
+    "sentiment-in-the-order-of-length": Mutation(
+        "rewards/sentiment.py",
+        "scores[chosen] = self._positive([rows[i] for i in chosen])",
+        "scores[start : start + self.batch_size] = self._positive([rows[i] for i in chosen])",
+        SENTIMENT,
+        "responses get the scores of others",
+    ),
+    "sentiment-reads-pads": Mutation(
+        "rewards/sentiment.py",
+        "torch.arange(longest) < lengths[:, None]",
+        "torch.ones_like(ids, dtype=torch.bool)",
+        SENTIMENT,
+        "a score depends on the texts beside it",
+    ),
+    "sentiment-reads-the-beginning": Mutation(
+        "rewards/sentiment.py",
+        'TOKENIZER, truncation_side="left")',
+        'TOKENIZER, truncation_side="right")',
+        SENTIMENT,
+        "long prompts hide the response from the reward",
+    ),
+    # --- draws ----------------------------------------------------------------------------------------------------
+    "draws-overlap": Mutation(
+        "loops/draw.py",
+        "range(number * count, (number + 1) * count)",
+        "range(number, number + count)",
+        DRAW,
+        "prompts come again at once, and a pass takes for ever",
+    ),
+    "every-pass-in-one-order": Mutation(
+        "loops/draw.py",
+        'stream_seed(seed, "order", epoch)',
+        'stream_seed(seed, "order")',
+        DRAW,
+        "every pass has the same order",
+    ),
+    "draws-with-replacement": Mutation(
+        "loops/draw.py", ").permutation(n)", ").integers(n, size=n)", DRAW, "a third of the prompts is never seen"
+    ),
+    "shares-that-do-not-nest": Mutation(
+        "loops/draw.py",
+        'stream_seed(seed, "samples")',
+        'stream_seed(seed, "samples", int(len(examples) * fraction))',
+        DRAW,
+        "a larger share of SFT prompts is another set",
+    ),
+    # --- labels ---------------------------------------------------------------------------------------------------
+    "stratified-by-rounding-down": Mutation(
+        "data/classes.py", "    sizes[first] += 1\n", "", IMAGES, "subsets are smaller than configured"
+    ),
+    "stratified-from-the-first-rows": Mutation(
+        "data/classes.py",
+        "rng.choice(np.flatnonzero(labels == label), size=n, replace=False)",
+        "np.flatnonzero(labels == label)[:n]",
+        IMAGES,
+        "the data seed does nothing",
+    ),
+    "all-inputs-but-the-share-modified": Mutation(
+        "data/label_sets.py",
+        "[: round(n * modified_share)]] = True",
+        "[round(n * modified_share) :]] = True",
+        SETS,
+        "90 % of the inputs have a small std",
+    ),
+    "modified-labels-inside-the-set": Mutation(
+        "data/label_sets.py",
+        "orders[labels, :labels_per_input], orders[labels, labels_per_input:]",
+        "orders[labels, :labels_per_input], orders[labels, labels_per_input - 1 :]",
+        SETS,
+        "some modified inputs have a large std",
+    ),
+    "extra-labels-by-input": Mutation(
+        "data/label_sets.py",
+        "modified = torch.zeros(n, dtype=torch.bool)\n",
+        "modified = torch.zeros(n, dtype=torch.bool)\n"
+        "    inside = torch.stack([_class_order(int(c), classes, seed + i) for i, c in enumerate(labels)])"
+        "[:, :labels_per_input]\n",
+        SETS,
+        "pretraining is another task",
+    ),
+    "reward-of-modified-inputs-as-of-others": Mutation(
+        "data/label_sets.py",
+        "    rewards[modified] = wrong_modified\n",
+        "",
+        SETS,
+        "the high-initial-reward variant is the plain one",
+    ),
+    "right-label-of-the-class-order": Mutation(
+        "data/label_sets.py",
+        "finetuning=torch.where(modified, outside.gather(1, choice).squeeze(1), labels)",
+        "finetuning=torch.where(modified, outside.gather(1, choice).squeeze(1), inside[:, -1])",
+        SETS,
+        "unmodified inputs are finetuned on a wrong label",
+    ),
+    "images-not-centred": Mutation(
+        "data/images.py",
+        ".div_(255).sub_(mean).div_(std)",
+        ".div_(255).div_(std)",
+        IMAGES,
+        "other inputs than the paper's",
+    ),
+    "channels-mixed-with-rows": Mutation(
+        "data/images.py", ".permute(0, 3, 1, 2)", ".permute(0, 3, 2, 1)", IMAGES, "images lie on their side"
+    ),
+    "similarities-cut": Mutation(
+        "data/stsb.py",
+        "return (first, second), round(score)",
+        "return (first, second), int(score)",
+        "data/test_stsb.py",
+        "other classes than the paper's",
+    ),
+    # --- texts ----------------------------------------------------------------------------------------------------
+    "imdb-trains-on-both-labels": Mutation(
+        "data/imdb.py",
+        '[row for row in order[:cut] if row["label"] == POSITIVE], order[cut:]',
+        "order[:cut], order[cut:]",
+        LOADERS,
+        "other train prompts than the paper's",
+    ),
+    "imdb-validation-is-train": Mutation(
+        "data/imdb.py",
+        'if row["label"] == POSITIVE], order[cut:]',
+        'if row["label"] == POSITIVE], order[:cut]',
+        LOADERS,
+        "validation on train prompts",
+    ),
+    "imdb-not-shuffled": Mutation(
+        "data/imdb.py",
+        "return [everything[int(i)] for i in np.random.default_rng(SHUFFLE_SEED).permutation(len(everything))]",
+        "return everything",
+        LOADERS,
+        "the hub's rows are sorted by label: no train prompt is left, or no negative one in validation",
+    ),
+    "imdb-prompt-of-characters": Mutation(
+        "data/imdb.py", "half = len(words) // 2", "half = len(words) // 3", LOADERS, "shorter prompts than the paper's"
+    ),
+    "narrativeqa-question-last": Mutation(
+        "data/narrativeqa.py",
+        "f\"{row['question']['text']} \\\\n {summary} \".lower()",
+        "f\"{summary} \\\\n {row['question']['text']} \".lower()",
+        LOADERS,
+        "not the format that UnifiedQA was trained on; the question is cut off",
+    ),
+    "narrativeqa-keeps-case": Mutation(
+        "data/narrativeqa.py",
+        '{summary} ".lower()',
+        '{summary} "',
+        LOADERS,
+        "not the format that UnifiedQA was trained on",
+    ),
+    "narrativeqa-first-row-wins": Mutation(
+        "data/narrativeqa.py",
+        "known.extend(target for target in targets if target not in known)",
+        "known.extend(targets if not known else ())",
+        LOADERS,
+        "fewer references, a lower reward",
+    ),
+    "subset-from-the-first-rows": Mutation(
+        "data/hub.py",
+        "np.sort(rng.choice(len(examples), size=n, replace=False))",
+        "range(n)",
+        LOADERS,
+        "the data seed does nothing",
+    ),
+    "corpus-spans-touch": Mutation(
+        "data/corpus.py",
+        "            continue  # spans neither overlap nor touch\n",
+        "            pass\n",
+        "data/test_corpus.py",
+        "the embedded models learn from texts that do not fit together",
+    ),
+}
