@@ -588,10 +588,10 @@ MUTATIONS = {
         EXPERIENCE,
         "every claim about generalisation",
     ),
-    "probe-before-is-of-other-noise": Mutation(
+    "probe-after-is-of-other-noise": Mutation(
         "loops/evaluation.py",
-        'stream(lab.session.seed, "probe", start)',
-        'stream(lab.session.seed, "probe", start, id(examples))',
+        "sample_and_score(lab, batch, samples, start)",
+        "sample_and_score(lab, batch, samples, start + step)",
         UPDATES,
         "before and after differ by chance",
     ),
