@@ -3,7 +3,7 @@
 from mutants.mutation import Mutation
 
 OPS, PPO, APA = "test_ops.py", "algorithms/test_ppo.py", "algorithms/test_apa.py"
-BOTH = "algorithms/test_online.py"
+BOTH, UPDATES = "algorithms/test_online.py", "loops/test_updates.py"
 BOUNDS, LANGUAGE = "diagnostics/test_bounds.py", "diagnostics/test_language.py"
 
 MUTATIONS = {
@@ -91,15 +91,15 @@ MUTATIONS = {
     ),
     "masked-mean-over-all-elements": Mutation(
         "ops.py",
-        "masked_sum(x, mask) / mask.sum().clamp(min=1)",
-        "masked_sum(x, mask) / max(mask.numel(), 1)",
+        "total(masked_sum(x, mask)) / total(mask.sum()).clamp(min=1)",
+        "total(masked_sum(x, mask)) / max(mask.numel(), 1)",
         OPS,
         "every mean depends on the padding",
     ),
     "explained-variance-of-the-values": Mutation(
         "ops.py",
-        "masked_var(returns - values, mask) / masked_var(returns, mask)",
-        "masked_var(returns - values, mask) / masked_var(values, mask)",
+        "masked_var(returns - values, mask, total) / masked_var(returns, mask, total)",
+        "masked_var(returns - values, mask, total) / masked_var(values, mask, total)",
         OPS,
         "a useless critic looks good",
     ),
@@ -107,19 +107,19 @@ MUTATIONS = {
         "ops.py", "log_ratio.clamp(max=MAX_LOG_RATIO).exp()", "log_ratio.exp()", OPS, "one token makes the run infinite"
     ),
     # --- PPO, APA, and what they share ----------------------------------------------------------------------------
-    "ppo-returns-from-whitened-advantages": Mutation(
-        "algorithms/ppo.py",
-        "returns = (raw + rollout.values).where(mask, 0.0)",
-        "returns = (whiten(raw, mask) + rollout.values).where(mask, 0.0)",
-        BOTH,
+    "returns-of-scaled-advantages": Mutation(
+        "algorithms/credit.py",
+        "returns=(advantages + values).where(mask, 0.0)",
+        "returns=(advantages / advantages.std() + values).where(mask, 0.0)",
+        f"{BOTH} {UPDATES}",
         "the critic learns another quantity",
     ),
-    "apa-returns-from-whitened-advantages": Mutation(
-        "algorithms/apa.py",
-        "returns = (raw + rollout.values).where(mask, 0.0)",
-        "returns = (whiten(raw, mask) + rollout.values).where(mask, 0.0)",
-        BOTH,
-        "the critic learns another quantity",
+    "gamma-for-lambda": Mutation(
+        "algorithms/credit.py",
+        'gae(experience["rewards"], values, mask, gamma, gae_lambda)',
+        'gae(experience["rewards"], values, mask, gae_lambda, gamma)',
+        f"{PPO} {BOTH} {UPDATES}",
+        "gamma and lambda change places",
     ),
     "ppo-entropy-is-minimised": Mutation(
         "algorithms/ppo.py",
@@ -142,47 +142,45 @@ MUTATIONS = {
         f"{PPO} {BOTH}",
         "eta does nothing",
     ),
-    "ppo-penalty-of-the-reference": Mutation(
+    "distance-of-an-update-by-k1": Mutation(
         "algorithms/ppo.py",
-        "kl_k1(rollout.old_logprobs, rollout.ref_logprobs)",
-        "kl_k1(rollout.ref_logprobs, rollout.old_logprobs)",
+        "masked_sum(kl_k3(old, new.logprobs.detach()), mask)",
+        "masked_sum(old - new.logprobs.detach(), mask)",
         PPO,
-        "moving away from the start is rewarded",
+        "the logged distance of an update may be negative",
     ),
     "ppo-ratio-to-the-start": Mutation(
         "algorithms/ppo.py",
-        "clipped_surrogate(new.logprobs, batch.old_logprobs,",
-        "clipped_surrogate(new.logprobs, batch.ref_logprobs,",
+        'old = batch["old_logprobs"]',
+        'old = batch["ref_logprobs"]',
         f"{PPO} {BOTH}",
         "everything is clipped once the policy has moved",
     ),
     "apa-ratio-to-the-sampler": Mutation(
         "algorithms/apa.py",
-        "(new.logprobs - batch.ref_logprobs).where(mask, 0.0)",
-        "(new.logprobs - batch.old_logprobs).where(mask, 0.0)",
+        '(new.logprobs - batch["ref_logprobs"]).where(mask, 0.0)',
+        '(new.logprobs - batch["old_logprobs"]).where(mask, 0.0)',
         APA,
         "the optimum is not pi_init exp(A / lambda) (ADR 0001)",
     ),
     "apa-multiplies-with-lambda": Mutation(
         "algorithms/apa.py",
-        "(batch.advantages / self.lam)",
-        "(batch.advantages * self.lam)",
+        '(batch["advantages"] / self.lam)',
+        '(batch["advantages"] * self.lam)',
         APA,
         "a sweep over lambda runs backwards",
     ),
-    "apa-rewards-with-a-penalty": Mutation(
+    "apa-regresses-absolutely": Mutation(
         "algorithms/apa.py",
-        "return score_at_last_token(rollout.scores, rollout.response_mask)",
-        "return score_at_last_token(rollout.scores, rollout.response_mask) - 0.1 * kl_k3(\n"
-        "            rollout.old_logprobs, rollout.ref_logprobs\n"
-        "        )",
+        "policy = (log_ratio - goal).square()",
+        "policy = (log_ratio - goal).abs()",
         APA,
-        "KL is controlled twice",
+        "another optimum than the paper's",
     ),
     "sft-learns-the-mean-of-a-microbatch": Mutation(
         "algorithms/sft.py",
-        "tokens = max(denominator, 1)",
-        "tokens = max(int(mask.sum()), 1)",
+        "max(totals.tokens, 1)",
+        "max(int(mask.sum()), 1)",
         "algorithms/test_sft.py",
         "the gradient depends on the microbatches",
     ),
@@ -208,24 +206,24 @@ MUTATIONS = {
         "the penalty falls where the KL grows",
     ),
     "scores-centred": Mutation(
-        "algorithms/score_scaling.py",
+        "loops/score_scaling.py",
         "scores = scores / running.std",
         "scores = (scores - running.mean) / running.std",
-        "algorithms/test_score_scaling.py",
+        "loops/test_score_scaling.py",
         "bad responses of a good policy are rewarded",
     ),
     "running-std-of-the-last-rollout": Mutation(
-        "algorithms/score_scaling.py",
+        "loops/score_scaling.py",
         "m2=self.m2 + m2 + shift * shift * self.count * n / count",
         "m2=m2 * count / n",
-        "algorithms/test_score_scaling.py",
+        "loops/test_score_scaling.py",
         "the reward changes its scale from rollout to rollout",
     ),
     "running-std-without-the-shift": Mutation(
-        "algorithms/score_scaling.py",
+        "loops/score_scaling.py",
         "self.m2 + m2 + shift * shift * self.count * n / count",
         "self.m2 + m2",
-        "algorithms/test_score_scaling.py",
+        "loops/test_score_scaling.py",
         "a rising reward is not seen in the scale",
     ),
     "reinforce-from-uniform-labels": Mutation(
@@ -247,21 +245,21 @@ MUTATIONS = {
         "diagnostics/prompts.py",
         "std=shifted.std(axis=1))",
         "std=shifted.std(axis=1, ddof=1))",
-        "test_diagnostics.py",
+        "diagnostics/test_prompts.py",
         "every reward std, and the share of vanishing prompts",
     ),
     "vanishing-in-the-mean": Mutation(
         "diagnostics/prompts.py",
         "vanishing = self.std < std_below",
         "vanishing = self.mean < std_below",
-        "test_diagnostics.py",
+        "diagnostics/test_prompts.py",
         "the share of vanishing prompts is that of low ones",
     ),
     "vanishing-or-low": Mutation(
         "diagnostics/prompts.py",
         "vanishing & (self.mean < low_reward)",
         "vanishing | (self.mean < low_reward)",
-        "test_diagnostics.py",
+        "diagnostics/test_prompts.py",
         "Table 2 counts other prompts",
     ),
     "bound-without-the-root": Mutation(

@@ -2,53 +2,62 @@
 
 from mutants.mutation import Mutation
 
-IDENTITY, CHECKPOINT, RUNS, EPOCHS = "test_identity.py", "test_checkpoint.py", "test_runs.py", "loops/test_epochs.py"
+IDENTITY, CHECKPOINT, RUNS, EPOCHS = (
+    "runs/test_identity.py",
+    "loops/test_checkpoint.py",
+    "runs/test_runs.py",
+    "loops/test_epochs.py",
+)
 
 MUTATIONS = {
     # --- identity -------------------------------------------------------------------------------------------------
     "key-of-the-place": Mutation(
-        "identity.py",
+        "runs/identity.py",
         '{"paths", "tracking",',
         '{"tracking",',
         IDENTITY,
         "a moved output folder runs everything again",
     ),
     "key-without-the-schema-version": Mutation(
-        "identity.py",
-        '{"schema_version": version, "config": identity(config)}',
-        '{"config": identity(config)}',
+        "runs/identity.py",
+        '{"schema_version": version, "config": hashed}',
+        '{"config": hashed}',
         IDENTITY,
         "runs of another computation are taken for finished ones",
     ),
     "key-without-types": Mutation(
-        "identity.py",
+        "runs/identity.py",
         "        return value + 0.0  # -0.0 becomes 0.0\n",
         "        return int(value) if value == int(value) else value\n",
         IDENTITY,
         "two configs share a key",
     ),
     "minus-zero-is-another-run": Mutation(
-        "identity.py", "return value + 0.0", "return value", IDENTITY, "the same run is done twice"
+        "runs/identity.py", "return value + 0.0", "return value", IDENTITY, "the same run is done twice"
     ),
     "key-by-the-order-of-the-config": Mutation(
-        "identity.py", "sort_keys=True", "sort_keys=False", IDENTITY, "a moved line in a config runs everything again"
+        "runs/identity.py",
+        "sort_keys=True",
+        "sort_keys=False",
+        IDENTITY,
+        "a moved line in a config runs everything again",
     ),
     "key-lets-nan-through": Mutation(
-        "identity.py",
+        "runs/identity.py",
         "isinstance(value, float) and math.isfinite(value)",
         "isinstance(value, float)",
         IDENTITY,
         "a config without a meaning gets a key",
     ),
     "changed-keys-by-value-alone": Mutation(
-        "identity.py",
+        "runs/identity.py",
         "(type(a) is type(b) and a == b)",
         "(a == b)",
         IDENTITY,
         "a difference between two runs is not named",
     ),
     "renamed-runs-start-again": Mutation(
-        "identity.py",
+        "runs/identity.py",
         "return renamed[0] if renamed else folder",
         "return folder",
         IDENTITY,
@@ -56,31 +65,24 @@ MUTATIONS = {
     ),
     # --- checkpoints ----------------------------------------------------------------------------------------------
     "oldest-checkpoint-first": Mutation(
-        "checkpoint.py",
+        "loops/checkpoint.py",
         "in reversed(_saved(folder))",
         "in _saved(folder)",
         CHECKPOINT,
         "every resume goes back an iteration more than it must",
     ),
-    "checkpoints-by-name-of-number": Mutation(
-        "checkpoint.py",
-        'f"step_{step:08d}.pt"',
-        'f"step_{step:08d}.pt" if step else "first.pt"',
-        CHECKPOINT,
-        "a checkpoint of step 0 is lost",
-    ),
     "one-checkpoint-kept": Mutation(
-        "checkpoint.py", "KEPT = 2  #", "KEPT = 1  #", CHECKPOINT, "a damaged checkpoint starts the run again"
+        "loops/checkpoint.py", "KEPT = 2  #", "KEPT = 1  #", CHECKPOINT, "a damaged checkpoint starts the run again"
     ),
     "check-sums-not-looked-at": Mutation(
-        "checkpoint.py",
+        "loops/checkpoint.py",
         "            _check_sums(path)\n",
         "",
         CHECKPOINT,
         "a flipped bit on the disk goes into the weights",
     ),
     "later-checkpoints-stay": Mutation(
-        "checkpoint.py",
+        "loops/checkpoint.py",
         "*earlier[: len(earlier) - KEPT + 1], *later]",
         "*earlier[: len(earlier) - KEPT + 1]]",
         CHECKPOINT,
@@ -88,21 +90,21 @@ MUTATIONS = {
     ),
     # --- run folders ----------------------------------------------------------------------------------------------
     "first-value-of-a-step-counts": Mutation(
-        "records.py",
+        "runs/records.py",
         'latest[line["step"], name] = float(value)',
         'latest.setdefault((line["step"], name), float(value))',
         RUNS,
         "metrics of an attempt that was thrown away",
     ),
     "statistics-of-a-phase-pile-up": Mutation(
-        "attempt.py",
+        "runs/attempt.py",
         "kept = [part not in new_parts for",
         "kept = [True or part not in new_parts for",
         RUNS,
         "a resumed run counts prompts twice",
     ),
     "another-config-under-a-key-is-taken": Mutation(
-        "attempt.py",
+        "runs/attempt.py",
         "if stored is not None and canonical_json(identity(stored)) != canonical_json(identity(config)):",
         "if stored is None and config is None:",
         RUNS,
@@ -143,5 +145,12 @@ MUTATIONS = {
         "value for",
         EPOCHS,
         "sums instead of means",
+    ),
+    "targets-of-others-cut-short": Mutation(
+        "runs/identity.py",
+        'r"(?:rftlab|hydra_plugins)\\.(?:\\w+\\.)*(\\w+)"',
+        'r"(?:\\w+\\.)*(\\w+)"',
+        IDENTITY,
+        "two rewards of a user's own share their runs",
     ),
 }

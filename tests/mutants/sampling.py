@@ -2,19 +2,19 @@
 
 from mutants.mutation import Mutation
 
-ROLLOUT, MODELS = "test_rollout.py", "test_models.py"
+ROLLOUT, MODELS = "sampling/test_rollout.py", "models/test_models.py"
 
 MUTATIONS = {
     # --- sampling -------------------------------------------------------------------------------------------------
     "sampling-without-temperature": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "full = logits if sampling.temperature == 1.0 else logits / sampling.temperature",
         "full = logits",
         ROLLOUT,
         "heuristic=temperature samples as before",
     ),
     "top-k-before-the-ban": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "        logits = logits.clone()\n        logits[:, banned] = -torch.inf\n"
         "    if sampling.top_k > 0:\n        logits = keep_top_k(logits, sampling.top_k)\n",
         "        logits = logits.clone()\n"
@@ -24,66 +24,70 @@ MUTATIONS = {
         "min_new_tokens with a small top_k may leave nothing to sample",
     ),
     "top-k-keeps-one-more": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "logits.topk(k).values[:, -1:]",
         "logits.topk(k + 1).values[:, -1:]",
         ROLLOUT,
         "top_k is off by one",
     ),
     "top-p-drops-the-token-that-reaches-p": Mutation(
-        "rollout.py", "probs.cumsum(-1) - probs >= p", "probs.cumsum(-1) >= p", ROLLOUT, "top_p keeps less than p"
+        "sampling/sample.py",
+        "probs.cumsum(-1) - probs >= p",
+        "probs.cumsum(-1) >= p",
+        ROLLOUT,
+        "top_p keeps less than p",
     ),
     "logprob-of-the-unrestricted-policy": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "probs.gather(-1, tokens).squeeze(-1).log()",
         "full.log_softmax(-1).gather(-1, tokens).squeeze(-1)",
         ROLLOUT,
         "log-probabilities are not of the distribution that was sampled",
     ),
     "kept-mass-not-measured": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "(kept.logsumexp(-1) - full.logsumexp(-1)).exp()",
         "torch.ones_like(probs[:, 0])",
         ROLLOUT,
         "nobody sees that the sampler is not the policy",
     ),
     "noise-by-the-place-in-the-batch": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "choose(logits, noise[rows, t], sampling, banned)",
         "choose(logits, noise[: len(rows), t], sampling, banned)",
         ROLLOUT,
         "a response depends on which others have ended",
     ),
     "minimum-length-off-by-one": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "policy.eos_id if t < sampling.min_new_tokens",
         "policy.eos_id if t + 1 < sampling.min_new_tokens",
         ROLLOUT,
         "IMDB responses have 47 tokens",
     ),
     "eos-outside-the-mask": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "mask = (ends.cumsum(-1) - ends.long()) == 0",
         "mask = ends.cumsum(-1) == 0",
         ROLLOUT,
         "the policy never learns when to stop (ADR 0003)",
     ),
     "truncated-where-eos-was-sampled": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "truncated=~ends.any(-1) & (policy.family",
         "truncated=ends.any(-1) & (policy.family",
         ROLLOUT,
         "the share of cut responses is that of the others",
     ),
     "rows-written-to-the-wrong-place": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "rows, live, tokens = rows[keep], live[keep], tokens[keep]",
         "rows, live, tokens = rows[: len(keep)], live[keep], tokens[keep]",
         ROLLOUT,
         "responses are mixed once some have ended",
     ),
     "samples-of-a-prompt-apart": Mutation(
-        "rollout.py",
+        "sampling/sample.py",
         "torch.arange(len(prompt_ids), device=noise.device).repeat_interleave(n // len(prompt_ids))",
         "torch.arange(len(prompt_ids), device=noise.device).repeat(n // len(prompt_ids))",
         ROLLOUT,
@@ -91,14 +95,14 @@ MUTATIONS = {
     ),
     # --- decoding -------------------------------------------------------------------------------------------------
     "positions-not-advanced": Mutation(
-        "decoding.py",
+        "sampling/decoding.py",
         "position_ids=self.positions[:, self.length : end]",
         "position_ids=self.positions[:, : ids.shape[1]]",
         ROLLOUT,
         "the sampler is another network than the scorer",
     ),
     "attention-to-left-pads": Mutation(
-        "decoding.py",
+        "sampling/decoding.py",
         "self.mask = torch.cat([prompt_mask, room], dim=1)\n        self.positions = position_ids(self.mask)",
         "self.mask = torch.cat([torch.ones_like(prompt_mask), room], dim=1)\n"
         "        self.positions = position_ids(torch.cat([prompt_mask, room], dim=1))",
@@ -106,14 +110,14 @@ MUTATIONS = {
         "short prompts are read with noise in front of them",
     ),
     "cross-attention-mask-not-selected": Mutation(
-        "decoding.py",
+        "sampling/decoding.py",
         "            self.mask = self.mask[kept]\n",
         "            self.mask = self.mask[: len(kept)]\n",
         ROLLOUT,
         "rows read the mask of another prompt",
     ),
     "too-long-rows-let-through": Mutation(
-        "decoding.py",
+        "sampling/decoding.py",
         "prompt_tokens + new_tokens > limit",
         "prompt_tokens > limit",
         ROLLOUT,
@@ -121,49 +125,50 @@ MUTATIONS = {
     ),
     # --- beams ----------------------------------------------------------------------------------------------------
     "beam-length-without-eos": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "ranked = (candidates.scores / (t + 1) ** beam.length_penalty)",
         "ranked = (candidates.scores / max(t, 1) ** beam.length_penalty)",
         ROLLOUT,
         "evaluation prefers other lengths than transformers'",
     ),
     "beam-without-length-penalty": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "ranked = (candidates.scores / (t + 1) ** beam.length_penalty)",
         "ranked = candidates.scores",
         ROLLOUT,
         "evaluation prefers short answers",
     ),
     "beam-ends-with-its-first-finished-row": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "(finished.scores > IMPOSSIBLE / 2).all(-1)",
         "(finished.scores > IMPOSSIBLE / 2).any(-1)",
         ROLLOUT,
         "the search stops early",
+        equivalent="while a finished row is missing, the worst finished score is -1e9, and no bound is below it",
     ),
     "beam-keeps-late-ends": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "        allowed[:, k:] = False  # a row that ends must be among the k best to be kept\n",
         "",
         ROLLOUT,
         "another search than transformers'",
     ),
     "beams-grow-from-the-wrong-row": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "parents, tokens = flat // v, flat % v",
         "parents, tokens = torch.zeros_like(flat), flat % v",
         ROLLOUT,
         "beams are mixed",
     ),
     "greedy-bans-eos-for-ever": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "    if banned:\n",
         "    if True:\n",
         ROLLOUT,
         "every answer runs to the limit",
     ),
     "every-beam-starts-alive": Mutation(
-        "beam.py",
+        "sampling/beam.py",
         "running.scores[:, 0] = 0.0",
         "running.scores[:] = 0.0",
         ROLLOUT,
@@ -171,35 +176,35 @@ MUTATIONS = {
     ),
     # --- the shared prompt ----------------------------------------------------------------------------------------
     "shared-prompt-without-its-mask": Mutation(
-        "shared_prompt.py",
+        "sampling/shared_prompt.py",
         "@ prompt_key.transpose(-1, -2) + prompt.mask",
         "@ prompt_key.transpose(-1, -2)",
         ROLLOUT,
         "pads of the prompt are read",
     ),
     "two-softmaxes-instead-of-one": Mutation(
-        "shared_prompt.py",
+        "sampling/shared_prompt.py",
         "torch.cat([far, near], dim=-1).softmax(-1, dtype=torch.float32)",
         "torch.cat([far.softmax(-1), near.softmax(-1)], dim=-1)",
         ROLLOUT,
         "attention weights sum to two",
     ),
     "shared-prompt-without-scaling": Mutation(
-        "shared_prompt.py",
+        "sampling/shared_prompt.py",
         "rows = query.reshape(n, key.shape[1], -1, d) * scaling",
         "rows = query.reshape(n, key.shape[1], -1, d)",
         ROLLOUT,
         "the sampler is another network than the scorer",
     ),
     "rows-left-under-another-prompt": Mutation(
-        "shared_prompt.py",
+        "sampling/shared_prompt.py",
         "kept, owner = torch.unique(self.place[rows] // self.slots, return_inverse=True)",
         "kept, owner = torch.unique(rows // self.slots, return_inverse=True)",
         ROLLOUT,
         "rows go on with the prompt of others",
     ),
     "places-of-dropped-rows-kept": Mutation(
-        "shared_prompt.py",
+        "sampling/shared_prompt.py",
         ".index_copy(0, self.place, rows)",
         ".index_copy(0, torch.arange(len(rows)), rows)",
         ROLLOUT,
@@ -238,7 +243,7 @@ MUTATIONS = {
         "models/policy.py",
         "(out.hidden_states[-1] * weight).sum(1) / weight.sum(1)",
         "out.hidden_states[-1].mean(1)",
-        MODELS,
+        "models/test_classifier.py",
         "values depend on padding",
     ),
     "dropout-during-updates": Mutation(
@@ -292,9 +297,16 @@ MUTATIONS = {
     ),
     "values-on-pads": Mutation(
         "models/critic.py",
-        "values = self.head(hidden).masked_fill(~response_mask, 0.0)",
-        "values = self.head(hidden)",
+        "return self.head(hidden).masked_fill(~response_mask, 0.0)",
+        "return self.head(hidden)",
         MODELS,
         "pads are valued",
+    ),
+    "beam-ends-when-one-row-is-best": Mutation(
+        "sampling/beam.py",
+        "(bound <= finished.scores[:, -1])",
+        "(bound <= finished.scores[:, 0])",
+        ROLLOUT,
+        "the search stops early",
     ),
 }

@@ -4,7 +4,7 @@ from mutants.mutation import Mutation
 
 ROUGE, SENTIMENT = "rewards/test_rouge.py", "rewards/test_sentiment.py"
 LOADERS, SETS, IMAGES = "data/test_loaders.py", "data/test_label_sets.py", "data/test_images.py"
-DRAW = "loops/test_draw.py"
+DRAW, MEMBERS = "loops/test_draw.py", "data/test_members.py"
 
 MUTATIONS = {
     # --- rewards --------------------------------------------------------------------------------------------------
@@ -97,31 +97,31 @@ MUTATIONS = {
     ),
     # --- labels ---------------------------------------------------------------------------------------------------
     "stratified-by-rounding-down": Mutation(
-        "data/classes.py", "    sizes[first] += 1\n", "", IMAGES, "subsets are smaller than configured"
+        "data/parts/classes.py", "    sizes[first] += 1\n", "", IMAGES, "subsets are smaller than configured"
     ),
     "stratified-from-the-first-rows": Mutation(
-        "data/classes.py",
+        "data/parts/classes.py",
         "rng.choice(np.flatnonzero(labels == label), size=n, replace=False)",
         "np.flatnonzero(labels == label)[:n]",
-        IMAGES,
+        f"{IMAGES} {MEMBERS}",
         "the data seed does nothing",
     ),
     "all-inputs-but-the-share-modified": Mutation(
-        "data/label_sets.py",
+        "data/parts/label_sets.py",
         "[: round(n * modified_share)]] = True",
         "[round(n * modified_share) :]] = True",
         SETS,
         "90 % of the inputs have a small std",
     ),
     "modified-labels-inside-the-set": Mutation(
-        "data/label_sets.py",
+        "data/parts/label_sets.py",
         "orders[labels, :labels_per_input], orders[labels, labels_per_input:]",
         "orders[labels, :labels_per_input], orders[labels, labels_per_input - 1 :]",
         SETS,
         "some modified inputs have a large std",
     ),
     "extra-labels-by-input": Mutation(
-        "data/label_sets.py",
+        "data/parts/label_sets.py",
         "modified = torch.zeros(n, dtype=torch.bool)\n",
         "modified = torch.zeros(n, dtype=torch.bool)\n"
         "    inside = torch.stack([_class_order(int(c), classes, seed + i) for i, c in enumerate(labels)])"
@@ -130,65 +130,65 @@ MUTATIONS = {
         "pretraining is another task",
     ),
     "reward-of-modified-inputs-as-of-others": Mutation(
-        "data/label_sets.py",
+        "data/parts/label_sets.py",
         "    rewards[modified] = wrong_modified\n",
         "",
         SETS,
         "the high-initial-reward variant is the plain one",
     ),
     "right-label-of-the-class-order": Mutation(
-        "data/label_sets.py",
+        "data/parts/label_sets.py",
         "finetuning=torch.where(modified, outside.gather(1, choice).squeeze(1), labels)",
         "finetuning=torch.where(modified, outside.gather(1, choice).squeeze(1), inside[:, -1])",
         SETS,
         "unmodified inputs are finetuned on a wrong label",
     ),
     "images-not-centred": Mutation(
-        "data/images.py",
+        "data/parts/images.py",
         ".div_(255).sub_(mean).div_(std)",
         ".div_(255).div_(std)",
         IMAGES,
         "other inputs than the paper's",
     ),
     "channels-mixed-with-rows": Mutation(
-        "data/images.py", ".permute(0, 3, 1, 2)", ".permute(0, 3, 2, 1)", IMAGES, "images lie on their side"
+        "data/parts/images.py", ".permute(0, 3, 1, 2)", ".permute(0, 3, 2, 1)", IMAGES, "images lie on their side"
     ),
     "similarities-cut": Mutation(
         "data/stsb.py",
-        "return (first, second), round(score)",
-        "return (first, second), int(score)",
+        "label=round,",
+        "label=int,",
         "data/test_stsb.py",
         "other classes than the paper's",
     ),
     # --- texts ----------------------------------------------------------------------------------------------------
     "imdb-trains-on-both-labels": Mutation(
         "data/imdb.py",
-        '[row for row in order[:cut] if row["label"] == POSITIVE], order[cut:]',
-        "order[:cut], order[cut:]",
+        "return [number for number in order[:cut] if labels[number] == POSITIVE]",
+        "return [number for number in order[:cut] if labels]",
         LOADERS,
         "other train prompts than the paper's",
     ),
     "imdb-validation-is-train": Mutation(
         "data/imdb.py",
-        'if row["label"] == POSITIVE], order[cut:]',
-        'if row["label"] == POSITIVE], order[:cut]',
+        "return order[cut:]",
+        "return order[:cut]",
         LOADERS,
         "validation on train prompts",
     ),
     "imdb-not-shuffled": Mutation(
         "data/imdb.py",
-        "return [everything[int(i)] for i in np.random.default_rng(SHUFFLE_SEED).permutation(len(everything))]",
-        "return everything",
+        "np.random.default_rng(SHUFFLE_SEED).permutation(len(rows)).tolist()",
+        "np.arange(len(rows)).tolist()",
         LOADERS,
-        "the hub's rows are sorted by label: no train prompt is left, or no negative one in validation",
+        "the hub's rows are sorted by label: validation holds one label alone",
     ),
     "imdb-prompt-of-characters": Mutation(
         "data/imdb.py", "half = len(words) // 2", "half = len(words) // 3", LOADERS, "shorter prompts than the paper's"
     ),
     "narrativeqa-question-last": Mutation(
         "data/narrativeqa.py",
-        "f\"{row['question']['text']} \\\\n {summary} \".lower()",
-        "f\"{summary} \\\\n {row['question']['text']} \".lower()",
+        "{row['question.text']} \\\\n {summary} ",
+        "{summary} \\\\n {row['question.text']} ",
         LOADERS,
         "not the format that UnifiedQA was trained on; the question is cut off",
     ),
@@ -200,17 +200,17 @@ MUTATIONS = {
         "not the format that UnifiedQA was trained on",
     ),
     "narrativeqa-first-row-wins": Mutation(
-        "data/narrativeqa.py",
-        "known.extend(target for target in targets if target not in known)",
-        "known.extend(targets if not known else ())",
-        LOADERS,
+        "data/parts/text.py",
+        "            targets.setdefault(text.prompt, {}).update(dict.fromkeys(text.targets))\n",
+        "            targets.setdefault(text.prompt, dict.fromkeys(text.targets))\n",
+        f"{LOADERS} data/test_text.py",
         "fewer references, a lower reward",
     ),
     "subset-from-the-first-rows": Mutation(
-        "data/hub.py",
-        "np.sort(rng.choice(len(examples), size=n, replace=False))",
+        "data/parts/splits.py",
+        "np.sort(rng.choice(len(items), size=n, replace=False))",
         "range(n)",
-        LOADERS,
+        f"{LOADERS} {MEMBERS}",
         "the data seed does nothing",
     ),
     "corpus-spans-touch": Mutation(
