@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mutants import loops, maths, runs, sampling, tasks
+from mutants import labs, loops, maths, runs, sampling, tasks
 from mutants.mutation import Mutation
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-SECTIONS = (loops, maths, sampling, tasks, runs)
+SECTIONS = (loops, labs, maths, sampling, tasks, runs)
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 DEFAULT_MARKERS = "not slow and not slurm and not network and not gpu and not peer"
 LIMIT_S = 300.0  # a mistake may also make a test run for ever

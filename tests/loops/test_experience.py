@@ -148,6 +148,7 @@ def test_responses_are_those_of_the_policy_as_it_is_now(
 @torch.no_grad()
 def test_every_split_is_answered_and_rewarded_on_its_own_prompts(trained: Trained) -> None:
     policy, sizes = trained.lab.policy, trained.lab.evaluation.sizes
+    assert set(trained.metrics["eval/validation/reward"]) == {0, 2, 3}  # before, every second, after
     rows = [row for row in read_run(trained.lab.session.run.folder).samples() if row.get("phase") is None]
     for split, first in zip(SPLITS, "abc", strict=True):
         known = by_prompt(getattr(trained.lab.task.splits, split))

@@ -1,13 +1,12 @@
 """What an optimiser step does with a rollout: rows, scale, temperature and clipping of the gradient, by hand."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from losses import apa, online, ppo, supervised
-from toy import MAX_NEW, TEMPERATURE, Call, Step, ids_of, plain_logits, plain_logprobs
+from toy import MAX_NEW, TEMPERATURE, Call, Step, ids_of, logged, plain_logits, plain_logprobs
 
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.sft import SFT
@@ -19,10 +18,6 @@ from rftlab.types import Algorithm, Example, Splits
 
 NO_PENALTY = AdaptiveKL(initial=0.0, target=None, rate=0.0)
 WHOLE = {"gae_lambda": 1.0, "whiten_advantages": "none"}  # the advantage is the score less a value, whatever the token
-
-
-def logged(lab: Lab, name: str) -> list[float]:
-    return [value for _, key, value in read_run(lab.session.run.folder).metrics() if key == name]
 
 
 def one_prompt(n: int = 4) -> Splits:
@@ -68,6 +63,36 @@ def test_the_first_gradient_weighs_each_response_with_its_own_scaled_score(
     assert found.keys() == baseline.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name] - baseline[name], factor * gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_the_penalty_of_a_token_is_beta_times_its_log_ratio_to_the_start(
+    quick_lab: Callable[..., Lab], make_policy: Callable[[str], Policy], family: str
+) -> None:
+    """The first iteration pays no penalty whatever beta is, so two runs with other betas share the second rollout."""
+    labs = []
+    for beta in (0.0, 0.5):
+        lab = quick_lab(f"beta{beta}", family=family, max_grad_norm=None)
+        loss = ppo(**WHOLE, entropy_coef=0.0, kl=AdaptiveKL(initial=beta, target=None, rate=0.0))
+        online(iterations=2, update_epochs=1, minibatch_size=8, microbatch_size=8).run(lab, loss)
+        labs.append(lab)
+    free, bound = (lab.optimizer.build.steps[1].policy for lab in labs)
+    first, second = labs[0].task.reward.rollouts
+    assert labs[1].task.reward.rollouts[1].responses == second.responses
+    now, start = make_policy(family), make_policy(family)
+    now.load_state_dict(second.weights)
+    start.load_state_dict(first.weights)
+    weighted, tokens = [], 0
+    for prompt, text in zip(second.prompts, second.responses, strict=True):
+        ids = ids_of(text, MAX_NEW)
+        logprobs, before = (plain_logprobs(policy, prompt, ids, TEMPERATURE) for policy in (now, start))
+        still_to_pay = (logprobs - before).detach().flip(0).cumsum(0).flip(0)
+        weighted.append((0.5 * still_to_pay * logprobs).sum())
+        tokens += len(ids)
+    names, parameters = zip(*now.named_parameters(), strict=True)
+    expected = torch.autograd.grad(torch.stack(weighted).sum() / tokens, parameters)
+    for name, gradient in zip(names, expected, strict=True):
+        torch.testing.assert_close(bound[name] - free[name], gradient, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("loop", [online(iterations=1, update_epochs=1, minibatch_size=8), supervised(steps=1)])
@@ -116,6 +141,15 @@ def test_apa_compares_every_token_with_its_own_probability_at_the_start(quick_la
     lab = quick_lab("start", lr=0.0)
     online(iterations=1, update_epochs=1).run(lab, apa())
     assert logged(lab, "policy/log_ratio_abs") == pytest.approx([0.0], abs=1e-5)
+
+
+@pytest.mark.parametrize(("whiten", "white"), [("rollout", True), ("minibatch", True), ("none", False)])
+def test_at_the_start_the_loss_of_apa_is_the_mean_square_of_its_advantages(
+    quick_lab: Callable[..., Lab], whiten: str, white: bool
+) -> None:
+    lab, loss = quick_lab("squares", lr=0.0), apa(whiten_advantages=whiten)
+    online(iterations=1, update_epochs=1, minibatch_size=8).run(lab, loss)
+    assert (logged(lab, "policy/loss") == pytest.approx([1 / loss.lam**2], rel=1e-4)) == white
 
 
 def test_the_value_network_learns(quick_lab: Callable[..., Lab]) -> None:
@@ -221,37 +255,3 @@ def test_statistics_of_an_unchanged_policy_are_unchanged(still: Lab) -> None:
     before, after = (frame[frame["phase"] == phase] for phase in ("before", "after"))
     for column in ("prompt_id", "reward_mean", "reward_std"):
         assert list(before[column]) == list(after[column])  # the same noise: what differs is the policy
-
-
-# --- supervised ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("family", ["causal", "seq2seq"])
-def test_each_pass_over_the_prompts_takes_the_next_answer(quick_lab: Callable[..., Lab], family: str) -> None:
-    lab = quick_lab("answers", family=family, lr=0.0)
-    asked = [replace(e, targets=(*e.targets, "gg")) if i % 2 else e for i, e in enumerate(lab.task.splits.train)]
-    lab = replace(lab, task=replace(lab.task, splits=replace(lab.task.splits, train=asked)))
-    supervised(steps=4, sample_fraction=1.0, batch_size=len(asked), microbatch_size=5).run(lab, SFT())
-    for epoch, loss in enumerate(logged(lab, "sft/loss")):
-        pairs = [(e.prompt, ids_of(e.targets[epoch % len(e.targets)], MAX_NEW)) for e in asked]
-        logprobs = torch.cat([plain_logprobs(lab.policy, prompt, ids, 1.0).detach() for prompt, ids in pairs])
-        assert loss == pytest.approx(-float(logprobs.mean()), rel=1e-4), epoch
-
-
-@pytest.mark.parametrize(("share", "same"), [(0.25, True), (1.0, False)])
-def test_a_share_of_the_prompts_is_the_same_few_in_every_pass(
-    quick_lab: Callable[..., Lab], share: float, same: bool
-) -> None:
-    lab = quick_lab("share", lr=0.0)  # all prompts have two answers: every other pass of three prompts is the same
-    supervised(steps=3, sample_fraction=share, batch_size=3).run(lab, SFT())
-    losses = logged(lab, "sft/loss")
-    assert (losses[0] == pytest.approx(losses[2], rel=1e-5)) == same
-
-
-def test_the_learning_rate_of_sft_is_scheduled_over_all_steps(quick_lab: Callable[..., Lab]) -> None:
-    lab = quick_lab("schedule")
-    supervised(steps=5).run(lab, SFT())
-    steps = np.arange(1, 6)
-    expected = lab.optimizer.lr * np.minimum(1, steps / 3) * (1 + np.cos(np.pi * (steps - 1) / 5)) / 2
-    assert [step.lr for step in lab.optimizer.build.steps] == pytest.approx(expected)
-    assert logged(lab, "optimizer/lr") == pytest.approx(expected)

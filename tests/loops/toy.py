@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from rftlab.loops import checkpoint
+from rftlab.loops.lab import Lab
 from rftlab.models import Policy
+from rftlab.runs import read_run
 from rftlab.types import Example, Splits
 
 LETTERS = "abcdefgh"
@@ -159,6 +161,11 @@ class WatchedAdamW:
 def die() -> None:
     """Stand for SIGKILL."""
     raise Killed
+
+
+def logged(lab: Lab, name: str) -> list[float]:
+    """Return the values of a metric in the order of the steps."""
+    return [value for _, key, value in read_run(lab.session.run.folder).metrics() if key == name]
 
 
 # --- what a network says, the slow and plain way ------------------------------------------------------------------

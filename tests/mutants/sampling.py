@@ -144,6 +144,7 @@ MUTATIONS = {
         "(finished.scores > IMPOSSIBLE / 2).any(-1)",
         ROLLOUT,
         "the search stops early",
+        equivalent="while a finished row is missing, the worst finished score is -1e9, and no bound is below it",
     ),
     "beam-keeps-late-ends": Mutation(
         "sampling/beam.py",
@@ -242,7 +243,7 @@ MUTATIONS = {
         "models/policy.py",
         "(out.hidden_states[-1] * weight).sum(1) / weight.sum(1)",
         "out.hidden_states[-1].mean(1)",
-        MODELS,
+        "models/test_classifier.py",
         "values depend on padding",
     ),
     "dropout-during-updates": Mutation(
@@ -300,5 +301,12 @@ MUTATIONS = {
         "return self.head(hidden)",
         MODELS,
         "pads are valued",
+    ),
+    "beam-ends-when-one-row-is-best": Mutation(
+        "sampling/beam.py",
+        "(bound <= finished.scores[:, -1])",
+        "(bound <= finished.scores[:, 0])",
+        ROLLOUT,
+        "the search stops early",
     ),
 }

@@ -65,6 +65,13 @@ def test_long_texts_lose_their_beginning(sentiment: Sentiment):
     )
 
 
+def test_the_loaded_classifier_reads_the_end_of_a_long_text():
+    reward = load(source="asset:sentiment", tokenizer="asset:tokenizer", max_tokens=20, batch_size=8, hub_mirror=None)
+    praise, blame = " I loved the brilliant cast." * 6, " I hated the dull cast." * 6
+    ends_well, ends_badly = scores(reward, [blame + praise, praise + blame])
+    assert ends_well > ends_badly + 0.3
+
+
 def test_scoring_draws_no_random_numbers(sentiment: Sentiment):
     before = torch.random.get_rng_state()
     scores(sentiment, TEXTS)

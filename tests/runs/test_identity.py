@@ -117,3 +117,8 @@ def test_changed_keys_names_what_differs_and_nothing_that_is_no_identity():
     other = {**CONFIG, "name": "b", "runtime": {}, "algo": {"name": "ppo", "lr": 1e-3, "kl": {"target": 6.0}}, "x": [1]}
     assert changed_keys(CONFIG, other) == ["algo.kl.target", "algo.lr", "x"]
     assert changed_keys(CONFIG, CONFIG) == []
+
+
+def test_values_of_another_type_are_a_change_and_another_notation_is_none():
+    one = {"a": 1, "b": True, "c": [1, 2], "d": 1e-4}
+    assert changed_keys(one, {"a": 1.0, "b": 1, "c": (1, 2), "d": 0.0001}) == ["a", "b"]

@@ -241,7 +241,8 @@ def test_search_finds_what_transformers_finds(tiny, k, penalty, minimum):
         assert ours == transformers_answer(policy, ids, mask, decoding)
 
 
-def test_a_wide_beam_finds_the_best_of_all_sequences(tiny):
+@pytest.mark.parametrize("penalty", [0.0, 0.5, 1.0])
+def test_a_wide_beam_finds_the_best_of_all_sequences(tiny, penalty):
     policy, ids, mask = few_tokens(tiny, seed=5)
     endless = [s for n in (1, 2) for s in itertools.product([0, 2, 3, 4, 5], repeat=n)]
     complete = [(1,), *[(*s, 1) for s in endless], *itertools.product([0, 2, 3, 4, 5], repeat=3)]
@@ -251,12 +252,12 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(tiny):
         index = torch.full((len(complete),), i)
         total = policy(ids, mask, rows, counts, 1.0, index).logprobs.sum(-1)
         assert total.exp().sum().item() == pytest.approx(1, abs=1e-4), "the enumeration is the whole sample space"
-        best = complete[int(total.argmax())]
+        best = int((total / counts.sum(-1) ** penalty).argmax())  # EOS counts in the length
         found = beam_search(
-            policy, ids[i : i + 1], mask[i : i + 1], beam(num_beams=200, length_penalty=0.0, max_new_tokens=3)
+            policy, ids[i : i + 1], mask[i : i + 1], beam(num_beams=200, length_penalty=penalty, max_new_tokens=3)
         )
-        assert tuple(found.response_ids[0, : lengths(found)[0]].tolist()) == best
-        assert found.logprobs.sum().item() == pytest.approx(total.max().item(), abs=1e-4)
+        assert tuple(found.response_ids[0, : lengths(found)[0]].tolist()) == complete[best]
+        assert found.logprobs.sum().item() == pytest.approx(total[best].item(), abs=1e-4)
 
 
 def test_search_scores_are_the_policys(tiny):

@@ -1,0 +1,54 @@
+"""Supervised finetuning: which answers it learns, of which prompts, at which rate; and the loss it is evaluated by."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from losses import supervised
+from toy import MAX_NEW, ids_of, logged, plain_logprobs
+
+from rftlab.algorithms.sft import SFT
+from rftlab.loops.lab import Lab
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_each_pass_over_the_prompts_takes_the_next_answer(quick_lab: Callable[..., Lab], family: str) -> None:
+    lab = quick_lab("answers", family=family, lr=0.0)
+    asked = [replace(e, targets=(*e.targets, "gg")) if i % 2 else e for i, e in enumerate(lab.task.splits.train)]
+    lab = replace(lab, task=replace(lab.task, splits=replace(lab.task.splits, train=asked)))
+    supervised(steps=4, sample_fraction=1.0, batch_size=len(asked), microbatch_size=5).run(lab, SFT())
+    for epoch, loss in enumerate(logged(lab, "sft/loss")):
+        pairs = [(e.prompt, ids_of(e.targets[epoch % len(e.targets)], MAX_NEW)) for e in asked]
+        logprobs = torch.cat([plain_logprobs(lab.policy, prompt, ids, 1.0).detach() for prompt, ids in pairs])
+        assert loss == pytest.approx(-float(logprobs.mean()), rel=1e-4), epoch
+
+
+@pytest.mark.parametrize(("share", "same"), [(0.25, True), (1.0, False)])
+def test_a_share_of_the_prompts_is_the_same_few_in_every_pass(
+    quick_lab: Callable[..., Lab], share: float, same: bool
+) -> None:
+    lab = quick_lab("share", lr=0.0)  # all prompts have two answers: every other pass of three prompts is the same
+    supervised(steps=3, sample_fraction=share, batch_size=3).run(lab, SFT())
+    losses = logged(lab, "sft/loss")
+    assert (losses[0] == pytest.approx(losses[2], rel=1e-5)) == same
+
+
+def test_without_a_reward_the_loss_of_the_first_answer_is_evaluated(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("loss", evaluation={"sizes": {"train": 3, "validation": 4, "test": 0}, "batch_size": 3})
+    lab = replace(lab, task=replace(lab.task, reward=None))
+    final = supervised(steps=1).run(lab, SFT())
+    pairs = [(e.prompt, ids_of(e.targets[0], MAX_NEW)) for e in lab.task.splits.validation]
+    logprobs = torch.cat([plain_logprobs(lab.policy, prompt, ids, 1.0).detach() for prompt, ids in pairs])
+    assert final["eval/validation/loss"] == pytest.approx(-float(logprobs.mean()), rel=1e-4)
+    assert final["eval/validation/confident"] == pytest.approx(float((logprobs > np.log(0.5)).float().mean()))
+
+
+def test_the_learning_rate_of_sft_is_scheduled_over_all_steps(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("schedule")
+    supervised(steps=5).run(lab, SFT())
+    steps = np.arange(1, 6)
+    expected = lab.optimizer.lr * np.minimum(1, steps / 3) * (1 + np.cos(np.pi * (steps - 1) / 5)) / 2
+    assert [step.lr for step in lab.optimizer.build.steps] == pytest.approx(expected)
+    assert logged(lab, "optimizer/lr") == pytest.approx(expected)

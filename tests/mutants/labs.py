@@ -1,0 +1,94 @@
+"""Mistakes in evaluation, and in what a loop is given: a lab made from a config."""
+
+from mutants.mutation import Mutation
+
+EXPERIENCE, SUPERVISED, LABS = "loops/test_experience.py", "loops/test_supervised.py", "build/test_labs.py"
+
+MUTATIONS = {
+    # --- evaluation -----------------------------------------------------------------------------------------------
+    "every-split-is-train": Mutation(
+        "loops/evaluation.py",
+        "getattr(lab.task.splits, split)",
+        "lab.task.splits.train",
+        EXPERIENCE,
+        "every claim about generalisation",
+    ),
+    "evaluated-as-sampled": Mutation(
+        "loops/evaluation.py",
+        "prompt_mask, lab.task.evaluation, generator)",
+        "prompt_mask, lab.task.rollout, generator)",
+        EXPERIENCE,
+        "evaluation is not what the dataset's config says",
+    ),
+    "evaluated-only-at-the-end": Mutation(
+        "loops/experience.py",
+        "if iteration % lab.evaluation.every == 0 and iteration < total:",
+        "if iteration % lab.evaluation.every == 0 and iteration > total:",
+        EXPERIENCE,
+        "learning curves of two points",
+    ),
+    "token-loss-of-batches": Mutation(
+        "loops/evaluation.py",
+        "loss -= float(logprobs[mask].sum())",
+        "loss -= float(logprobs[mask].mean()) * len(batch)",
+        SUPERVISED,
+        "the loss of pretraining depends on eval.batch_size",
+    ),
+    "probe-noise-of-the-first-batch": Mutation(
+        "loops/evaluation.py",
+        'stream(lab.session.seed, "probe", start)',
+        'stream(lab.session.seed, "probe", len(examples))',
+        "loops/test_loops.py loops/test_experience.py loops/test_updates.py loops/test_diagnose_loop.py",
+        "all prompts are probed with the same noise",
+    ),
+    "shares-of-vanishing-by-the-mean": Mutation(
+        "loops/metrics.py",
+        "total(torch.tensor(float((stds < std_below).sum()))) / prompts",
+        "total(torch.tensor(float((stds <= stds.mean()).sum()))) / prompts",
+        EXPERIENCE,
+        "reward/share_vanishing does not fall when gradients come back",
+    ),
+    # --- labs -----------------------------------------------------------------------------------------------------
+    "groups-swapped": Mutation(
+        "build/labs.py",
+        '{"small_std": sets.modified, "large_std": ~sets.modified}',
+        '{"small_std": ~sets.modified, "large_std": sets.modified}',
+        LABS,
+        "Figure 3 of the controlled experiments is upside down",
+    ),
+    "parent-forgotten": Mutation(
+        "build/labs.py",
+        "        load_weights(policy, start)\n",
+        "        pass\n",
+        LABS,
+        "heuristic=partial_sft does nothing",
+    ),
+    "learning-rate-factor-forgotten": Mutation(
+        "build/labs.py",
+        'node["lr"] * node["lr_factor"]',
+        'node["lr"]',
+        LABS,
+        "heuristic=learning_rate does nothing",
+    ),
+    "all-blocks-train": Mutation(
+        "build/labs.py",
+        'freeze_below(policy, model["unfrozen_blocks"])',
+        "freeze_below(policy, None)",
+        LABS,
+        "model.unfrozen_blocks does nothing",
+    ),
+    "finetuned-on-the-pretraining-labels": Mutation(
+        "build/labs.py",
+        'targets = sets.pretraining if phase == "pretraining"',
+        'targets = sets.pretraining if phase != ""',
+        LABS,
+        "SFT of the controlled experiments learns nothing new",
+    ),
+    "tested-against-modified-labels": Mutation(
+        "build/labs.py",
+        "reward_table(splits.test.labels, unmodified,",
+        "reward_table(splits.test.labels.roll(1), unmodified,",
+        LABS,
+        "test rewards of other inputs",
+    ),
+}
