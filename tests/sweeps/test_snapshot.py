@@ -16,7 +16,9 @@ def test_a_snapshot_is_the_code_without_its_caches(tmp_path: Path) -> None:
     names = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()}
     assert Path("train.py") in names and Path("rftlab/runs/attempt.py") in names
     assert not any("__pycache__" in name.parts for name in names)
-    assert (copy / "rftlab" / "runs" / "attempt.py").read_bytes() == (SOURCE / "rftlab" / "runs" / "attempt.py").read_bytes()
+    assert (copy / "rftlab" / "runs" / "attempt.py").read_bytes() == (
+        SOURCE / "rftlab" / "runs" / "attempt.py"
+    ).read_bytes()
     assert code_version(copy.parent) == code_version(SOURCE.parent)  # the commit it was made from
 
 
