@@ -133,7 +133,7 @@ def first_of(sweep: str) -> list[str]:
     return [word for word in first if word not in grids]
 
 
-WISHES = {(each.about, each.words): each for file in everything.files() for each in file.WANTED}
+WISHES = {(each.about, each.algo, each.words): each for file in everything.files() for each in file.WANTED}
 
 
 @pytest.mark.parametrize("wanted", WISHES.values(), ids=[" ".join(wish) for wish in WISHES])
