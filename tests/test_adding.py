@@ -70,7 +70,7 @@ def test_their_tests_pass_and_the_parametrised_ones_find_them(tree: Path) -> Non
     every = ["tests/algorithms/test_every.py", "tests/data/test_members.py", "tests/analysis/test_folder.py"]
     done = run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", *own, *every, "-k", "not hub")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "group_mean" in done.stdout and "sums" in done.stdout and "response_length" in done.stdout
+    assert "group_mean" in done.stdout and "sums" in done.stdout and "kl_curves" in done.stdout
 
 
 @pytest.mark.slow
@@ -82,6 +82,6 @@ def test_the_algorithm_the_dataset_and_the_reward_train_and_the_figure_is_drawn(
     figures = ["--outputs", str(tmp_path / "outputs"), "--figures", str(tmp_path / "figures")]
     done = run(tree, "-m", "analysis.make_figures", *figures)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "figures" / "response_length-all.png").exists()
-    numbers = (tmp_path / "figures" / "response_length-all.csv").read_text().splitlines()
-    assert len(numbers) == 1 + 3 * 2  # three runs of two iterations
+    figure = tmp_path / "figures" / "kl_curves-sums-t5_mini-mini-bundled.png"
+    assert figure.exists()
+    assert len(figure.with_suffix(".csv").read_text().splitlines()) == 1 + 2  # two iterations of PPO
