@@ -3,7 +3,7 @@
 from mutants.mutation import Mutation
 
 RESUME, EXPERIENCE, UPDATES = "loops/test_resume.py", "loops/test_experience.py", "loops/test_updates.py"
-LOOPS, LABS, ALGORITHMS = "loops/test_loops.py", "build/test_labs.py", "algorithms/test_online.py"
+LABS, ALGORITHMS, REINFORCE = "build/test_labs.py", "algorithms/test_online.py", "algorithms/test_reinforce.py"
 SEAMS = "loops/test_seams.py"
 CALL_OF_BETA = 'algorithm.kl.update(state.kl_coef, metrics["policy/kl"])'
 PLACE = "self.iteration, self.draws, self.step = iteration, "
@@ -317,21 +317,21 @@ MUTATIONS = {
         "algorithms/credit.py",
         "gae(rewards, nothing, experience.response_mask, gamma, lam=1.0)",
         "gae(rewards, nothing, experience.response_mask, 1.0, lam=1.0)",
-        ALGORITHMS,
+        REINFORCE,
         "gamma of REINFORCE does nothing",
     ),
     "reward-of-the-own-token-alone": Mutation(
         "algorithms/credit.py",
         "gae(rewards, nothing, experience.response_mask, gamma, lam=1.0)",
         "gae(rewards, nothing, experience.response_mask, gamma, lam=0.0)",
-        ALGORITHMS,
+        REINFORCE,
         "REINFORCE trains the last token alone",
     ),
     "reinforce-descends": Mutation(
         "algorithms/reinforce.py",
         "policy_loss = -masked_sum(",
         "policy_loss = masked_sum(",
-        ALGORITHMS,
+        REINFORCE,
         "REINFORCE lowers the reward",
     ),
     "reinforce-entropy-is-minimised": Mutation(
