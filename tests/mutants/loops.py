@@ -60,7 +60,7 @@ MUTATIONS = {
         "loops/session.py",
         "(self.stop.requested or step % self.checkpoint_every == 0)",
         "step % self.checkpoint_every == 0",
-        RESUME,
+        f"{RESUME}::test_a_run_that_is_asked_to_stop_saves_its_iteration_first",
         "a preempted run loses what it did since the last checkpoint",
     ),
     # --- reference and temperature --------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ MUTATIONS = {
         "loops/experience.py",
         "state.kl_coef if penalised else None",
         "None",
-        UPDATES,
+        f"{UPDATES}::test_the_penalty_of_a_token_is_beta_times_its_log_ratio_to_the_start",
         "PPO runs away from its start, whatever beta is",
     ),
     "unscaled-scores-in-the-rewards": Mutation(
@@ -177,14 +177,14 @@ MUTATIONS = {
         "loops/experience.py",
         "minibatch = whitened(minibatch, lab.ranks.sum)",
         "pass",
-        UPDATES,
+        f"{UPDATES}::test_advantages_whitened_over_a_minibatch_of_one_response_forget_its_score",
         "whiten_advantages=minibatch does nothing",
     ),
     "whitened-over-no-rollout": Mutation(
         "loops/experience.py",
         "experience = whitened(experience, lab.ranks.sum)",
         "pass",
-        UPDATES,
+        f"{UPDATES}::test_at_the_start_the_loss_of_apa_is_the_mean_square_of_its_advantages",
         "whiten_advantages=rollout does nothing",
     ),
     # --- chance and schedule --------------------------------------------------------------------------------------
@@ -192,14 +192,14 @@ MUTATIONS = {
         "loops/collect.py",
         'stream(lab.session.seed, "sampling", place.iteration)',
         'stream(lab.session.seed, "sampling")',
-        UPDATES,
+        f"{UPDATES}::test_each_iteration_draws_noise_of_its_own",
         "a prompt that comes again is explored in the same way",
     ),
     "same-order-in-every-epoch": Mutation(
         "loops/experience.py",
         'stream(lab.session.seed, "minibatches", iteration, epoch)',
         'stream(lab.session.seed, "minibatches", iteration)',
-        UPDATES,
+        f"{UPDATES}::test_each_epoch_takes_the_same_rows_in_another_order",
         "minibatches are the same in every epoch",
     ),
     "same-prompts-in-every-iteration": Mutation(
@@ -234,18 +234,22 @@ MUTATIONS = {
         "loops/lab.py",
         "nn.utils.clip_grad_norm_(parameters,",
         "nn.utils.clip_grad_norm_(parameters[:5],",
-        UPDATES,
+        f"{UPDATES}::test_the_joint_norm_of_all_gradients_is_clipped",
         "max_grad_norm does next to nothing",
     ),
     "value-network-does-not-train": Mutation(
         "loops/experience.py",
         "optimizer=lab.optimizer.make(networks)",
         "optimizer=lab.optimizer.make(lab.policy)",
-        UPDATES,
+        f"{UPDATES}::test_the_value_network_learns",
         "advantages of a value network of random weights",
     ),
     "nan-goes-on": Mutation(
-        "loops/experience.py", "        refuse_divergence(metrics)\n", "", UPDATES, "a run without a meaning ends well"
+        "loops/experience.py",
+        "        refuse_divergence(metrics)\n",
+        "",
+        f"{UPDATES}::test_a_reward_that_is_no_number_ends_the_run",
+        "a run without a meaning ends well",
     ),
     # --- optimiser steps ------------------------------------------------------------------------------------------
     "last-microbatch-alone-is-logged": Mutation(
@@ -309,7 +313,7 @@ MUTATIONS = {
         "loops/supervised.py",
         "round(self.steps * self.step_fraction)",
         "round(self.steps)",
-        "loops/test_loops.py",
+        "loops/test_loops.py::test_partial_sft_takes_its_share_of_steps_and_of_prompts",
         "heuristic=partial_sft is a whole SFT",
     ),
     "sft-at-the-temperature-of-sampling": Mutation(
