@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from losses import online, ppo, reinforce
 from toy import Killed, die
 
 from rftlab.algorithms.kl_control import AdaptiveKL
+from rftlab.algorithms.reinforce import TextReinforce
+from rftlab.errors import UserError
 from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
 from rftlab.runs import read_run
@@ -58,6 +61,21 @@ def test_one_pass_moves_the_policy_along_the_policy_gradient_and_nothing_else(qu
     online(iterations=1, update_epochs=1).run(lab, reinforce())
     moved = [not torch.equal(a, b) for a, b in zip(before, lab.policy.parameters(), strict=True)]
     assert any(moved)
+
+
+class Together(TextReinforce):
+    """The same algorithm, for which the responses to a prompt belong together."""
+
+    unit = "group"
+
+
+def test_minibatches_that_would_part_groups_are_refused_and_others_keep_them(quick_lab: Callable[..., Lab]) -> None:
+    algorithm = Together(**{field.name: getattr(reinforce(), field.name) for field in fields(TextReinforce)})
+    with pytest.raises(UserError, match=r"minibatch_size=1, which parts groups of 2; expected a multiple"):
+        online(minibatch_size=1, microbatch_size=1).run(quick_lab("parted"), algorithm)
+    lab = quick_lab("whole")
+    online(minibatch_size=4, microbatch_size=1).run(lab, algorithm)
+    assert (lab.session.run.folder / "final" / "model.safetensors").exists()
 
 
 @pytest.mark.slow
