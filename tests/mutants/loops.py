@@ -236,7 +236,7 @@ MUTATIONS = {
         "loops/experience.py",
         "token_rewards(scores, kl, mask, kl_coef)",
         "token_rewards(scores, kl, mask, 0.0)",
-        ALGORITHMS.replace("online", "ppo"),
+        "algorithms/test_ppo.py",
         "no KL control at all",
     ),
     "loop-credits-without-the-penalty": Mutation(
