@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from test_config import CONF, composed, options
 
 from rftlab import runs
 from rftlab.config import messages, scales
 from rftlab.errors import UserError
 
+FILES = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("*.yaml"))
 AXES = {"scale": options("scale"), "data": options("data"), "algo": options("algo"), "kind": options("data/kind")}
 
 
@@ -194,3 +197,15 @@ def test_a_dataset_without_a_model_at_a_scale_says_so() -> None:
 def test_a_mistake_outside_the_tables_has_no_place_in_them() -> None:
     assert scales.place_of_mistake(CONF, "In 'algo/ppo': ConfigKeyError raised while\nfull_key: algo.foo") is None
     assert scales.place_of_mistake(CONF, "anything") is None
+
+
+@pytest.mark.parametrize("text", ["a: 1e-4\nb: 1_000\nc: 2026-01-01\nd: {on: .inf}", *FILES], ids=["text", *FILES])
+def test_values_are_read_as_omegaconf_reads_them(text: str) -> None:
+    text = (CONF / text).read_text() if text in FILES else text
+    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales._loader(), get_yaml_loader()))
+    assert repr(ours) == repr(theirs)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(yaml.YAMLError, match="duplicate key a"):
+        yaml.load("a: 1\na: 2", Loader=scales._loader())
