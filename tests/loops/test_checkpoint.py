@@ -61,6 +61,12 @@ def test_training_resumed_from_a_checkpoint_equals_training_without_a_break_bit_
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
 
 
+def test_the_state_before_the_first_step_is_a_checkpoint_like_any_other(tmp_path):
+    checkpoint.save(tmp_path, 0, weights(7.0))
+    saved = checkpoint.latest(tmp_path)
+    assert saved is not None and saved[0] == 0 and saved[1].keys() == weights(7.0).keys()
+
+
 def test_the_newest_two_are_kept(tmp_path):
     for step in (1, 20, 300):
         checkpoint.save(tmp_path, step, weights(float(step)))

@@ -210,7 +210,7 @@ MUTATIONS = {
         "data/parts/splits.py",
         "np.sort(rng.choice(len(items), size=n, replace=False))",
         "range(n)",
-        LOADERS,
+        "data/test_stsb.py",
         "the data seed does nothing",
     ),
     "corpus-spans-touch": Mutation(
