@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 SECTIONS = (loops, labs, maths, sampling, tasks, runs)
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
+SOUND_LIMIT_S = 1800.0  # for all tests together, without a mistake
 KINDS = {pytest.ExitCode.OK: "survived", pytest.ExitCode.TESTS_FAILED: "noticed"}
 
 
@@ -52,16 +53,17 @@ def all_mutations() -> dict[str, Mutation]:
     }
 
 
-def refuse_stale(mutations: Mapping[str, Mutation]) -> None:
-    """Leave with a message where the text of a mutation does not stand exactly once in its file."""
-    stale = []
+def stale(mutations: Mapping[str, Mutation]) -> list[str]:
+    """Name the mutations whose text does not stand exactly once in its file, or whose tests do not exist."""
+    found = []
     for name, mutation in mutations.items():
         path = ROOT / "src" / "rftlab" / mutation.file
-        found = path.read_text().count(mutation.old) if path.exists() else 0
-        if found != 1:
-            stale.append(f"{name}: its text stands {found} times in {path.relative_to(ROOT)}, not once")
-    if stale:
-        sys.exit("\n".join(stale))
+        times = path.read_text().count(mutation.old) if path.exists() else 0
+        if times != 1:
+            found.append(f"{name}: its text stands {times} times in {path.relative_to(ROOT)}, not once")
+        tests = [test.split("::")[0] for test in mutation.tests.split()]
+        found += [f"{name}: there is no tests/{test}" for test in tests if not (ROOT / "tests" / test).exists()]
+    return found
 
 
 # --- one run of pytest, in a fork ---------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ def warm_up() -> None:
     assert not ours, ours
 
 
-def in_fork(copy: Path, tests: Sequence[str], shapes: bool) -> Outcome:
+def in_fork(copy: Path, tests: Sequence[str], shapes: bool, limit_s: float = LIMIT_S) -> Outcome:
     """Run tests of the copy in a fork of this process, up to the first failure."""
     started = time.perf_counter()
     result, printed = copy / "result.json", copy / "printed.txt"
@@ -109,10 +111,10 @@ def in_fork(copy: Path, tests: Sequence[str], shapes: bool) -> Outcome:
     child = os.fork()
     if child == 0:
         _run_pytest(copy, tests, shapes, result, printed)
-    in_time = _wait(child, started + LIMIT_S)
+    in_time = _wait(child, started + limit_s)
     seconds = time.perf_counter() - started
     if not in_time:
-        return Outcome("noticed", f"still running after {LIMIT_S:.0f} s", seconds)
+        return Outcome("noticed", f"still running after {limit_s:.0f} s", seconds)
     found = json.loads(result.read_text()) if result.exists() else {"code": -1, "test": ""}
     kind = KINDS.get(found["code"], "broken")
     return Outcome(kind, printed.read_text()[-1500:] if kind == "broken" else found["test"], seconds)
@@ -202,13 +204,14 @@ def main(patterns: Sequence[str]) -> int:
     chosen = {n: m for n, m in every.items() if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)}
     if not chosen:
         sys.exit(f"no mutation is called {' or '.join(patterns)}; there are {', '.join(every)}")
-    refuse_stale(chosen)
+    if found := stale(chosen):
+        sys.exit("\n".join(found))
     warm_up()
     bad: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(ROOT, Path(folder).resolve() / "copy", ignore=LEFT_OUT))
         concerned = sorted({test for mutation in chosen.values() for test in mutation.tests.split()})
-        sound = in_fork(copy, concerned, shapes=False)
+        sound = in_fork(copy, concerned, shapes=False, limit_s=SOUND_LIMIT_S)
         if sound.kind != "survived":
             sys.exit(f"the tests fail without any mistake: {sound.by}")
         with tqdm(chosen.items(), desc="mutations", dynamic_ncols=True, leave=False) as bar:

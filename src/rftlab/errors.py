@@ -1,4 +1,4 @@
-"""The one exception for everything a user can cause."""
+"""The exception for every mistake that is the user's to fix."""
 
 from pathlib import Path
 

@@ -61,3 +61,24 @@ def make_forward() -> Callable[..., Forward]:
         )
 
     return build
+
+
+@pytest.fixture
+def case(randn, mask_of, make_experience, make_forward) -> tuple[Experience, Forward]:
+    """A batch of unequal rows and networks that have moved since it was sampled; the forward is made of leaves."""
+    mask = mask_of(6, 1, 3, 2, width=6)
+    old = randn(4, 6, seed=1)
+    batch = make_experience(
+        mask=mask,
+        advantages=randn(4, 6, seed=2),
+        old_logprobs=old,
+        ref_logprobs=randn(4, 6, seed=3),
+        values=randn(4, 6, seed=4),
+        returns=randn(4, 6, seed=5),
+    )
+    new = make_forward(
+        (old + 0.3 * randn(4, 6, seed=6)).requires_grad_(),
+        values=randn(4, 6, seed=7).requires_grad_(),
+        entropy=randn(4, 6, seed=8).abs().requires_grad_(),
+    )
+    return batch, new

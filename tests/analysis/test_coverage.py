@@ -1,5 +1,6 @@
 """The commands that are printed for what is missing: composed again, they are the runs that were meant."""
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -14,12 +15,15 @@ from hydra.core.global_hydra import GlobalHydra
 
 from analysis import everything, load
 from analysis.missing import coverage
+from analysis.missing.wanted import Wanted
 from rftlab.config.compose import Composer
+from rftlab.errors import UserError
 from rftlab.runs import SCHEMA_VERSION
 from rftlab.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
 PRESET = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores"]
+TRAINS = ("language", "controlled", "pretraining")  # families
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +121,35 @@ def test_a_run_that_kept_none_borrows_the_overrides_of_another_seed_of_its_cell(
     builder.write_run(tmp_path, builder.config("imdb", "ppo", "none", 1), "failed")
     row = missing(tmp_path).set_index("seeds").loc["1"]
     assert row["command"] == "python src/train.py data=imdb x.y=3 seed=1"
+
+
+def first_of(sweep: str) -> list[str]:
+    """Return the overrides of the first job of a sweep."""
+    first = [word.partition(",")[0] for word in sweep.split()]
+    grids = [key for key in first if key.startswith("+sweep=")]
+    for key in grids:
+        grid = yaml.safe_load((CONF / "sweep" / f"{key.partition('=')[2]}.yaml").read_text())["grids"][0]
+        first += [f"{name}={str(values).partition(',')[0]}" for name, values in grid.items()]
+    return [word for word in first if word not in grids]
+
+
+WISHES = {(each.about, each.algo, each.words): each for file in everything.files() for each in file.WANTED}
+
+
+@pytest.mark.parametrize("wanted", WISHES.values(), ids=[" ".join(wish) for wish in WISHES])
+def test_the_sweep_that_a_figure_names_makes_runs_that_it_wants(
+    wanted: Wanted, composer: Composer, tmp_path: Path
+) -> None:
+    write(tmp_path, composer.job(first_of(wanted.words)), "done")
+    assert len(wanted.of(load.load_runs(tmp_path))) == 1
+
+
+@pytest.mark.parametrize("algo", sorted(path.stem for path in (CONF / "algo").glob("*.yaml")))
+def test_the_config_of_every_algorithm_says_what_its_steps_count(algo: str, composer: Composer, tmp_path: Path) -> None:
+    for data in ("imdb", "mnist", "one_token", "corpus_causal"):
+        with contextlib.suppress(UserError):  # some algorithms do not train on this kind of data
+            write(tmp_path, composer.job([f"algo={algo}", f"data={data}"]), "done")
+    runs = load.load_runs(tmp_path)
+    assert len(runs)
+    for family, counts in zip(runs["family"], runs["counts"], strict=True):
+        assert counts in ({"iteration", "optimiser step", "epoch"} if family in TRAINS else {"step"})

@@ -150,6 +150,7 @@ def test_a_limit_keeps_that_many_rows_of_all_in_their_order(member: Member):
         assert len(items) == 30
         rest = iter(whole[split])
         assert all(item in rest for item in items)  # each is found behind the one before
+        assert (items == whole[split][:30]) == (member not in ON_HUB)  # drawn at random; a corpus is made on demand
 
 
 def test_each_limit_concerns_its_own_split(member: Member):

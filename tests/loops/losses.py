@@ -3,6 +3,7 @@
 from rftlab.algorithms.apa import APA
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
+from rftlab.algorithms.reinforce import TextReinforce
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
 
@@ -24,6 +25,11 @@ def ppo(**values: object) -> PPO:
 def apa(**values: object) -> APA:
     defaults = {"lam": 0.5, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0, "gae_lambda": 0.95}
     return APA(**defaults | {"whiten_advantages": "rollout"} | values)
+
+
+def reinforce(**values: object) -> TextReinforce:
+    defaults = {"gamma": 1.0, "entropy_coef": 0.0, "whiten_advantages": "rollout"}
+    return TextReinforce(**defaults | {"kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5)} | values)
 
 
 def online(**values: object) -> Online:

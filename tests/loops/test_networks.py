@@ -106,6 +106,19 @@ def test_the_lagged_copy_follows_every_so_many_steps_and_survives_a_checkpoint(m
     assert not any(p.requires_grad for p in networks.lagged.parameters())
 
 
+def test_start_lagged_copy_and_policy_of_today_are_three_networks(make_policy):
+    policy = make_policy()
+    networks = network_set(policy, EVERYTHING)
+    start = networks.annotate(experience(policy))["old_logprobs"]
+    move(networks)
+    networks.after_step(2)
+    lagging = networks.annotate(experience(policy))["old_logprobs"]
+    move(networks)
+    now = networks.annotate(experience(policy))
+    assert torch.equal(now["ref_logprobs"], start) and torch.equal(now["lagged_logprobs"], lagging)
+    assert not torch.allclose(start, lagging) and not torch.allclose(lagging, now["old_logprobs"])
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_columns_do_not_depend_on_the_microbatches_and_carry_no_graph(make_policy, size):
     policy = make_policy()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, online, ppo, supervised
+from losses import apa, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
@@ -28,6 +28,7 @@ RUNS = {
         "reward/mean",
     ),
     "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
+    "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
 }
 

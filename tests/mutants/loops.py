@@ -1,9 +1,13 @@
-"""Mistakes in the loop over experience, its collectors, networks and optimiser steps."""
+"""Mistakes in the loop on texts: resume, experience, credit, schedule, evaluation, and the labs that it is given."""
 
 from mutants.mutation import Mutation
 
 RESUME, EXPERIENCE, UPDATES = "loops/test_resume.py", "loops/test_experience.py", "loops/test_updates.py"
-SUPERVISED, UPDATE, NETWORKS = "loops/test_supervised.py", "loops/test_update.py", "loops/test_networks.py"
+LABS, ALGORITHMS, REINFORCE = "build/test_labs.py", "algorithms/test_online.py", "algorithms/test_reinforce.py"
+SEAMS = "loops/test_seams.py"
+CALL_OF_BETA = 'algorithm.kl.update(state.kl_coef, metrics["policy/kl"])'
+PLACE = "self.iteration, self.draws, self.step = iteration, "
+STEP = "lab.optimizer.step(state.optimizer, state.networks, state.step, schedule.steps)"
 
 MUTATIONS = {
     # --- resume ---------------------------------------------------------------------------------------------------
@@ -13,6 +17,13 @@ MUTATIONS = {
         "",
         RESUME,
         "every preempted run differs",
+    ),
+    "resume-without-networks": Mutation(
+        "loops/experience.py",
+        '        self.networks.load_state_dict(saved["networks"])\n',
+        "",
+        RESUME,
+        "every preempted run starts again from the pretrained weights",
     ),
     "resume-without-beta": Mutation(
         "loops/experience.py", 'self.kl_coef = saved["kl_coef"]', "pass", RESUME, "every preempted run differs"
@@ -24,81 +35,162 @@ MUTATIONS = {
         RESUME,
         "every preempted run differs",
     ),
-    "resume-without-the-value-network": Mutation(
+    "score-moments-not-saved": Mutation(
         "loops/experience.py",
-        'self.networks.load_state_dict(saved["networks"])',
-        "self.networks.policy.load_state_dict(\n"
-        '            {n[7:]: x for n, x in saved["networks"].items() if n.startswith("policy.")}\n'
-        "        )",
+        '"scaling": self.scaling.to_dict()',
+        '"scaling": RunningScores.empty().to_dict()',
         RESUME,
         "every preempted run differs",
     ),
-    "resume-at-the-first-prompts": Mutation(
+    "draws-not-saved": Mutation(
         "loops/experience.py",
-        'iteration, saved["draws"], saved["step"]',
-        'iteration, 0, saved["step"]',
+        '"draws": self.draws,',
+        '"draws": 0,',
         RESUME,
-        "a preempted run sees the first prompts twice, and others never",
+        "a preempted run sees its first prompts again",
     ),
-    "resume-at-the-first-learning-rate": Mutation(
+    "resume-without-draws": Mutation(
         "loops/experience.py",
-        'iteration, saved["draws"], saved["step"]',
-        'iteration, saved["draws"], 0',
+        f'{PLACE}saved["draws"], saved["step"]',
+        f'{PLACE}0, saved["step"]',
         RESUME,
-        "warm-up again after every preemption",
+        "a preempted run sees its first prompts again",
+    ),
+    "resume-without-the-step": Mutation(
+        "loops/experience.py",
+        f'{PLACE}saved["draws"], saved["step"]',
+        f'{PLACE}saved["draws"], 0',
+        RESUME,
+        "a preempted run warms up again",
     ),
     "reference-taken-after-the-resume": Mutation(
         "loops/experience.py",
         "        state.restore(*saved)\n",
         "        state.restore(*saved)\n"
-        "        if state.networks.reference is not None:\n"
-        "            state.networks.reference.load_state_dict(lab.policy.state_dict())\n",
+        "        state.networks._frozen = start(lab, algorithm, schedule).networks._frozen\n",
         RESUME,
         "the KL starts at 0 again with every preemption",
     ),
-    "stop-without-a-checkpoint": Mutation(
-        "loops/session.py",
-        "(self.stop.requested or step % self.checkpoint_every == 0)",
-        "step % self.checkpoint_every == 0",
-        f"{RESUME}::test_a_run_that_is_asked_to_stop_saves_its_iteration_first",
-        "a preempted run loses what it did since the last checkpoint",
-    ),
-    # --- reference and temperature --------------------------------------------------------------------------------
+    # --- networks -------------------------------------------------------------------------------------------------
     "reference-renewed-with-every-rollout": Mutation(
         "loops/experience.py",
-        "        collected = collector.collect(",
-        "        if state.networks.reference is not None:\n"
-        "            state.networks.reference.load_state_dict(lab.policy.state_dict())\n"
-        "        collected = collector.collect(",
+        "        experience = state.networks.annotate(",
+        "        state.networks._frozen = start(lab, algorithm, schedule).networks._frozen\n"
+        "        experience = state.networks.annotate(",
         EXPERIENCE,
         "no KL control at all; the anchor of APA moves",
     ),
     "reference-is-the-policy": Mutation(
         "loops/networks.py",
-        "self._frozen = (reference_of(policy),) if",
-        "self._frozen = (policy,) if",
-        f"{NETWORKS} {EXPERIENCE}",
+        '("ref_logprobs", self.reference)',
+        '("ref_logprobs", self.reference and self.policy)',
+        "loops/test_networks.py",
         "the KL is always 0",
     ),
-    "lagged-copy-never-renewed": Mutation(
+    "reference-is-the-lagged-copy": Mutation(
         "loops/networks.py",
-        "            self.lagged.load_state_dict(self.policy.state_dict())\n",
-        "            pass\n",
-        NETWORKS,
-        "the lagged copy is a second reference",
+        '("ref_logprobs", self.reference)',
+        '("ref_logprobs", self.reference and (self.lagged or self.reference))',
+        "loops/test_networks.py",
+        "the anchor of the KL moves",
     ),
+    "lagged-copy-is-the-reference": Mutation(
+        "loops/networks.py",
+        '("lagged_logprobs", self.lagged)',
+        '("lagged_logprobs", self.lagged and (self.reference or self.lagged))',
+        "loops/test_networks.py",
+        "the moving anchor stands still",
+    ),
+    "reference-is-trained-and-stored": Mutation(
+        "loops/networks.py",
+        "(reference_of(policy),) if needs.reference else ()",
+        "nn.ModuleList([reference_of(policy)] if needs.reference else [])",
+        "loops/test_networks.py",
+        "a resume would load the reference of another start",
+    ),
+    "reference-though-not-asked-for": Mutation(
+        "loops/networks.py",
+        "(reference_of(policy),) if needs.reference else ()",
+        "(reference_of(policy),)",
+        "loops/test_networks.py",
+        "a second network in memory, and a pass of it for nothing",
+    ),
+    "lagged-though-not-asked-for": Mutation(
+        "loops/networks.py",
+        "reference_of(policy) if needs.lagged_every else None",
+        "reference_of(policy)",
+        "loops/test_networks.py",
+        "a second network in memory, and a pass of it for nothing",
+    ),
+    "value-though-not-asked-for": Mutation(
+        "loops/experience.py",
+        "    if algorithm.needs.value:\n",
+        "    if True:\n",
+        SEAMS,
+        "a value network is held, decayed and stored for nothing",
+    ),
+    "old-logprobs-though-not-asked-for": Mutation(
+        "loops/networks.py",
+        "if self.needs.old_logprobs or self.needs.value:",
+        "if True:",
+        "loops/test_networks.py",
+        "a pass over every rollout for nothing",
+    ),
+    "lagged-not-in-the-checkpoint": Mutation(
+        "loops/networks.py",
+        "self.lagged = reference_of(policy) if needs.lagged_every else None",
+        'object.__setattr__(self, "lagged", reference_of(policy) if needs.lagged_every else None)',
+        "loops/test_networks.py",
+        "the moving anchor jumps with every preemption",
+    ),
+    "lagged-never-renewed": Mutation(
+        "loops/networks.py",
+        "self.lagged.load_state_dict(self.policy.state_dict())",
+        "pass",
+        "loops/test_networks.py",
+        "the moving anchor stands still",
+    ),
+    "after-step-never-called": Mutation(
+        "loops/experience.py",
+        "            state.networks.after_step(state.step)\n",
+        "",
+        SEAMS,
+        "the moving anchor stands still",
+    ),
+    "after-step-counts-iterations": Mutation(
+        "loops/experience.py",
+        "state.networks.after_step(state.step)",
+        "state.networks.after_step(iteration)",
+        SEAMS,
+        "the moving anchor moves at other steps than configured",
+    ),
+    "columns-with-a-graph": Mutation(
+        "loops/networks.py",
+        "    @torch.no_grad()\n    def annotate",
+        "    def annotate",
+        "loops/test_networks.py",
+        "the policy is trained through its own denominator",
+    ),
+    "entropy-without-a-gradient": Mutation(
+        "loops/networks.py",
+        "self._read(self.policy, batch, entropy)",
+        'self._read(self.policy, batch, "logged" if entropy == "trained" else entropy)',
+        SEAMS,
+        "heuristic=entropy does nothing",
+    ),
+    # --- temperature ----------------------------------------------------------------------------------------------
     "old-logprobs-at-temperature-one": Mutation(
         "loops/networks.py",
         'now = self(batch, "none")',
         'now = self(replace(batch, temperature=1.0), "none")',
-        UPDATES,
+        f"{UPDATES} {EXPERIENCE}",
         "heuristic=temperature: the first ratio is not 1",
     ),
     "reference-at-temperature-one": Mutation(
         "loops/networks.py",
-        'self._read(network, batch, "none")[0]',
-        'self._read(network, replace(batch, temperature=1.0), "none")[0]',
-        f"{EXPERIENCE} {UPDATES}",
+        'self._read(network, batch, "none")',
+        'self._read(network, replace(batch, temperature=1.0), "none")',
+        f"{UPDATES} {EXPERIENCE}",
         "KL and the log-ratio of APA are wrong at every other temperature",
     ),
     "update-at-temperature-one": Mutation(
@@ -108,54 +200,95 @@ MUTATIONS = {
         UPDATES,
         "trains another policy than the one it samples from",
     ),
-    "every-pass-at-temperature-one": Mutation(
+    "experience-at-temperature-one": Mutation(
         "loops/collect.py",
-        "            temperature=lab.task.rollout.temperature,\n",
-        "            temperature=1.0,\n",
-        f"{EXPERIENCE} {UPDATES}",
-        "heuristic=temperature samples from another policy than it trains",
+        "temperature=lab.task.rollout.temperature",
+        "temperature=1.0",
+        f"{UPDATES} {EXPERIENCE}",
+        "trains another policy than the one it samples from",
     ),
-    # --- beta, scores, advantages ---------------------------------------------------------------------------------
+    # --- beta and the penalty -------------------------------------------------------------------------------------
     "beta-updated-twice": Mutation(
         "loops/experience.py",
-        'state.kl_coef = algorithm.kl.update(state.kl_coef, metrics["policy/kl"])',
-        'for _ in range(2):\n                state.kl_coef = algorithm.kl.update(state.kl_coef, metrics["policy/kl"])',
+        f"            state.kl_coef = {CALL_OF_BETA}\n",
+        f"            for _ in range(2):\n                state.kl_coef = {CALL_OF_BETA}\n",
         EXPERIENCE,
         "KL control of PPO is twice as fast as configured",
     ),
     "beta-never-updated": Mutation(
-        "loops/experience.py",
-        'state.kl_coef = algorithm.kl.update(state.kl_coef, metrics["policy/kl"])',
-        "pass",
-        EXPERIENCE,
-        "kl.target does nothing",
+        "loops/experience.py", f"state.kl_coef = {CALL_OF_BETA}", "pass", EXPERIENCE, "kl.target does nothing"
     ),
     "beta-from-the-token-mean": Mutation(
         "loops/experience.py",
-        'algorithm.kl.update(state.kl_coef, metrics["policy/kl"])',
+        CALL_OF_BETA,
         'algorithm.kl.update(state.kl_coef, metrics["policy/kl_token"])',
         EXPERIENCE,
         "beta only ever falls",
     ),
-    "reward-without-penalty": Mutation(
+    "beta-starts-at-zero": Mutation(
+        "loops/experience.py",
+        "0.0 if algorithm.kl is None else algorithm.kl.initial",
+        "0.0",
+        EXPERIENCE,
+        "no penalty, ever: beta stays 0",
+    ),
+    "beta-not-applied": Mutation(
+        "loops/experience.py",
+        "token_rewards(scores, kl, mask, kl_coef)",
+        "token_rewards(scores, kl, mask, 0.0)",
+        "algorithms/test_ppo.py",
+        "no KL control at all",
+    ),
+    "loop-credits-without-the-penalty": Mutation(
         "loops/experience.py",
         "state.kl_coef if penalised else None",
         "None",
-        f"{UPDATES}::test_the_penalty_of_a_token_is_beta_times_its_log_ratio_to_the_start",
-        "PPO runs away from its start, whatever beta is",
+        SEAMS,
+        "no KL control at all, though beta is logged",
     ),
+    "penalty-of-the-first-beta": Mutation(
+        "loops/experience.py",
+        "state.kl_coef if penalised else None",
+        "algorithm.kl.initial if penalised else None",
+        SEAMS,
+        "kl.target does nothing, though beta is logged",
+    ),
+    "penalty-without-a-reference": Mutation(
+        "loops/experience.py",
+        "penalised = algorithm.kl is not None and algorithm.needs.reference",
+        "penalised = algorithm.kl is not None",
+        SEAMS,
+        "an algorithm without a penalty cannot run",
+    ),
+    # --- scores and advantages ------------------------------------------------------------------------------------
     "unscaled-scores-in-the-rewards": Mutation(
         "loops/experience.py",
-        "with_rewards(experience, scores, state",
-        "with_rewards(experience, experience.scores, state",
+        "with_rewards(experience, scores, ",
+        "with_rewards(experience, experience.scores, ",
         UPDATES,
         "score_scaling and score_clip do nothing",
     ),
+    "scores-not-clipped": Mutation(
+        "loops/experience.py", "clip=schedule.score_clip", "clip=None", UPDATES, "score_clip does nothing"
+    ),
+    "score-moments-of-the-rollout-alone": Mutation(
+        "loops/experience.py",
+        "state.scaling = state.scaling.update(",
+        "state.scaling = RunningScores.empty().update(",
+        UPDATES,
+        "the reward changes its scale from rollout to rollout",
+    ),
+    "scores-scaled-by-the-moments-before": Mutation(
+        "loops/experience.py",
+        "scale_scores(experience.scores, state.scaling,",
+        "scale_scores(experience.scores, RunningScores.empty(),",
+        UPDATES,
+        "score_scaling does nothing",
+    ),
     "reward-logged-after-scaling": Mutation(
         "loops/experience.py",
-        "return algorithm.credit(with_rewards(experience, scores,",
-        'experience = type(experience)(**vars(experience) | {"scores": scores})\n'
-        "    return algorithm.credit(with_rewards(experience, scores,",
+        "with_rewards(experience, scores, ",
+        'with_rewards(type(experience)(**{**vars(experience), "scores": scores}), scores, ',
         EXPERIENCE,
         "learning curves in another unit",
     ),
@@ -166,161 +299,307 @@ MUTATIONS = {
         EXPERIENCE,
         "the reward of every response but the first",
     ),
-    "scores-in-reverse": Mutation(
-        "loops/collect.py",
-        "scores=torch.as_tensor(scores, dtype",
-        "scores=torch.as_tensor(scores[::-1].copy(), dtype",
-        UPDATES,
-        "every response is credited with the score of another",
-    ),
-    "whitened-over-no-minibatch": Mutation(
+    "minibatch-not-whitened": Mutation(
         "loops/experience.py",
         "minibatch = whitened(minibatch, lab.ranks.sum)",
         "pass",
-        f"{UPDATES}::test_advantages_whitened_over_a_minibatch_of_one_response_forget_its_score",
+        UPDATES,
         "whiten_advantages=minibatch does nothing",
     ),
-    "whitened-over-no-rollout": Mutation(
+    "rollout-not-whitened": Mutation(
         "loops/experience.py",
         "experience = whitened(experience, lab.ranks.sum)",
         "pass",
-        f"{UPDATES}::test_at_the_start_the_loss_of_apa_is_the_mean_square_of_its_advantages",
+        SEAMS,
         "whiten_advantages=rollout does nothing",
+    ),
+    "reward-to-go-without-discount": Mutation(
+        "algorithms/credit.py",
+        "gae(rewards, nothing, experience.response_mask, gamma, lam=1.0)",
+        "gae(rewards, nothing, experience.response_mask, 1.0, lam=1.0)",
+        REINFORCE,
+        "gamma of REINFORCE does nothing",
+    ),
+    "reward-of-the-own-token-alone": Mutation(
+        "algorithms/credit.py",
+        "gae(rewards, nothing, experience.response_mask, gamma, lam=1.0)",
+        "gae(rewards, nothing, experience.response_mask, gamma, lam=0.0)",
+        REINFORCE,
+        "REINFORCE trains the last token alone",
+    ),
+    "reinforce-descends": Mutation(
+        "algorithms/reinforce.py",
+        "policy_loss = -masked_sum(",
+        "policy_loss = masked_sum(",
+        REINFORCE,
+        "REINFORCE lowers the reward",
+    ),
+    "reinforce-entropy-is-minimised": Mutation(
+        "algorithms/reinforce.py",
+        "policy_loss - self.entropy_coef * entropy",
+        "policy_loss + self.entropy_coef * entropy",
+        ALGORITHMS,
+        "heuristic=entropy does the opposite",
+    ),
+    "reinforce-always-asks-for-a-reference": Mutation(
+        "algorithms/reinforce.py",
+        "penalty = self.kl.initial > 0",
+        "penalty = True",
+        f"{ALGORITHMS} {SEAMS}",
+        "a second network in memory, and a pass of it for nothing",
+    ),
+    # --- rows, units, minibatches ---------------------------------------------------------------------------------
+    "rows-with-the-prompts-of-others": Mutation(
+        "types.py",
+        "prompt_ids=self.prompt_ids[prompts],",
+        "prompt_ids=self.prompt_ids[: len(prompts)],",
+        "loops/test_networks.py",
+        "every minibatch but the first answers other prompts",
+    ),
+    "rows-with-the-prompt-mask-of-others": Mutation(
+        "types.py",
+        "prompt_mask=self.prompt_mask[prompts],",
+        "prompt_mask=self.prompt_mask[: len(prompts)],",
+        f"loops/test_networks.py {UPDATES}",
+        "prompts are read with pads, or cut",
+    ),
+    "rows-with-the-columns-of-others": Mutation(
+        "types.py",
+        "name: column[index] for",
+        "name: column[: len(index)] for",
+        "loops/test_networks.py",
+        "advantages of other responses",
+    ),
+    "rows-with-the-mask-of-others": Mutation(
+        "types.py",
+        "response_mask=self.response_mask[index],",
+        "response_mask=self.response_mask[: len(index)],",
+        f"loops/test_networks.py {UPDATES}",
+        "pads are trained, and tokens are not",
+    ),
+    "totals-of-the-microbatch": Mutation(
+        "loops/update.py",
+        "algorithm.needs.entropy), batch, totals)",
+        "algorithm.needs.entropy), batch, totals_of(batch, ranks))",
+        UPDATES,
+        "the gradient grows with the number of microbatches",
+    ),
+    "totals-count-pads": Mutation(
+        "loops/update.py",
+        "sizes = [minibatch.response_mask.sum(), ",
+        "sizes = [minibatch.response_mask.numel(), ",
+        "loops/test_update.py",
+        "the step is smaller the more the lengths differ",
+    ),
+    "totals-rows-are-units": Mutation(
+        "loops/update.py",
+        "(minibatch.unit, minibatch.unit.unique())",
+        "(minibatch.unit.unique(), minibatch.unit)",
+        "loops/test_update.py",
+        "means over groups are means over responses",
+    ),
+    "minibatches-part-units": Mutation(
+        "loops/update.py",
+        "cut(unit[rows], size)",
+        "cut(torch.arange(len(unit)), size)",
+        "loops/test_update.py",
+        "an algorithm on groups sees half of them",
+    ),
+    "microbatches-part-units": Mutation(
+        "loops/update.py",
+        "cut(minibatch.unit, networks.numerics.microbatch_size)",
+        "cut(rows, networks.numerics.microbatch_size)",
+        SEAMS,
+        "an algorithm on groups sees half of them",
+    ),
+    "groups-are-rows": Mutation(
+        "loops/online.py", "unit=algorithm.unit", 'unit="row"', SEAMS, "an algorithm on groups sees half of them"
+    ),
+    "rows-are-groups": Mutation(
+        "loops/collect.py",
+        'if self.unit == "group" else',
+        "if True else",
+        f"{SEAMS} {UPDATES}",
+        "minibatches are drawn by prompt",
+    ),
+    "cut-lets-units-overflow": Mutation(
+        "loops/update.py",
+        "end > start and end + rows - start > size",
+        "end - start >= size",
+        "loops/test_update.py",
+        "microbatches larger than the memory is for",
+    ),
+    "minibatches-in-order": Mutation(
+        "loops/update.py",
+        "torch.randperm(len(numbers), generator=generator).to(unit.device)",
+        "torch.arange(len(numbers), device=unit.device)",
+        f"loops/test_update.py {UPDATES}",
+        "minibatches are the same in every epoch",
+    ),
+    "every-minibatch-is-the-rollout": Mutation(
+        "loops/experience.py",
+        "minibatch = experience.rows(rows)",
+        "minibatch = experience",
+        UPDATES,
+        "minibatch_size does nothing",
+    ),
+    "one-epoch-whatever-is-asked": Mutation(
+        "loops/experience.py",
+        "in range(schedule.update_epochs)",
+        "in range(1)",
+        UPDATES,
+        "update_epochs does nothing",
+    ),
+    "trim-where-some-row-is-padded": Mutation(
+        "loops/update.py",
+        "batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)",
+        "batch.prompt_mask.any(dim=0), batch.response_mask.all(dim=0)",
+        "loops/test_update.py",
+        "SFT learns the beginnings of texts",
+    ),
+    "trim-prompts-where-some-row-is-padded": Mutation(
+        "loops/update.py",
+        "batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)",
+        "batch.prompt_mask.all(dim=0), batch.response_mask.any(dim=0)",
+        f"loops/test_update.py {UPDATES}",
+        "SFT reads the ends of prompts",
+    ),
+    "trim-by-the-mask-of-the-prompts": Mutation(
+        "loops/update.py",
+        "response_ids=batch.response_ids[:, answered],",
+        "response_ids=batch.response_ids[:, : int(answered.sum())].roll(1, 1),",
+        "loops/test_update.py",
+        "SFT learns tokens in the place of others",
+    ),
+    "columns-not-trimmed": Mutation(
+        "loops/update.py",
+        "x[:, answered] if x.ndim == 2 else x",
+        "x",
+        "loops/test_update.py",
+        "columns of another width than their rows",
+    ),
+    "metrics-of-the-last-microbatch": Mutation(
+        "loops/update.py",
+        "sums = sums + torch.stack(",
+        "sums = torch.stack(",
+        "loops/test_update.py",
+        "losses on the curves depend on the microbatches",
+    ),
+    "smallest-of-the-maxima": Mutation(
+        "loops/update.py", ".amax(0)", ".amin(0)", "loops/test_update.py", "an outlier is not seen"
     ),
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
         'stream(lab.session.seed, "sampling", place.iteration)',
         'stream(lab.session.seed, "sampling")',
-        f"{UPDATES}::test_each_iteration_draws_noise_of_its_own",
+        UPDATES,
         "a prompt that comes again is explored in the same way",
+    ),
+    "same-prompts-in-every-iteration": Mutation(
+        "loops/experience.py",
+        "state.draws + collected.draws",
+        "state.draws",
+        EXPERIENCE,
+        "a run sees its first prompts and no others",
     ),
     "same-order-in-every-epoch": Mutation(
         "loops/experience.py",
         'stream(lab.session.seed, "minibatches", iteration, epoch)',
         'stream(lab.session.seed, "minibatches", iteration)',
-        f"{UPDATES}::test_each_epoch_takes_the_same_rows_in_another_order",
+        UPDATES,
         "minibatches are the same in every epoch",
     ),
-    "same-prompts-in-every-iteration": Mutation(
+    "same-orders-in-every-iteration": Mutation(
         "loops/experience.py",
-        "iteration, state.draws + collected.draws",
-        "iteration, state.draws",
-        EXPERIENCE,
-        "a run sees no prompt but those of its first iteration",
+        'stream(lab.session.seed, "minibatches", iteration, epoch)',
+        'stream(lab.session.seed, "minibatches", epoch)',
+        SEAMS,
+        "the first prompts of every draw meet in one minibatch",
     ),
     "schedule-starts-again": Mutation(
         "loops/experience.py",
-        "            state.step += 1\n",
-        "            state.step = state.step % (schedule.steps // schedule.iterations) + 1\n",
+        STEP,
+        STEP.replace("state.step,", "len(updates) + 1,"),
         EXPERIENCE,
         "warm-up in every iteration, and no decay",
     ),
-    "decay-a-step-early": Mutation(
-        "loops/lab.py",
-        "cos(pi * (step - 1) / total)",
-        "cos(pi * step / total)",
+    "schedule-over-the-iterations": Mutation(
+        "loops/online.py",
+        "self.iterations * self.update_epochs * (rows // self.minibatch_size)",
+        "self.iterations",
         EXPERIENCE,
-        "the last step does nothing",
+        "the learning rate is 0 after a fraction of the run, and then rises",
     ),
-    "warm-up-never-ends": Mutation(
+    "gradients-pile-up": Mutation(
         "loops/lab.py",
-        "min(1.0, step / self.warmup_steps)",
-        "step / self.warmup_steps",
-        EXPERIENCE,
-        "the learning rate grows for ever",
+        "        optimizer.zero_grad(set_to_none=True)\n",
+        "",
+        f"{UPDATES} {EXPERIENCE}",
+        "every step takes the gradients of all before it",
     ),
     "gradient-clipped-in-five-tensors": Mutation(
         "loops/lab.py",
         "nn.utils.clip_grad_norm_(parameters,",
         "nn.utils.clip_grad_norm_(parameters[:5],",
-        f"{UPDATES}::test_the_joint_norm_of_all_gradients_is_clipped",
+        UPDATES,
         "max_grad_norm does next to nothing",
     ),
-    "value-network-does-not-train": Mutation(
-        "loops/experience.py",
-        "optimizer=lab.optimizer.make(networks)",
-        "optimizer=lab.optimizer.make(lab.policy)",
-        f"{UPDATES}::test_the_value_network_learns",
-        "advantages of a value network of random weights",
-    ),
-    "nan-goes-on": Mutation(
-        "loops/experience.py",
-        "        refuse_divergence(metrics)\n",
-        "",
-        f"{UPDATES}::test_a_reward_that_is_no_number_ends_the_run",
-        "a run without a meaning ends well",
-    ),
-    # --- optimiser steps ------------------------------------------------------------------------------------------
-    "last-microbatch-alone-is-logged": Mutation(
-        "loops/update.py",
-        "sums = sums + torch.stack(",
-        "sums = torch.stack(",
-        UPDATE,
-        "metrics are too small by the number of microbatches",
-    ),
-    "rows-beside-their-columns": Mutation(
-        "types.py",
-        "{name: column[index] for name, column in self.columns.items()}",
-        "{name: column[index.sort().values] for name, column in self.columns.items()}",
-        f"{NETWORKS} {UPDATES}",
-        "responses learn from the advantages of others",
-    ),
-    "rows-with-the-prompts-of-others": Mutation(
-        "types.py",
-        "            prompt_index=prompt_index,\n",
-        "            prompt_index=prompt_index.flip(0),\n",
-        f"{NETWORKS} {UPDATES}",
-        "responses are scored after the prompts of others",
-    ),
-    "units-parted": Mutation(
-        "loops/update.py",
-        "if end > start and end + rows - start > size:",
-        "if end > start and end - start >= size:",
-        UPDATE,
-        "groups are cut by minibatches",
-    ),
-    "totals-of-rows-as-units": Mutation(
-        "loops/update.py",
-        "map(len, (minibatch.unit, minibatch.unit.unique()))",
-        "map(len, (minibatch.unit, minibatch.unit))",
-        UPDATE,
-        "a loss per group is divided by the rows",
-    ),
-    # --- supervised -----------------------------------------------------------------------------------------------
     "first-answer-only": Mutation(
         "loops/collect.py",
         "example.targets[epoch % len(example.targets)]",
         "example.targets[0]",
-        SUPERVISED,
+        UPDATES,
         "SFT sees one answer of each prompt",
     ),
-    "answers-beside-their-prompts": Mutation(
+    "answers-in-another-order-than-prompts": Mutation(
         "loops/collect.py",
-        "            response_ids=ids[order],\n            response_mask=mask[order],\n",
-        "            response_ids=ids,\n            response_mask=mask,\n",
-        SUPERVISED,
-        "SFT learns the answers of other questions",
+        "response_ids=ids[order],\n            response_mask=mask[order],",
+        "response_ids=ids,\n            response_mask=mask,",
+        UPDATES,
+        "SFT learns the answers of other prompts",
     ),
-    "every-prompt-whatever-the-share": Mutation(
-        "loops/supervised.py",
-        "prefix(lab.task.splits.train, self.sample_fraction, lab.session.seed)",
+    "divergence-let-through": Mutation(
+        "loops/experience.py",
+        "        refuse_divergence(metrics)\n",
+        "",
+        UPDATES,
+        "a run of NaN looks like a finished one",
+    ),
+    # --- metrics, evaluation and groups ---------------------------------------------------------------------------
+    "std-within-other-prompts": Mutation(
+        "loops/metrics.py",
+        "experience.scores.view(-1, samples_per_prompt)",
+        "experience.scores.view(samples_per_prompt, -1).T",
+        EXPERIENCE,
+        "the share of vanishing prompts during training",
+    ),
+    "kl-per-token-as-kl": Mutation(
+        "loops/metrics.py",
+        "_mean(row_sum(kl_k1(old, ref), mask), total)",
+        "masked_mean(kl_k1(old, ref), mask, total)",
+        EXPERIENCE,
+        "the KL axis of every plot, and beta",
+    ),
+    "every-split-is-train": Mutation(
+        "loops/evaluation.py",
+        "getattr(lab.task.splits, split)",
         "lab.task.splits.train",
-        SUPERVISED,
-        "heuristic=partial_sft sees all prompts",
+        EXPERIENCE,
+        "every claim about generalisation",
     ),
-    "every-step-whatever-the-share": Mutation(
-        "loops/supervised.py",
-        "round(self.steps * self.step_fraction)",
-        "round(self.steps)",
-        "loops/test_loops.py::test_partial_sft_takes_its_share_of_steps_and_of_prompts",
-        "heuristic=partial_sft is a whole SFT",
+    "probe-after-is-of-other-noise": Mutation(
+        "loops/evaluation.py",
+        "sample_and_score(lab, batch, samples, start)",
+        "sample_and_score(lab, batch, samples, start + step)",
+        UPDATES,
+        "before and after differ by chance",
     ),
-    "sft-at-the-temperature-of-sampling": Mutation(
-        "loops/collect.py",
-        "            temperature=1.0,\n",
-        "            temperature=lab.task.rollout.temperature if lab.task.rollout else 1.0,\n",
-        SUPERVISED,
-        "heuristic=temperature changes SFT",
+    "groups-swapped": Mutation(
+        "build/labs.py",
+        '{"small_std": sets.modified, "large_std": ~sets.modified}',
+        '{"small_std": ~sets.modified, "large_std": sets.modified}',
+        LABS,
+        "Figure 3 of the controlled experiments is upside down",
     ),
 }

@@ -3,7 +3,7 @@
 from mutants.mutation import Mutation
 
 OPS, PPO, APA = "test_ops.py", "algorithms/test_ppo.py", "algorithms/test_apa.py"
-BOTH, UPDATES = "algorithms/test_online.py", "loops/test_updates.py"
+BOTH = "algorithms/test_online.py"
 BOUNDS, LANGUAGE = "diagnostics/test_bounds.py", "diagnostics/test_language.py"
 
 MUTATIONS = {
@@ -107,19 +107,12 @@ MUTATIONS = {
         "ops.py", "log_ratio.clamp(max=MAX_LOG_RATIO).exp()", "log_ratio.exp()", OPS, "one token makes the run infinite"
     ),
     # --- PPO, APA, and what they share ----------------------------------------------------------------------------
-    "returns-of-scaled-advantages": Mutation(
+    "returns-from-whitened-advantages": Mutation(
         "algorithms/credit.py",
         "returns=(advantages + values).where(mask, 0.0)",
-        "returns=(advantages / advantages.std() + values).where(mask, 0.0)",
-        f"{BOTH} {UPDATES}",
+        "returns=(advantages / advantages[mask].std() + values).where(mask, 0.0)",
+        BOTH,
         "the critic learns another quantity",
-    ),
-    "gamma-for-lambda": Mutation(
-        "algorithms/credit.py",
-        'gae(experience["rewards"], values, mask, gamma, gae_lambda)',
-        'gae(experience["rewards"], values, mask, gae_lambda, gamma)',
-        f"{PPO} {BOTH} {UPDATES}",
-        "gamma and lambda change places",
     ),
     "ppo-entropy-is-minimised": Mutation(
         "algorithms/ppo.py",
@@ -142,17 +135,17 @@ MUTATIONS = {
         f"{PPO} {BOTH}",
         "eta does nothing",
     ),
-    "distance-of-an-update-by-k1": Mutation(
-        "algorithms/ppo.py",
-        "masked_sum(kl_k3(old, new.logprobs.detach()), mask)",
-        "masked_sum(old - new.logprobs.detach(), mask)",
+    "penalty-of-the-reference": Mutation(
+        "loops/experience.py",
+        'kl_k1(experience["old_logprobs"], experience["ref_logprobs"])',
+        'kl_k1(experience["ref_logprobs"], experience["old_logprobs"])',
         PPO,
-        "the logged distance of an update may be negative",
+        "moving away from the start is rewarded",
     ),
     "ppo-ratio-to-the-start": Mutation(
         "algorithms/ppo.py",
-        'old = batch["old_logprobs"]',
-        'old = batch["ref_logprobs"]',
+        "clipped_surrogate(new.logprobs, old,",
+        'clipped_surrogate(new.logprobs, batch["ref_logprobs"],',
         f"{PPO} {BOTH}",
         "everything is clipped once the policy has moved",
     ),
@@ -170,17 +163,19 @@ MUTATIONS = {
         APA,
         "a sweep over lambda runs backwards",
     ),
-    "apa-regresses-absolutely": Mutation(
+    "apa-rewards-with-a-penalty": Mutation(
         "algorithms/apa.py",
-        "policy = (log_ratio - goal).square()",
-        "policy = (log_ratio - goal).abs()",
+        "return credit_by_values(experience, self.gamma, self.gae_lambda)",
+        'kl = experience["old_logprobs"] - experience["ref_logprobs"]\n'
+        '        experience = experience.with_(rewards=experience["rewards"] - 0.1 * kl)\n'
+        "        return credit_by_values(experience, self.gamma, self.gae_lambda)",
         APA,
-        "another optimum than the paper's",
+        "KL is controlled twice",
     ),
     "sft-learns-the-mean-of-a-microbatch": Mutation(
         "algorithms/sft.py",
-        "max(totals.tokens, 1)",
-        "max(int(mask.sum()), 1)",
+        "mask, tokens = batch.response_mask, max(totals.tokens, 1)",
+        "mask, tokens = batch.response_mask, max(int(batch.response_mask.sum()), 1)",
         "algorithms/test_sft.py",
         "the gradient depends on the microbatches",
     ),

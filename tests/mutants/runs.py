@@ -2,12 +2,8 @@
 
 from mutants.mutation import Mutation
 
-IDENTITY, CHECKPOINT, RUNS, EPOCHS = (
-    "runs/test_identity.py",
-    "loops/test_checkpoint.py",
-    "runs/test_runs.py",
-    "loops/test_epochs.py",
-)
+IDENTITY, RUNS = "runs/test_identity.py", "runs/test_runs.py"
+CHECKPOINT, EPOCHS = "loops/test_checkpoint.py", "loops/test_epochs.py"
 
 MUTATIONS = {
     # --- identity -------------------------------------------------------------------------------------------------
@@ -70,6 +66,13 @@ MUTATIONS = {
         "in _saved(folder)",
         CHECKPOINT,
         "every resume goes back an iteration more than it must",
+    ),
+    "checkpoints-by-name-of-number": Mutation(
+        "loops/checkpoint.py",
+        'f"step_{step:08d}.pt"',
+        'f"step_{step:08d}.pt" if step else "first.pt"',
+        CHECKPOINT,
+        "a checkpoint of step 0 is lost",
     ),
     "one-checkpoint-kept": Mutation(
         "loops/checkpoint.py", "KEPT = 2  #", "KEPT = 1  #", CHECKPOINT, "a damaged checkpoint starts the run again"
@@ -145,12 +148,5 @@ MUTATIONS = {
         "value for",
         EPOCHS,
         "sums instead of means",
-    ),
-    "targets-of-others-cut-short": Mutation(
-        "runs/identity.py",
-        'r"(?:rftlab|hydra_plugins)\\.(?:\\w+\\.)*(\\w+)"',
-        'r"(?:\\w+\\.)*(\\w+)"',
-        IDENTITY,
-        "two rewards of a user's own share their runs",
     ),
 }

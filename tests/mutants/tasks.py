@@ -4,7 +4,7 @@ from mutants.mutation import Mutation
 
 ROUGE, SENTIMENT = "rewards/test_rouge.py", "rewards/test_sentiment.py"
 LOADERS, SETS, IMAGES = "data/test_loaders.py", "data/test_label_sets.py", "data/test_images.py"
-DRAW, MEMBERS = "loops/test_draw.py", "data/test_members.py"
+DRAW = "loops/test_draw.py"
 
 MUTATIONS = {
     # --- rewards --------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ MUTATIONS = {
         "data/parts/classes.py",
         "rng.choice(np.flatnonzero(labels == label), size=n, replace=False)",
         "np.flatnonzero(labels == label)[:n]",
-        f"{IMAGES} {MEMBERS}",
+        IMAGES,
         "the data seed does nothing",
     ),
     "all-inputs-but-the-share-modified": Mutation(
@@ -164,7 +164,7 @@ MUTATIONS = {
     "imdb-trains-on-both-labels": Mutation(
         "data/imdb.py",
         "return [number for number in order[:cut] if labels[number] == POSITIVE]",
-        "return [number for number in order[:cut] if labels]",
+        "return [number for number in order[:cut] if labels[number] is not None]",
         LOADERS,
         "other train prompts than the paper's",
     ),
@@ -178,17 +178,17 @@ MUTATIONS = {
     "imdb-not-shuffled": Mutation(
         "data/imdb.py",
         "np.random.default_rng(SHUFFLE_SEED).permutation(len(rows)).tolist()",
-        "np.arange(len(rows)).tolist()",
+        "list(range(len(rows)))",
         LOADERS,
-        "the hub's rows are sorted by label: validation holds one label alone",
+        "the hub's rows are sorted by label: no train prompt is left, or no negative one in validation",
     ),
     "imdb-prompt-of-characters": Mutation(
         "data/imdb.py", "half = len(words) // 2", "half = len(words) // 3", LOADERS, "shorter prompts than the paper's"
     ),
     "narrativeqa-question-last": Mutation(
         "data/narrativeqa.py",
-        "{row['question.text']} \\\\n {summary} ",
-        "{summary} \\\\n {row['question.text']} ",
+        "f\"{row['question.text']} \\\\n {summary} \".lower()",
+        "f\"{summary} \\\\n {row['question.text']} \".lower()",
         LOADERS,
         "not the format that UnifiedQA was trained on; the question is cut off",
     ),
@@ -201,16 +201,16 @@ MUTATIONS = {
     ),
     "narrativeqa-first-row-wins": Mutation(
         "data/parts/text.py",
-        "            targets.setdefault(text.prompt, {}).update(dict.fromkeys(text.targets))\n",
-        "            targets.setdefault(text.prompt, dict.fromkeys(text.targets))\n",
-        f"{LOADERS} data/test_text.py",
+        "targets.setdefault(text.prompt, {}).update(dict.fromkeys(text.targets))",
+        "targets.setdefault(text.prompt, dict.fromkeys(text.targets))",
+        LOADERS,
         "fewer references, a lower reward",
     ),
     "subset-from-the-first-rows": Mutation(
         "data/parts/splits.py",
         "np.sort(rng.choice(len(items), size=n, replace=False))",
         "range(n)",
-        f"{LOADERS} {MEMBERS}",
+        LOADERS,
         "the data seed does nothing",
     ),
     "corpus-spans-touch": Mutation(

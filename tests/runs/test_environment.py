@@ -71,11 +71,11 @@ def test_the_record_is_plain_json_and_holds_no_credentials(monkeypatch):
 def test_the_version_of_a_process_is_that_of_the_code_it_has_imported(checkout):
     """A warm process asks when it imports; jobs that it forks after an edit run what it has, and say so."""
     root, commit = checkout
-    (root / "src" / "rftlab").mkdir(parents=True)
-    for name in ("environment.py", "files.py", "errors.py", "__init__.py"):
-        source = Path(environment_module.__file__).with_name(name)
-        if source.exists():
-            shutil.copy(source, root / "src" / "rftlab")
+    package = Path(environment_module.__file__).parents[1]
+    (root / "src" / "rftlab" / "runs").mkdir(parents=True)
+    (root / "src" / "rftlab" / "runs" / "__init__.py").touch()  # the whole package would be no test of its age
+    for name in ("runs/environment.py", "files.py", "errors.py", "__init__.py"):
+        shutil.copy(package / name, root / "src" / "rftlab" / name)
     (root / ".gitignore").write_text("src\n.gitignore\n")
     code = (
         "import os, sys; from pathlib import Path; from rftlab.runs.environment import environment\n"

@@ -14,9 +14,11 @@ SOURCE = Path(__file__).parents[2] / "src"
 def test_a_snapshot_is_the_code_without_its_caches(tmp_path: Path) -> None:
     copy = take_snapshot(tmp_path)
     names = {path.relative_to(copy) for path in copy.rglob("*") if path.is_file()}
-    assert Path("train.py") in names and Path("rftlab/runs.py") in names
+    assert Path("train.py") in names and Path("rftlab/runs/attempt.py") in names
     assert not any("__pycache__" in name.parts for name in names)
-    assert (copy / "rftlab" / "runs.py").read_bytes() == (SOURCE / "rftlab" / "runs.py").read_bytes()
+    assert (copy / "rftlab" / "runs" / "attempt.py").read_bytes() == (
+        SOURCE / "rftlab" / "runs" / "attempt.py"
+    ).read_bytes()
     assert code_version(copy.parent) == code_version(SOURCE.parent)  # the commit it was made from
 
 
@@ -34,5 +36,5 @@ def test_sweeps_that_take_it_at_once_get_the_same_whole_copy(tmp_path: Path, mon
     with ThreadPoolExecutor(4) as pool:
         copies = set(pool.map(lambda _: take_snapshot(tmp_path), range(4)))
     (copy,) = copies
-    assert (copy / "rftlab" / "runs.py").exists()
+    assert (copy / "rftlab" / "runs" / "attempt.py").exists()
     assert [path.name for path in copy.parents[1].iterdir()] == [copy.parent.name]

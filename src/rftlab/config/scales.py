@@ -14,14 +14,18 @@ loop on this kind of data is `rftlab.loops.online.Online`. In an algorithm's fil
 stand for an entry: it means the entry at the same place in that algorithm's file.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf._utils import get_yaml_loader  # as OmegaConf reads: 1e-4 is a number, no key stands twice
+from omegaconf._utils import get_yaml_loader
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from rftlab.errors import UserError
 
@@ -72,7 +76,7 @@ class Tables:
         stamp = stat.st_mtime_ns, stat.st_size
         if file not in self._files or self._files[file].stamp != stamp:
             text = path.read_text(encoding="utf-8")
-            values = yaml.load(text, Loader=get_yaml_loader()) or {}
+            values = yaml.load(text, Loader=_loader()) or {}
             check = _Check(self._root, file)
             check.mapping((), values)
             tables = {name: values.pop(name) for name in TABLES[group] if name in values}
@@ -234,6 +238,23 @@ def place_of_mistake(root: Path, text: str) -> str | None:
     return Tables(root).place(entry.group(1), key.group(1)) if entry and key else None
 
 
+@cache
+def _loader() -> type[yaml.SafeLoader]:
+    """Return OmegaConf's loader (1e-4 is a number, no key stands twice), with libyaml's parser where there is one."""
+    omegaconf = get_yaml_loader()
+    if not yaml.__with_libyaml__:
+        return omegaconf
+    from yaml.cyaml import CParser
+
+    class Loader(CParser, omegaconf):
+        def __init__(self, stream: str) -> None:
+            CParser.__init__(self, stream)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+    return Loader
+
+
 def _default(file: str, keys: tuple[str, ...], option: str, values: Mapping[str, Any]) -> Entry:
     return Entry(file, keys, {"defaults": [f"{option}@_here_", "_self_"], **values}, package=None)
 
@@ -251,7 +272,7 @@ def where(root: Path, file: str, keys: Sequence[str]) -> str:
 
 
 def _options(root: Path, group: str) -> list[str]:
-    return sorted(path.stem for path in (root / group).glob("*.yaml"))
+    return sorted(name.removesuffix(".yaml") for name in os.listdir(root / group) if name.endswith(".yaml"))
 
 
 def _at(tables: Any, keys: Sequence[str]) -> Any:

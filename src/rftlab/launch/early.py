@@ -1,4 +1,4 @@
-"""A head start for sweeps of this machine, from the bare command line: Hydra takes half a second to say so for sure."""
+"""Start importing the libraries before Hydra has parsed the command line, if it looks like a local sweep."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ OTHER = ("-c", "--cfg", "-i", "--info", "-h", "--h", "-sc", "--shell", "--versio
 
 
 def warm_up(arguments: Sequence[str]) -> None:
-    """Start the process that imports the libraries, where a sweep of this machine is likely.
+    """Start the process that imports the libraries, if a sweep of this machine is likely.
 
-    Whoever knows better stops it; at the latest it ends with this process.
+    A launcher that does not need it stops it; otherwise it ends with this process.
     """
     if likely(arguments):
         start_server(WARM)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from rftlab.errors import UserError
 from rftlab.loops.collect import Sampled
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
@@ -29,7 +30,13 @@ class Online:
 
         Returns:
             The final metrics.
+
+        Raises:
+            UserError: A minibatch would part the responses to a prompt, which the algorithm takes together.
         """
+        if algorithm.unit == "group" and self.minibatch_size % self.samples_per_prompt:
+            found = f"algo.loop.minibatch_size={self.minibatch_size}, which parts groups of {self.samples_per_prompt}"
+            raise UserError(found, "a multiple of algo.loop.samples_per_prompt", "algo.loop.minibatch_size")
         collector = Sampled(
             prompts=self.prompts_per_iteration, samples_per_prompt=self.samples_per_prompt, unit=algorithm.unit
         )

@@ -1,1 +1,1 @@
-"""Sweeps on a cluster: what is asked of the scheduler, and what became of the jobs."""
+"""Sweeps: which jobs are missing, running them in slots of this machine or as SLURM arrays, and what became of them."""

@@ -51,6 +51,7 @@ class Paths:
 class Runtime:
     device: Device
     threads: Positive[int] | None
+    head_chunk: Positive[int] | None
     progress: Literal["auto", "always", "never"]
     checkpoint_every: Positive[int]
 
