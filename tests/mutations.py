@@ -10,11 +10,13 @@ yet. Shape checks slow the tests down, so they are left to those mistakes that n
 import fnmatch
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import tomllib
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,6 @@ from tqdm import tqdm
 ROOT = Path(__file__).parents[1]
 SECTIONS = (loops, labs, maths, sampling, tasks, runs)
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
-DEFAULT_MARKERS = "not slow and not slurm and not network and not gpu and not peer"
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
 SOUND_LIMIT_S = 1800.0  # for all tests together, without a mistake
 KINDS = {pytest.ExitCode.OK: "survived", pytest.ExitCode.TESTS_FAILED: "noticed"}
@@ -133,7 +134,7 @@ def _run_pytest(copy: Path, tests: Sequence[str], shapes: bool, result: Path, pr
     arguments = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider", "-p", "no:xdist", f"--rootdir={copy}"]
     arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of the plugins that are imported by now
     if not shapes:
-        arguments += ["-o", "addopts=--strict-markers", "-m", DEFAULT_MARKERS]
+        arguments += ["-o", "addopts=", *_without_shapes(copy / "pyproject.toml")]
     first = FirstFailure()
     code = -1
     try:
@@ -147,9 +148,15 @@ def _run_pytest(copy: Path, tests: Sequence[str], shapes: bool, result: Path, pr
         os._exit(0)
 
 
+def _without_shapes(project: Path) -> list[str]:
+    """Return the options that pytest takes from the project, but for the checks of shapes and types."""
+    options = tomllib.loads(project.read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    return [option for option in shlex.split(options) if not option.startswith("--jaxtyping-packages")]
+
+
 def _is_ours(path: str) -> bool:
     place = Path(path or ".").resolve()
-    return place.is_relative_to(ROOT) and not place.is_relative_to(Path(sys.prefix).resolve())
+    return place == ROOT or any((place / name).exists() for name in ("rftlab", "mutations.py"))
 
 
 def _wait(child: int, until: float) -> bool:

@@ -241,6 +241,14 @@ def test_each_iteration_draws_noise_of_its_own(still: Lab) -> None:
     assert sum(a == b for a, b in zip(first, second, strict=True)) < 4
 
 
+def test_each_prompt_of_the_probe_is_sampled_with_noise_of_its_own(still: Lab) -> None:
+    samples = still.evaluation.probe_samples
+    probes = [call.responses for call in still.task.reward.calls if len(call.responses) % samples == 0]
+    rows = [response for responses in probes for response in responses]
+    before = [tuple(rows[i : i + samples]) for i in range(0, 4 * samples, samples)]
+    assert len(set(before)) == 4  # the four prompts are one text
+
+
 def test_each_epoch_takes_the_same_rows_in_another_order(still: Lab) -> None:
     steps = [step.everything for step in still.optimizer.build.steps]
     epochs = [steps[i : i + 2] for i in range(0, len(steps), 2)]

@@ -38,7 +38,7 @@ MUTATIONS = {
         "loops/evaluation.py",
         'stream(lab.session.seed, "probe", start)',
         'stream(lab.session.seed, "probe", len(examples))',
-        "loops/test_loops.py loops/test_experience.py loops/test_updates.py loops/test_diagnose_loop.py",
+        "loops/test_updates.py::test_each_prompt_of_the_probe_is_sampled_with_noise_of_its_own",
         "all prompts are probed with the same noise",
     ),
     "shares-of-vanishing-by-the-mean": Mutation(
