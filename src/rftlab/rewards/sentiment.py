@@ -67,7 +67,7 @@ def load(
     max_tokens: Positive[int],
     batch_size: Positive[int],
     hub_mirror: Given[Path | None],
-    device: Given[str] = "cpu",
+    device: Given[str | torch.device] = "cpu",
 ) -> Sentiment:
     """Load a classifier from `asset:NAME`, a folder, the mirror or the hub, in float32 with dropout off.
 
