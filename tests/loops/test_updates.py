@@ -263,3 +263,11 @@ def test_statistics_of_an_unchanged_policy_are_unchanged(still: Lab) -> None:
     before, after = (frame[frame["phase"] == phase] for phase in ("before", "after"))
     for column in ("prompt_id", "reward_mean", "reward_std"):
         assert list(before[column]) == list(after[column])  # the same noise: what differs is the policy
+
+
+def test_prompts_are_probed_with_noise_of_their_own(still: Lab) -> None:
+    """All prompts are the same, and each is a batch of its own."""
+    samples = still.evaluation.probe_samples
+    answers = [tuple(call.responses) for call in still.task.reward.calls if len(call.responses) == samples]
+    before = answers[: len(still.task.splits.train)]
+    assert len(before) == 4 and len(set(before)) > 1
