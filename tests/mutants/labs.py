@@ -6,13 +6,6 @@ EXPERIENCE, SUPERVISED, LABS = "loops/test_experience.py", "loops/test_supervise
 
 MUTATIONS = {
     # --- evaluation -----------------------------------------------------------------------------------------------
-    "every-split-is-train": Mutation(
-        "loops/evaluation.py",
-        "getattr(lab.task.splits, split)",
-        "lab.task.splits.train",
-        EXPERIENCE,
-        "every claim about generalisation",
-    ),
     "evaluated-as-sampled": Mutation(
         "loops/evaluation.py",
         "prompt_mask, lab.task.evaluation, generator)",
@@ -49,13 +42,6 @@ MUTATIONS = {
         "reward/share_vanishing does not fall when gradients come back",
     ),
     # --- labs -----------------------------------------------------------------------------------------------------
-    "groups-swapped": Mutation(
-        "build/labs.py",
-        '{"small_std": sets.modified, "large_std": ~sets.modified}',
-        '{"small_std": ~sets.modified, "large_std": sets.modified}',
-        LABS,
-        "Figure 3 of the controlled experiments is upside down",
-    ),
     "parent-forgotten": Mutation(
         "build/labs.py",
         "        load_weights(policy, start)\n",
