@@ -60,9 +60,9 @@ def test_one_minibatch_of_all_rows_keeps_their_order():
 
 def batch(rows: int = 4) -> Experience:
     mask = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]], dtype=torch.bool)[:rows]
-    prompt_mask = torch.tensor([[0, 1], [0, 1]], dtype=torch.bool)
+    prompt_mask = torch.tensor([[0, 1, 1], [0, 0, 1]], dtype=torch.bool)
     return Experience(
-        prompt_ids=torch.tensor([[0, 5], [0, 6]]),
+        prompt_ids=torch.tensor([[0, 5, 7], [0, 0, 6]]),
         prompt_mask=prompt_mask,
         response_ids=torch.arange(12).view(4, 3)[:rows],
         response_mask=mask,
@@ -81,7 +81,7 @@ def test_totals_count_tokens_rows_and_units():
 
 def test_trimming_drops_padding_and_nothing_else():
     trimmed = trim(batch())
-    assert trimmed.prompt_ids.tolist() == [[5], [6]]
+    assert trimmed.prompt_ids.tolist() == [[5, 7], [0, 6]]
     assert trimmed.response_ids.tolist() == [[0, 1], [3, 4], [6, 7], [9, 10]]
     assert trimmed["values"].tolist() == [[0.0, 1.0], [3.0, 4.0], [6.0, 7.0], [9.0, 10.0]]
     assert trimmed["weights"].tolist() == [1.0] * 4

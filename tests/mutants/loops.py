@@ -4,7 +4,7 @@ from mutants.mutation import Mutation
 
 RESUME, EXPERIENCE, UPDATES = "loops/test_resume.py", "loops/test_experience.py", "loops/test_updates.py"
 LABS, ALGORITHMS, REINFORCE = "build/test_labs.py", "algorithms/test_online.py", "algorithms/test_reinforce.py"
-SEAMS = "loops/test_seams.py"
+SEAMS, SUPERVISED = "loops/test_seams.py", "loops/test_supervised.py"
 CALL_OF_BETA = 'algorithm.kl.update(state.kl_coef, metrics["policy/kl"])'
 PLACE = "self.iteration, self.draws, self.step = iteration, "
 STEP = "lab.optimizer.step(state.optimizer, state.networks, state.step, schedule.steps)"
@@ -549,14 +549,14 @@ MUTATIONS = {
         "loops/collect.py",
         "example.targets[epoch % len(example.targets)]",
         "example.targets[0]",
-        UPDATES,
+        SUPERVISED,
         "SFT sees one answer of each prompt",
     ),
     "answers-in-another-order-than-prompts": Mutation(
         "loops/collect.py",
         "response_ids=ids[order],\n            response_mask=mask[order],",
         "response_ids=ids,\n            response_mask=mask,",
-        UPDATES,
+        SUPERVISED,
         "SFT learns the answers of other prompts",
     ),
     "divergence-let-through": Mutation(
