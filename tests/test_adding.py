@@ -14,6 +14,13 @@ GUIDE = (ROOT / "docs" / "adding.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```\n", GUIDE, flags=re.DOTALL))
 SMALL = ["eval.n_train=4", "eval.n_validation=4", "eval.n_test=4", "eval.probe_prompts=4", "eval.probe_samples=2"]
 SMALL += ["algo.loop.iterations=2", "tracking=none", "runtime.threads=1"]
+FINDS = {  # tests with a parameter for every member of a folder, and the recipe's member among them
+    "tests/algorithms/test_every.py": "group_mean",
+    "tests/algorithms/test_online.py": "group_mean",
+    "tests/data/test_members.py": "sums",
+    "tests/analysis/test_folder.py": "kl_curves",
+    "tests/config/test_config.py": "group_mean",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +56,9 @@ def test_the_help_and_the_answer_to_a_slip_know_the_new_options(tree: Path) -> N
     text = run(tree, "src/train.py", "--help").stdout
     assert "group_mean" in text and "sums" in text
     assert "group_mean" in run(tree, "src/train.py", "algo=group_meen").stderr
-    assert run(tree, "src/train.py", "algo=group_mean", "algo.loss.whiten_advantages=batch").stderr.startswith(
-        "error: "
-    )
+    assert "sums" in run(tree, "src/train.py", "data=summs").stderr
+    wrong = run(tree, "src/train.py", "algo=group_mean", "algo.loss.whiten_advantages=batch").stderr
+    assert wrong.startswith("error: ") and "rollout" in wrong
 
 
 def test_what_is_known_of_a_dataset_holds_for_the_new_algorithm(tree: Path) -> None:
@@ -67,10 +74,10 @@ def test_the_files_keep_the_style_of_the_tree(tree: Path) -> None:
 @pytest.mark.slow
 def test_their_tests_pass_and_the_parametrised_ones_find_them(tree: Path) -> None:
     own = [name for name in BLOCKS if name.startswith("tests/")]
-    every = ["tests/algorithms/test_every.py", "tests/data/test_members.py", "tests/analysis/test_folder.py"]
-    done = run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", *own, *every, "-k", "not hub")
+    done = run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", *own, *FINDS, "-k", "not hub")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "group_mean" in done.stdout and "sums" in done.stdout and "kl_curves" in done.stdout
+    for file, member in FINDS.items():
+        assert re.search(rf"^PASSED {file}::\w+\[(.*[-.])?{member}(-.*)?\]", done.stdout, flags=re.MULTILINE), file
 
 
 @pytest.mark.slow

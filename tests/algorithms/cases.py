@@ -1,11 +1,45 @@
-"""What the tests of algorithms compare: gradients by every leaf, and parts of a batch."""
+"""The algorithms as tests see them: all that lie in the folder, by their configs; gradients, and parts of a batch."""
 
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
 
 import torch
+import yaml
+from hydra.utils import get_class
 from torch import Tensor
 
-from rftlab.types import Experience, Forward, LossOutput
+from rftlab.algorithms.kl_control import AdaptiveKL
+from rftlab.types import Algorithm, Experience, Forward, LossOutput
+
+CONF = Path(__file__).parents[2] / "conf" / "algo"
+
+
+def losses(node: object) -> Iterator[dict]:
+    """Find the nodes `loss` of a config file, in its tables too."""
+    if isinstance(node, dict):
+        for name, child in node.items():
+            if name == "loss" and isinstance(child, dict) and "_target_" in child:
+                yield child
+            yield from losses(child)
+
+
+def found(**values: object) -> dict[str, Algorithm]:
+    """Build every algorithm that credits the scores of responses, as its file says but for values of fields it has."""
+    made = {}
+    for path in sorted(CONF.glob("*.yaml")):
+        for node in losses(yaml.safe_load(path.read_text())):
+            if "whiten_advantages" in node:
+                control = {"kl": AdaptiveKL(**node["kl"])} if "kl" in node else {}
+                given = {name: value for name, value in (node | control).items() if name != "_target_"}
+                algorithm = get_class(node["_target_"])(**given)
+                made[path.stem] = replace(algorithm, **{name: values[name] for name in values if has(algorithm, name)})
+    return made
+
+
+def has(algorithm: Algorithm, name: str) -> bool:
+    """Say whether an algorithm has a value of this name in its config."""
+    return name in {field.name for field in fields(algorithm)}
 
 
 def gradients(loss: Tensor, new: Forward) -> tuple[Tensor, ...]:

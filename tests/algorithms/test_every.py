@@ -1,43 +1,14 @@
 """What every algorithm on texts promises to the loop; they are found by their files in `conf/algo`."""
 
-from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, replace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from cases import gradients, part, rows, total
-from hydra.utils import get_class
+from cases import found, gradients, part, rows, total
 from sizes import credited, totals
 
-from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.loops.experience import whitened
 from rftlab.types import Algorithm, Forward
-
-CONF = Path(__file__).parents[2] / "conf" / "algo"
-
-
-def losses(node: object) -> Iterator[dict]:
-    """Find the nodes `loss` of a config file, in its tables too."""
-    if isinstance(node, dict):
-        for name, child in node.items():
-            if name == "loss" and isinstance(child, dict) and "_target_" in child:
-                yield child
-            yield from losses(child)
-
-
-def found() -> dict[str, Algorithm]:
-    """Build every algorithm that credits the scores of responses, as its file says."""
-    made = {}
-    for path in sorted(CONF.glob("*.yaml")):
-        for node in losses(yaml.safe_load(path.read_text())):
-            if "whiten_advantages" in node:
-                control = {"kl": AdaptiveKL(**node["kl"])} if "kl" in node else {}
-                values = {name: value for name, value in (node | control).items() if name != "_target_"}
-                made[path.stem] = get_class(node["_target_"])(**values)
-    return made
-
 
 ALGORITHMS = found()
 EVERY = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS.keys())

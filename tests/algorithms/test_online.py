@@ -1,34 +1,27 @@
-"""What the algorithms of the papers, and REINFORCE, have in common."""
+"""What algorithms on texts with the same values in their configs have in common; they are found by their files."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from cases import gradients, part, rows, total
+from cases import found, gradients, has, part, rows, total
 from sizes import credited, totals
 
-from rftlab.algorithms.apa import APA
-from rftlab.algorithms.kl_control import AdaptiveKL
-from rftlab.algorithms.ppo import PPO
-from rftlab.algorithms.reinforce import TextReinforce
-
-CONF = Path(__file__).parents[2] / "conf" / "algo"
-KL = AdaptiveKL(initial=0.05, target=6.0, rate=0.1)
-WITH_VALUES = {"value_coef": 0.5, "gamma": 0.9, "gae_lambda": 0.8}
-SHARED = {"entropy_coef": 0.01, "whiten_advantages": "rollout"}
-ALGORITHMS = {
-    "ppo": PPO(clip_range=0.2, value_clip_range=0.2, kl=KL, **WITH_VALUES, **SHARED),
-    "apa": APA(lam=0.5, **WITH_VALUES, **SHARED),
-    "reinforce": TextReinforce(gamma=0.9, kl=KL, **SHARED),
-}
-EVERY = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS.keys())
-VALUED = pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS.values() if a.needs.value])
+ALGORITHMS = found(entropy_coef=0.01, whiten_advantages="rollout", value_coef=0.5, gamma=0.9, gae_lambda=0.8)
 
 
-@EVERY
-def test_a_mean_of_row_means_would_differ(algorithm, case):
-    batch, new = case
+def having(*names: str) -> pytest.MarkDecorator:
+    """Take every algorithm that has values of these names; with none, every algorithm."""
+    chosen = {key: one for key, one in ALGORITHMS.items() if all(has(one, name) for name in names)}
+    return pytest.mark.parametrize("algorithm", chosen.values(), ids=chosen.keys())
+
+
+EVERY, ENTROPIC, VALUED = having(), having("entropy_coef"), having("value_coef")
+
+
+@pytest.mark.parametrize("name", ["ppo", "apa", "reinforce"])  # others may divide by rows
+def test_a_mean_of_row_means_would_differ(name, case):
+    algorithm, (batch, new) = ALGORITHMS[name], case
     tokens = batch.response_mask.sum(1).tolist()
     cuts = [slice(i, i + 1) for i in range(4)]
     row_means = [
@@ -55,14 +48,14 @@ def test_an_empty_response_among_others_earns_and_teaches_nothing(algorithm, ran
         assert (together[name][1] == 0).all()
 
 
-@EVERY
+@ENTROPIC
 def test_entropy_bonus_pushes_the_entropy_of_real_tokens_up(algorithm, case):
     batch, new = case
     gradient = gradients(algorithm.loss(new, batch, totals(12)).loss, new)[2]
     torch.testing.assert_close(gradient, torch.where(batch.response_mask, -0.01 / 12, 0.0))
 
 
-@EVERY
+@ENTROPIC
 def test_the_entropy_has_a_gradient_only_where_the_loss_reads_it(algorithm):
     assert algorithm.needs.entropy == "trained"
     assert replace(algorithm, entropy_coef=0.0).needs.entropy != "trained"
@@ -75,7 +68,7 @@ def test_values_get_no_gradient_from_the_policy_loss(algorithm, case):
     assert (gradient == 0).all()
 
 
-@VALUED
+@having("gae_lambda")
 @pytest.mark.parametrize("whitening", ["rollout", "minibatch", "none"])
 def test_returns_do_not_depend_on_whitening(algorithm, whitening, randn, mask_of, make_experience):
     """With lambda = 1 the return is the discounted reward to go, in the unit of the score."""
