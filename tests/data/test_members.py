@@ -13,7 +13,6 @@ import pytest
 from members import MEMBERS, MODULES, ON_HUB, Member, parts, write
 
 from rftlab.data.parts.rows import Kind, Rows, check
-from rftlab.data.parts.splits import Origin
 from rftlab.errors import UserError
 from rftlab.types import LabelSplits, Splits
 
@@ -91,8 +90,8 @@ def test_every_loader_of_the_folder_is_named_by_a_config():
     loaders = {
         function
         for module in MODULES
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if name.startswith("load") and function.__module__ == module.__name__
+        for name, function in inspect.getmembers(module, inspect.ismethod)
+        if name.startswith("load")
     }
     assert loaders == {member.loader for member in MEMBERS}
 
@@ -195,8 +194,8 @@ def test_rows_of_a_mirror_and_the_same_rows_of_the_world_give_the_same_examples(
     write(mirror / "org" / "set", {split: on_hub.rows(split, 120) for split in on_hub.hub_splits()})
     short = replace(on_hub.record, bundled=lambda seed, split: on_hub.record.bundled(seed, split)[:120])
     limits = {key: limit for key in on_hub.parameters() if key.startswith("n_")}
-    origin = Origin(source="bundled", hub_id="", hub_config=None, hub_mirror=None, seed=0)
-    bundled, read = short.load(origin, **limits), on_hub.load(mirror, **limits)
+    nowhere = {"source": "bundled", "hub_id": "", "hub_config": None, "hub_mirror": None, "seed": 0}
+    bundled, read = short.load(**nowhere, **limits), on_hub.load(mirror, **limits)
     assert (bundled.source, read.source) == ("bundled", "hub")
     assert parts(bundled) == parts(read)
 

@@ -30,7 +30,7 @@ TALKS = TextDataset(columns={"turns": [str]}, examples=turns, bundled=talks, mer
 
 
 def load(dataset: TextDataset, n: int | None = None) -> Splits:
-    return dataset.load(ORIGIN, n_train=n, n_validation=None, n_test=None)
+    return dataset.load(**vars(ORIGIN), n_train=n, n_validation=None, n_test=None)
 
 
 def test_a_row_may_give_several_examples_and_the_same_prompts_become_one():
@@ -52,7 +52,7 @@ def test_only_the_rows_of_a_subset_are_generated():
     def world(seed: int, split: str) -> Generated[dict]:
         return Generated(lambda n: made.append(n) or {"turns": [f"{split} {n}", "Hello."]}, 50)
 
-    splits = replace(TALKS, bundled=world).load(ORIGIN, n_train=3, n_validation=2, n_test=1)
+    splits = replace(TALKS, bundled=world).load(**vars(ORIGIN), n_train=3, n_validation=2, n_test=1)
     assert len(made) == 6
     assert [example.id for example in splits.train] == [f"train-{n}" for n in made[:3]]
 

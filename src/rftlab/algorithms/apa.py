@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rftlab.algorithms.credit import credit_by_values
+from rftlab.algorithms.credit import credit_by_values, needs_of_values
 from rftlab.ops import kl_k3, masked_sum, squared_value_loss
 from rftlab.ranges import NonNegative, Positive, UnitInterval
-from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
+from rftlab.types import Experience, Forward, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,7 @@ class APA:
     @property
     def needs(self) -> Needs:
         """Reference for the ratio, values for the advantages, the old policy to see how far an update went."""
-        entropy: EntropyMode = "trained" if self.entropy_coef else "logged"
-        return Needs(reference=True, value=True, old_logprobs=True, entropy=entropy)
+        return needs_of_values(self.entropy_coef)
 
     def credit(self, experience: Experience) -> Experience:
         """Advantages by GAE, and returns."""

@@ -1,9 +1,14 @@
-"""Credit that several algorithms share: from rewards per token to advantages."""
+"""What several algorithms share before their losses: the networks that they need, and from rewards to advantages."""
 
 import torch
 
 from rftlab.ops import gae
-from rftlab.types import Experience
+from rftlab.types import Experience, Needs
+
+
+def needs_of_values(entropy_coef: float) -> Needs:
+    """Say what a loss with values reads that compares the policy with the one that sampled and with the reference."""
+    return Needs(reference=True, value=True, old_logprobs=True, entropy="trained" if entropy_coef else "logged")
 
 
 def credit_by_values(experience: Experience, gamma: float, gae_lambda: float) -> Experience:

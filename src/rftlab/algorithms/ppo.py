@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from rftlab.algorithms.credit import credit_by_values
+from rftlab.algorithms.credit import credit_by_values, needs_of_values
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.ops import clipped_surrogate, clipped_value_loss, kl_k3, masked_sum, squared_value_loss
 from rftlab.ranges import NonNegative, Positive, UnitInterval
-from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
+from rftlab.types import Experience, Forward, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,7 @@ class PPO:
     @property
     def needs(self) -> Needs:
         """Reference and old policy for ratio and KL, values for the advantages, the entropy for its bonus."""
-        entropy: EntropyMode = "trained" if self.entropy_coef else "logged"
-        return Needs(reference=True, value=True, old_logprobs=True, entropy=entropy)
+        return needs_of_values(self.entropy_coef)
 
     def credit(self, experience: Experience) -> Experience:
         """Advantages by GAE, and returns."""

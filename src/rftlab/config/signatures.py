@@ -1,7 +1,8 @@
 """What a class or function takes, read from its source: nothing is imported, so that composition costs no torch.
 
-A dataclass takes its annotated fields, another class the parameters of its `__init__`, a function its own. Annotations
-are evaluated with the names of their module; what comes from a library that is not read here counts as `Any`.
+A dataclass takes its annotated fields, another class the parameters of its `__init__`, a function its own, and
+`name = record.method` those of the method. Annotations are evaluated with the names of their module; what comes from a
+library that is not read here counts as `Any`.
 """
 
 import ast
@@ -131,10 +132,30 @@ def _find(target: str) -> tuple["_Module", Definition] | None:
         return module, bound
     if isinstance(bound, ast.ImportFrom):
         return _find(module.origin(bound, last))
+    if isinstance(bound, ast.Assign) and (found := _method_of_record(module, bound.value)) is not None:
+        return found
     if name.split(".")[0] == "rftlab" or module.surely_lacks(last):
         there = [word for word, node in module.names.items() if isinstance(node, Definition) and word[0] != "_"]
         raise NotFoundError(f"{target}, which {name} does not have", last, there)
     return None
+
+
+def _method_of_record(module: "_Module", value: ast.expr) -> tuple["_Module", Definition] | None:
+    """Return what `record.method` means; a record is made by its class, or by a function that says what it returns."""
+    if not isinstance(value, ast.Attribute):
+        return None
+    made = value.value
+    if isinstance(made, ast.Name) and isinstance(assigned := module.names.get(made.id), ast.Assign):
+        made = assigned.value
+    found = (
+        _find(module.path_of(made.func.id)) if isinstance(made, ast.Call) and isinstance(made.func, ast.Name) else None
+    )
+    if found is not None and isinstance(found[1], ast.FunctionDef) and isinstance(found[1].returns, ast.Name):
+        found = _find(found[0].path_of(found[1].returns.id))
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return None
+    methods = [item for item in found[1].body if isinstance(item, ast.FunctionDef) and item.name == value.attr]
+    return (found[0], methods[0]) if methods else None
 
 
 @cache
@@ -187,6 +208,11 @@ class _Module:
         above = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
         (real,) = (alias.name for alias in node.names if (alias.asname or alias.name) == word)
         return ".".join(part for part in (above, node.module, real) if part)
+
+    def path_of(self, word: str) -> str:
+        """Return the dotted path of what a name means here."""
+        node = self.names.get(word)
+        return self.origin(node, word) if isinstance(node, ast.ImportFrom) else f"{self.name}.{word}"
 
     def evaluate(self, node: ast.expr) -> Any:
         """Return what an annotation means, `Any` where it cannot be said."""

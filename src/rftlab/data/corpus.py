@@ -5,6 +5,7 @@ The loaders take a source and a mirror as all loaders do, but the texts are on n
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,52 +24,32 @@ MASKED = 0.25  # share of words that infilling hides
 MEAN_SPAN = 1.6  # words per hidden span
 SPAN_WORDS = 60  # longest text with gaps, in words
 CAUSAL_WORDS = 100  # longest causal text, in words
-Bundled = Literal["bundled"]
 UNIT = re.compile(r"\s*[\w'-]+|\s*[^\w\s]")  # a word or a mark, with the space before it
 
 
-def load_spans(
-    *,
-    source: Given[Bundled],
-    hub_mirror: Given[Path | None],
-    n_train: Positive[int],
-    n_validation: Positive[int],
-    seed: NonNegative[int],
-) -> Splits:
-    """Make text infilling examples: spans of words hidden behind sentinels, the whole text as target.
+@dataclass(frozen=True)
+class Corpus:
+    """Examples that are made when they are read, as many as asked for; `make` takes seed, split and number."""
 
-    The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
-    (Raffel et al. 2020, section 3.1.4): tiny models then learn within minutes to copy from the encoder.
-    """
-    return _splits(source, lambda split, index: _spans(seed, split, index), n_train, n_validation)
+    make: Callable[[int, str, int], Example]
 
+    def load(
+        self,
+        *,
+        source: Given[Literal["bundled"]],
+        hub_mirror: Given[Path | None],
+        n_train: Positive[int],
+        n_validation: Positive[int],
+        seed: NonNegative[int],
+    ) -> Splits:
+        """Make the splits; the test split is as large as the validation split."""
+        check_generated(source)
 
-def load_causal(
-    *,
-    source: Given[Bundled],
-    hub_mirror: Given[Path | None],
-    n_train: Positive[int],
-    n_validation: Positive[int],
-    seed: NonNegative[int],
-) -> Splits:
-    """Make plain texts for decoders: the prompt is empty, the target a text that starts at any word."""
-    return _splits(source, lambda split, index: _causal(seed, split, index), n_train, n_validation)
+        def of(split: str, size: int) -> Generated[Example]:
+            return Generated(lambda index: self.make(seed, split, index), size)
 
-
-def load_sentiment(
-    *,
-    source: Given[Bundled],
-    hub_mirror: Given[Path | None],
-    n_train: Positive[int],
-    n_validation: Positive[int],
-    seed: NonNegative[int],
-) -> Splits:
-    """Make parts of reviews with the review's label, for classifiers.
-
-    About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible
-    P(positive) is therefore graded between 0 and 1, without any label noise added here.
-    """
-    return _splits(source, lambda split, index: _labelled(seed, split, index), n_train, n_validation)
+        train, validation = of("train", n_train), of("validation", n_validation)
+        return Splits(train=train, validation=validation, test=of("test", n_validation), source=source)
 
 
 def tokenizer_texts(seed: int) -> list[str]:
@@ -95,24 +76,19 @@ def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:
     return "".join(shown) + "".join(units[position:]), "".join(hidden)
 
 
-def _splits(source: Bundled, make: Callable[[str, int], Example], n_train: int, n_validation: int) -> Splits:
-    """Make the splits of a corpus; the test split is as large as the validation split."""
-    check_generated(source)
-
-    def of(split: str, size: int) -> Generated[Example]:
-        return Generated(lambda index: make(split, index), size)
-
-    train, validation = of("train", n_train), of("validation", n_validation)
-    return Splits(train=train, validation=validation, test=of("test", n_validation), source=source)
-
-
 def _spans(seed: int, split: str, index: int) -> Example:
+    """Make a text infilling example: spans of words hidden behind sentinels, the whole text as target.
+
+    The target is the whole text, as in BART (Lewis et al. 2020, section 2.2), not the hidden spans alone, as in T5
+    (Raffel et al. 2020, section 3.1.4): tiny models then learn within minutes to copy from the encoder.
+    """
     rng = generator(seed, "spans", split, index)
     text = " ".join(_prose(rng, SPAN_STORIES, seed, split, index).split(" ")[:SPAN_WORDS])
     return Example(id=f"spans-{split}-{index}", prompt=corrupt_spans(text, rng)[0], targets=(text,))
 
 
 def _causal(seed: int, split: str, index: int) -> Example:
+    """Make a plain text for decoders: the prompt is empty, the target a text that starts at any word."""
     rng = generator(seed, "causal", split, index)
     words = _prose(rng, CAUSAL_STORIES, seed, split, index).split(" ")
     start = int(rng.integers(len(words) // 2)) if rng.random() < 0.5 else 0
@@ -120,6 +96,11 @@ def _causal(seed: int, split: str, index: int) -> Example:
 
 
 def _labelled(seed: int, split: str, index: int) -> Example:
+    """Take a part of a review with the review's label, for classifiers.
+
+    About a third of the opinions in a review contradict its label, and a part holds a few of them; the best possible
+    P(positive) is therefore graded between 0 and 1, without any label noise added here.
+    """
     rng = generator(seed, "sentiment", split, index)
     text, label = reviews.review(seed, f"corpus-{split}", index)
     words = text.split(" ")
@@ -134,3 +115,8 @@ def _prose(rng: np.random.Generator, story_share: float, seed: int, split: str, 
     """Draw the world of one text; corpus texts have splits of their own, so that none is a task's text."""
     world = stories if rng.random() < story_share else reviews
     return world.prose(seed, f"corpus-{split}", index)
+
+
+load_spans = Corpus(_spans).load
+load_causal = Corpus(_causal).load
+load_sentiment = Corpus(_labelled).load

@@ -1,16 +1,12 @@
 """IMDB reviews (Maas et al. 2011) as continuations: first half of a review the prompt, second half the target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from rftlab.data.parts.rows import Rows
-from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
 from rftlab.data.worlds import reviews
-from rftlab.ranges import Given, NonNegative, Positive
-from rftlab.types import Splits
 
 POSITIVE = 1
 SHUFFLE_SEED = 42  # of the original split rule; independent of the run's seed
@@ -48,19 +44,4 @@ DATASET = TextDataset(
     part=part,
     needs="reviews of both labels (0 negative, 1 positive)",
 )
-
-
-def load(
-    *,
-    source: Given[Source],
-    hub_id: str,
-    hub_config: str | None,
-    hub_mirror: Given[Path | None],
-    n_train: Positive[int] | None,
-    n_validation: Positive[int] | None,
-    n_test: Positive[int] | None,
-    seed: NonNegative[int],
-) -> Splits:
-    """Load the splits of Razin et al. 2024: training on positive reviews, validation and test on both labels."""
-    origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
-    return DATASET.load(origin, n_train=n_train, n_validation=n_validation, n_test=n_test)
+load = DATASET.load

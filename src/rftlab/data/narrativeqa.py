@@ -1,13 +1,9 @@
 """NarrativeQA (Kocisky et al. 2018) in UnifiedQA's format: question, a literal `\\n`, summary."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
 from rftlab.data.worlds import stories
-from rftlab.ranges import Given, NonNegative, Positive
-from rftlab.types import Splits
 
 
 def examples(row: Mapping) -> list[Text]:
@@ -30,21 +26,6 @@ DATASET = TextDataset(
     columns={"document.summary.text": str, "question.text": str, "answers": [{"text": str}]},
     examples=examples,
     bundled=stories.rows,
-    merged=True,
+    merged=True,  # the same question about the same story is one prompt, with the answers of all its rows
 )
-
-
-def load(
-    *,
-    source: Given[Source],
-    hub_id: str,
-    hub_config: str | None,
-    hub_mirror: Given[Path | None],
-    n_train: Positive[int] | None,
-    n_validation: Positive[int] | None,
-    n_test: Positive[int] | None,
-    seed: NonNegative[int],
-) -> Splits:
-    """Load questions with all their answers; rows with the same question about the same story are one prompt."""
-    origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
-    return DATASET.load(origin, n_train=n_train, n_validation=n_validation, n_test=n_test)
+load = DATASET.load

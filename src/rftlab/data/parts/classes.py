@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from jaxtyping import Int
 
 from rftlab.data.parts.rows import Columns, Misfit, Rows
-from rftlab.data.parts.splits import Origin, World, take, tell_shortage
+from rftlab.data.parts.splits import Origin, Source, World, take, tell_shortage
 from rftlab.errors import UserError
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import LabelSet, LabelSplits
 
 
@@ -38,13 +40,24 @@ class LabelDataset:
     splits: Mapping[str, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
     stratified: bool
 
-    def load(self, origin: Origin, *, n_train: int | None, n_test: int | None) -> LabelSplits:
+    def load(
+        self,
+        *,
+        source: Given[Source],
+        hub_id: str,
+        hub_config: str | None,
+        hub_mirror: Given[Path | None],
+        n_train: Positive[int] | None,
+        n_test: Positive[int] | None,
+        seed: NonNegative[int],
+    ) -> LabelSplits:
         """Load both splits; the limits keep a random subset of each, in the dataset's order (None = all).
 
         Raises:
             UserError: an unknown source, anything missing on the hub or in the mirror, a row of another kind, a label
                 out of range, or a limit below the number of classes.
         """
+        origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
         check_limits({"n_train": n_train, "n_test": n_test}, self.classes)
         return LabelSplits(
             train=self._label_set(origin, "train", n_train),

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rftlab.data.parts.rows import Columns, Rows
-from rftlab.data.parts.splits import Origin, World, take
+from rftlab.data.parts.splits import Origin, Source, World, take
 from rftlab.data.worlds.grammar import Generated
 from rftlab.errors import UserError
+from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
 SPLITS = ("train", "validation", "test")
@@ -50,13 +52,25 @@ class TextDataset:
     needs: str = "at least one row"
     merged: bool = False
 
-    def load(self, origin: Origin, *, n_train: int | None, n_validation: int | None, n_test: int | None) -> Splits:
+    def load(
+        self,
+        *,
+        source: Given[Source],
+        hub_id: str,
+        hub_config: str | None,
+        hub_mirror: Given[Path | None],
+        n_train: Positive[int] | None,
+        n_validation: Positive[int] | None,
+        n_test: Positive[int] | None,
+        seed: NonNegative[int],
+    ) -> Splits:
         """Load the three splits; the limits keep a random subset of each, in the dataset's order (None = all).
 
         Raises:
             UserError: an unknown source, anything missing on the hub or in the mirror, a row of another kind, a split
                 without rows, or a merged prompt without a target.
         """
+        origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
         rows = {split: origin.rows(split, self.columns, self.bundled) for split in dict.fromkeys(self.splits.values())}
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
         made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin) for split in SPLITS}
