@@ -29,6 +29,9 @@ def test_a_mistake_that_no_longer_fits_is_named():
 def test_the_default_suite_notices_every_mistake_in_the_loops():
     script = Path(ROOT) / "tests" / "mutations.py"
     done = subprocess.run(
-        [sys.executable, script, "loops.*"], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+        [sys.executable, script, "loops.*", "steps.*"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
