@@ -15,10 +15,11 @@ MIN_STD = 1e-6
 MAX_LOG_RATIO = 20.0
 
 
-Total = Callable[[Tensor], Tensor]  # adds up a partial sum over the processes of a run; one alone returns it as it is
+Total = Callable[[Tensor], Tensor]  # adds up a partial sum over the processes of a run
 
 
-def _alone(partial: Tensor) -> Tensor:
+def alone(partial: Tensor) -> Tensor:
+    """Return the sum of the only process."""
     return partial
 
 
@@ -30,12 +31,12 @@ def masked_sum(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Floa
     return torch.where(mask, x, 0.0).sum()
 
 
-def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = _alone) -> Float[Tensor, ""]:
+def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = alone) -> Float[Tensor, ""]:
     """Average the elements that count; 0 when none does."""
     return total(masked_sum(x, mask)) / total(mask.sum()).clamp(min=1)
 
 
-def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = _alone) -> Float[Tensor, ""]:
+def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: Total = alone) -> Float[Tensor, ""]:
     """Population variance of the elements that count; 0 when none does."""
     return masked_mean((x - masked_mean(x, mask, total)).square(), mask, total)
 
@@ -45,7 +46,7 @@ def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor,
     return torch.where(mask, x, 0.0).sum(dim=-1)
 
 
-def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = _alone) -> Float[Tensor, "n t"]:
+def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = alone) -> Float[Tensor, "n t"]:
     """Shift and scale the elements that count to mean 0 and std 1; the others become 0.
 
     Values that differ by rounding noise only (std below `MIN_STD`) become 0 altogether. The moments are float64, so
@@ -58,7 +59,7 @@ def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = _a
 
 
 def explained_variance(
-    values: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = _alone
+    values: Float[Tensor, "n t"], returns: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = alone
 ) -> Float[Tensor, ""]:
     """Share of the variance of the returns that the values predict: 1 - Var(R - V) / Var(R).
 

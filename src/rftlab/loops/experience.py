@@ -22,7 +22,7 @@ from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import accumulate_gradient, minibatches
 from rftlab.models import value_function
-from rftlab.ops import Total, kl_k1, score_at_last_token, token_rewards, whiten
+from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.streams import stream
 from rftlab.types import Algorithm, Experience
 
@@ -188,7 +188,7 @@ def update(
     return metrics
 
 
-def whitened(experience: Experience, total: Total = lambda partial: partial) -> Experience:
+def whitened(experience: Experience, total: Total = alone) -> Experience:
     """Shift and scale the advantages of all rows together to mean 0 and std 1; `total` sums over processes."""
     return experience.with_(advantages=whiten(experience["advantages"], experience.response_mask, total))
 

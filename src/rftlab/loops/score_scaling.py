@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rftlab.ops import MIN_STD, Total
+from rftlab.ops import MIN_STD, Total, alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class RunningScores:
         """State for a checkpoint."""
         return asdict(self)
 
-    def update(self, scores: Float[Tensor, " n"], total: Total = lambda partial: partial) -> "RunningScores":
+    def update(self, scores: Float[Tensor, " n"], total: Total = alone) -> "RunningScores":
         """Merge the raw scores of one rollout (Chan et al. 1979); call it before they are scaled.
 
         `total` adds up partial sums over the processes that share the rollout.
