@@ -160,7 +160,6 @@ def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
     code = (
         "import signal, sys, time\nfrom pathlib import Path\n"
         "from rftlab import runs\nfrom rftlab.runs.records import load_config\n"
-        "from rftlab import runs\nfrom rftlab.runs.records import load_config\n"
         "folder = Path(sys.argv[1])\nstopped = []\nsignal.signal(signal.SIGTERM, lambda *_: stopped.append(1))\n"
         "with runs.Run.claim(folder, load_config(folder / 'config.yaml')) as run:\n"
         "    while not stopped:\n        time.sleep(0.02)\n    run.stop('asked')\n"
@@ -172,6 +171,25 @@ def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
     assert call("cancel", job.key)[0] == 0
     assert process.wait(20) == 0
     assert runs.state_of(job.folder) == "stopped"
+
+
+def test_cancel_reaches_a_run_that_has_its_folder_but_no_status_yet(call, made, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out", "live")
+    code = (
+        "import json, os, signal, socket, sys, time\nfrom pathlib import Path\n"
+        "from rftlab.files import FileLock\n"
+        "folder = Path(sys.argv[1])\nstopped = []\nsignal.signal(signal.SIGTERM, lambda *_: stopped.append(1))\n"
+        "lock = FileLock(folder / '.lock')\nassert lock.take(0)\ntime.sleep(1)\n"
+        "(folder / 'status.json').write_text(json.dumps({'pid': os.getpid(), 'host': socket.gethostname()}))\n"
+        "while not stopped:\n    time.sleep(0.02)\n"
+    )
+    runs.freeze(job.folder, job.config)
+    process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], env={"PYTHONPATH": "src"})
+    while runs.state_of(job.folder) != "running":
+        time.sleep(0.02)
+    assert not (job.folder / "status.json").exists()
+    assert call("cancel", job.key)[0] == 0
+    assert process.wait(20) == 0
 
 
 def test_retry_runs_exactly_the_failed_and_the_lost(call, made, tmp_path: Path, monkeypatch) -> None:

@@ -9,9 +9,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -32,6 +32,7 @@ from rftlab.sweeps.status import UNFINISHED, Queue, RunStatus, launcher_of, read
 from rftlab.sweeps.table import make_console, show_outcomes, show_statuses
 
 BAD_INPUT = 2
+BEGIN_S = 5.0  # between a run's hold of its folder and its first status, at most
 FOLLOW_S = 0.5
 LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
 LEFTOVERS = ("failed", "lost", "stopped", "new")
@@ -194,7 +195,7 @@ def cancel_runs(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _ask_to_stop(run: RunStatus, console: Console) -> None:
-    status = read_json(Path(run.folder) / "status.json") or {}
+    status = _begun(Path(run.folder) / "status.json")
     if status.get("host") != socket.gethostname():
         console.print(f"{run.name}-{run.key} runs on {status.get('host')}: cancel it there", style="yellow")
         return
@@ -202,6 +203,14 @@ def _ask_to_stop(run: RunStatus, console: Console) -> None:
         os.kill(int(status["pid"]), signal.SIGTERM)
     except (ProcessLookupError, KeyError):
         console.print(f"{run.name}-{run.key} has ended by itself")
+
+
+def _begun(path: Path) -> Mapping[str, Any]:
+    """Read the status of a run that is live; one that holds its folder writes it within moments."""
+    until = time.monotonic() + BEGIN_S
+    while "pid" not in (status := read_json(path) or {}) and time.monotonic() < until:
+        time.sleep(0.05)
+    return status
 
 
 def _agreed(question: str, yes: bool) -> bool:
