@@ -35,6 +35,11 @@ def build(
     return build_text(config, session, device, start)
 
 
+def architecture(lab: Lab | LabelLab | Session) -> str | None:
+    """Name the architecture of a policy that was loaded, as transformers does (`llama`); None where none was."""
+    return lab.policy.lm.config.model_type if isinstance(lab, Lab) else None
+
+
 def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
     return OptimizerSpec(
         build=make(node["build"], _convert_="all"),

@@ -16,6 +16,7 @@ from rftlab.build import labs
 from rftlab.config.make import make
 from rftlab.errors import UserError
 from rftlab.loops.session import Session
+from rftlab.runs import naming
 from rftlab.stop import StopFlag
 from rftlab.tracking.mirror import destination_of, mirroring
 
@@ -40,11 +41,11 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     device = _device(config["runtime"]["device"])
     start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
     run = runs.Run.claim(folder, config)
-    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
+    log.info("%s  -> %s", naming.headline(runs.flatten(config)), folder)
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
         lab = labs.build(config, session(config, run, stop), device, start)
-        run.ready(time.perf_counter() - started)
+        run.ready(time.perf_counter() - started, labs.architecture(lab))
         stop.check()
         loop = make(config["algo"]["loop"])
         loss = config["algo"].get("loss")

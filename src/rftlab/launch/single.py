@@ -44,7 +44,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     """
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
-            log.info("%s is done: %s", record.folder, summary(record.final))
+            log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     if job.parent is not None:
         execute(job.parent, stop)
