@@ -32,7 +32,7 @@ def laid_out(table: pd.DataFrame) -> Table:
         "Pearson correlation, over train prompts, of the reward std before finetuning with how far the mean reward "
         "moved; mean over n runs, with the 95 % bootstrap interval over prompts."
     )
-    return Table(kind_name("table_correlations", table), caption, pd.DataFrame(rows))
+    return Table(kind_name("table_correlations", table), caption, pd.DataFrame(rows), table["run_keys"])
 
 
 def _correlation(row: dict) -> str:

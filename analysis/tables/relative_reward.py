@@ -38,4 +38,4 @@ def laid_out(points: pd.DataFrame) -> Table:
             | {"difference": number(row["difference"], "+.3f"), "n RFT": str(row["n_rft"]), "n SFT": str(row["n_sft"])}
         )
     caption = "Percentiles of the pretrain reward std over train prompts, and the final train reward of RFT beside SFT."
-    return Table(kind_name("table_relative_reward", points), caption, pd.DataFrame(rows))
+    return Table(kind_name("table_relative_reward", points), caption, pd.DataFrame(rows), points["run_keys"])

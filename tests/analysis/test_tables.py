@@ -58,7 +58,7 @@ def test_every_character_that_latex_reads_as_a_command_is_escaped() -> None:
 
 def test_columns_of_numbers_are_set_right_and_others_left() -> None:
     cells = pd.DataFrame({"name": ["a|b", "c"], "x": ["0.10", "-"], "empty": ["-", "-"]})
-    assert tables.markdown(Table("t", "About.", cells)).splitlines() == [
+    assert tables.markdown(Table("t", "About.", cells, pd.Series(dtype=str))).splitlines() == [
         "| name | x | empty |",
         "| --- | ---: | --- |",
         r"| a\|b | 0.10 | - |",
@@ -66,7 +66,7 @@ def test_columns_of_numbers_are_set_right_and_others_left() -> None:
         "",
         "About.",
     ]
-    latex = tables.latex(Table("t", "About.", cells)).splitlines()
+    latex = tables.latex(Table("t", "About.", cells, pd.Series(dtype=str))).splitlines()
     assert latex[:4] == ["% About.", r"\begin{tabular}{lrl}", r"\toprule", r"name & x & empty \\"]
 
 
@@ -79,6 +79,12 @@ def test_numbers_have_a_form_and_nothing_is_a_dash() -> None:
 
 def test_a_correlation_that_does_not_exist_says_why() -> None:
     row = {"scale": "mini", "source": "hub", "data": "imdb", "model": "m", "algo": "ppo", "variant": "", "n": 0}
-    row |= {"r": math.nan, "low": math.nan, "high": math.nan, "undefined": "the std is the same for every prompt"}
+    row |= {
+        "r": math.nan,
+        "low": math.nan,
+        "high": math.nan,
+        "undefined": "the std is the same for every prompt",
+        "run_keys": "",
+    }
     cells = correlations_table.laid_out(pd.DataFrame([row])).cells
     assert cells.to_numpy().tolist() == [["PPO", "undefined: the std is the same for every prompt"]]

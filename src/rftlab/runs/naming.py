@@ -76,8 +76,10 @@ def start_in_words(flat: Flat) -> str:
     if key := flat.get("init_from"):
         return f"the weights of run {key}"
     source = flat.get("model.policy.source")
-    if source is None or flat.get("model.policy.init") == "random":
+    if flat.get("model.policy.init") == "random":
         return "random weights, nothing pretrained"
+    if source is None:
+        return "weights that the config does not name"
     return f"the pretrained weights of {source if str(source).startswith('asset:') else _last(source)}"
 
 

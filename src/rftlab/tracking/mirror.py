@@ -366,6 +366,7 @@ def _names(flat: Mapping[str, Any]) -> dict[str, str]:
     names = {"data_source": data_source(flat)}
     names |= {"model": model_name(flat)} if "model.name" in flat else {}
     names |= {"data": data_name(flat)} if "data.name" in flat else {}
+    names |= {"architecture": str(flat["loaded.architecture"])} if "loaded.architecture" in flat else {}
     return names | ({"warning": NEAR_CHANCE} if near_chance(flat) else {})
 
 
