@@ -44,7 +44,7 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
 def _get(config: Mapping[str, Any], key: str) -> Any:
     node: Any = config
     for part in key.split("."):
-        if not isinstance(node, Mapping | DictConfig) or part not in node:
+        if not isinstance(node, (dict, Mapping, DictConfig)) or part not in node:  # dict first: it is quicker to ask
             return None
         node = node[part]
     return node
