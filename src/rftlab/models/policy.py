@@ -144,6 +144,8 @@ class Policy(nn.Module):
         response_ids: Int[Tensor, "n t"],
         prompt_index: Int[Tensor, " n"] | None,
     ) -> Float[Tensor, "n t d"]:
+        if prompt_index is not None and len(prompt_index) == len(prompt_ids):  # nothing to share: no copies of states
+            prompt_ids, prompt_mask, prompt_index = prompt_ids[prompt_index], prompt_mask[prompt_index], None
         states = self.encode(prompt_ids, prompt_mask)
         if prompt_index is not None:
             states, prompt_mask = states.index_select(0, prompt_index), prompt_mask[prompt_index]
