@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from rftlab.errors import UserError
@@ -47,6 +48,7 @@ def _without_modules(value: object) -> object:
     return [_without_modules(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
+@cache  # the jobs of a grid name the same few
 def _last_word(target: object) -> object:
     ours = _OURS.fullmatch(target) if isinstance(target, str) else None
     return ours.group(1) if ours else target

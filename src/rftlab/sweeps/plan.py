@@ -124,11 +124,9 @@ def estimate(plan: Plan, outputs: Path) -> dict[str, Cost | None]:
         cost = (read_json(path) or {}).get("cost")
         if cost:
             measured.setdefault(cost["shape"], []).append((cost["seconds_per_step"], cost["device"]))
-    costs: dict[str, Cost | None] = {}
-    for row in to_do:
-        known = measured.get(shape(row.job.config))
-        costs[row.job.key] = None
-        if known:
+    costs: dict[str, Cost | None] = {row.job.key: None for row in to_do}
+    for row in to_do if measured else ():
+        if known := measured.get(shape(row.job.config)):
             seconds = median(seconds for seconds, _ in known) * _steps_left(row)
             costs[row.job.key] = Cost(hours=seconds / 3600, device=known[-1][1])
     return costs
