@@ -42,15 +42,18 @@ def run_key(config: Mapping) -> str:
 def _without_modules(value: object) -> object:
     """Shorten every `_target_` of ours to its last word."""
     if isinstance(value, dict):  # asked first, as it is quicker than the abstract class, and a grid asks often
-        return {key: _last_word(item) if key == "_target_" else _without_modules(item) for key, item in value.items()}
+        return {
+            key: _last_word(item) if key == "_target_" and isinstance(item, str) else _without_modules(item)
+            for key, item in value.items()
+        }
     if isinstance(value, Mapping):
         return _without_modules(dict(value))
     return [_without_modules(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 @cache  # the jobs of a grid name the same few
-def _last_word(target: object) -> object:
-    ours = _OURS.fullmatch(target) if isinstance(target, str) else None
+def _last_word(target: str) -> str:
+    ours = _OURS.fullmatch(target)
     return ours.group(1) if ours else target
 
 
