@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from rftlab import runs
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
@@ -42,8 +42,9 @@ def main() -> None:
     """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        with reader_may_leave():
+        with reader_may_leave():  # of --help
             arguments = _parser().parse_args()
+        with outlive_reader() if arguments.command in WORK else reader_may_leave():
             sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -351,3 +352,6 @@ def _forget(folder: Path) -> None:
 
 def _mebibytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+
+
+WORK = (cancel_runs, retry_runs, sync_runs, clean_up)  # commands that do more than print

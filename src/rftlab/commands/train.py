@@ -19,12 +19,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
 from rftlab.errors import UserError, unwritable
 from rftlab.launch import single
+from rftlab.launch.early import NOTHING_RUNS
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 from rftlab.sweeps.job import Job
 
@@ -45,6 +46,13 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
             _help()
         return
     sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
+    prints = any(argument.startswith(NOTHING_RUNS) for argument in sys.argv[1:])
+    with reader_may_leave() if prints else outlive_reader():
+        _run(finished)
+
+
+def _run(finished: Callable[[Job], None]) -> None:
+    """Let Hydra read the command line and do what it says."""
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
 
