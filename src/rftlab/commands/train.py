@@ -23,7 +23,7 @@ from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
-from rftlab.errors import UserError, unwritable
+from rftlab.errors import Unwritable, UserError, unwritable
 from rftlab.launch import single
 from rftlab.launch.early import NOTHING_RUNS
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
@@ -31,8 +31,10 @@ from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
 
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
-BAD_INPUT = 2
+UNWRITABLE = (  # not: a file that is missing
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
+SOME_FAILED, BAD_INPUT = 1, 2
 INTERRUPTED = 130
 
 
@@ -91,6 +93,7 @@ def _help() -> None:
 
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
+    job = None
     try:
         if HydraConfig.get().mode == RunMode.RUN:
             _refuse_sweep_settings(cfg)
@@ -106,7 +109,13 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
     except (UserError, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end
-        _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+        # as an exception, Hydra would print a line of its own before ours
+        _refuse(error, SOME_FAILED if isinstance(error, Unwritable) and _began(job) else BAD_INPUT)
+
+
+def _began(job: Job | None) -> bool:
+    """Say whether a run, or its parent, was ever begun."""
+    return job is not None and ((job.folder / "status.json").exists() or _began(job.parent))
 
 
 def _refuse_sweep_settings(cfg: DictConfig) -> None:
@@ -127,10 +136,10 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
             raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _refuse(error: Exception, code: int = BAD_INPUT) -> NoReturn:
     if interrupted(error):
         sys.exit(INTERRUPTED)
     if os.environ["RFTLAB_TRACEBACK"] == "1":
         traceback.print_exception(error)
     print(f"error: {explain(error)}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(code)

@@ -53,6 +53,7 @@ class Sweep:
     name: str
     outputs: Path
     dry_run: bool
+    config: str  # what the command line made, in YAML
 
 
 def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console: Console) -> int:
@@ -79,7 +80,9 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
     if not to_do:
         return DONE
-    with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do):
+    launch = {"launcher": dict(launcher.settings()), "jobs": {job.key: job.folder.name for job in to_do}}
+    notes = {"launch.json": json.dumps(launch, indent=1) + "\n", "multirun.yaml": sweep.config}
+    with noted_launch(sweep.outputs / sweep.name, notes):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
@@ -121,22 +124,23 @@ def exit_code(ends: Sequence[Outcome]) -> int:
 
 
 @contextmanager
-def noted_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job]) -> Generator[None]:
+def noted_launch(folder: Path, notes: Mapping[str, str]) -> Generator[None]:
     """Keep how a sweep was launched last, for `sweep.py status` and `retry`; a launch that is refused leaves no note.
 
-    The note comes before the launch, as the process may be killed in the middle of it.
+    The notes (file -> content) come before the launch, as the process may be killed in the middle of it, or the disk be
+    full after it.
     """
-    path = folder / "launch.json"
-    before = path.read_text() if path.exists() else None
+    before = {path: path.read_text() if path.exists() else None for path in (folder / name for name in notes)}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    note = {"launcher": dict(launcher), "jobs": {job.key: job.folder.name for job in jobs}}
-    write_atomic(path, json.dumps(note, indent=1) + "\n")
+    for name, content in notes.items():
+        write_atomic(folder / name, content)
     try:
         yield
     except Refused:
-        if before is None:
-            path.unlink()
-        else:
-            write_atomic(path, before)
+        for path, content in before.items():
+            if content is None:
+                path.unlink()
+            else:
+                write_atomic(path, content)
         raise
