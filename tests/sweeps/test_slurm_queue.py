@@ -8,7 +8,7 @@ import pytest
 
 from rftlab.errors import UserError
 from rftlab.sweeps.slurm.ledger import Ledger
-from rftlab.sweeps.slurm.queue import _Executor, LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _submit
+from rftlab.sweeps.slurm.queue import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _Executor, _submit
 from rftlab.sweeps.slurm.scheduler import Queued
 from rftlab.sweeps.slurm.settings import Resources, SlurmSettings, check_resources
 from sweeps.jobs import end, finish, make_job
