@@ -35,6 +35,7 @@ BAD_INPUT = 2
 BEGIN_S = 5.0  # between a run's hold of its folder and its first status, at most
 FOLLOW_S = 0.5
 LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
+WORK = ("cancel", "retry", "sync", "clean")  # commands that do more than print
 LEFTOVERS = ("failed", "lost", "stopped", "new")
 
 
@@ -42,9 +43,9 @@ def main() -> None:
     """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        with reader_may_leave():  # of --help
+        works = any(word in WORK for word in sys.argv[1:2])
+        with outlive_reader() if works else reader_may_leave():
             arguments = _parser().parse_args()
-        with outlive_reader() if arguments.command in WORK else reader_may_leave():
             sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -352,6 +353,3 @@ def _forget(folder: Path) -> None:
 
 def _mebibytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
-
-
-WORK = (cancel_runs, retry_runs, sync_runs, clean_up)  # commands that do more than print

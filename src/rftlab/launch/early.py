@@ -24,7 +24,7 @@ def warm_up(arguments: Sequence[str]) -> None:
     wants another copy, stops it; otherwise it ends with this process.
     """
     if (outputs := likely_outputs(arguments)) is not None:
-        with suppress(UserError):  # the launcher, which needs it, says so
+        with suppress(UserError, ImportError):  # the launcher, or the command itself, says so
             start_server(WARM, take_snapshot(outputs))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rftlab.files import disk_errors, write_atomic
-from rftlab.runs.environment import SNAPSHOT_NOTE, code_version
 
 FOLDER = ".snapshots"
 CACHE = "__pycache__"
@@ -32,6 +31,8 @@ def take_snapshot(outputs: Path) -> Path:
         with disk_errors(aside):
             shutil.rmtree(aside, ignore_errors=True)
             _copy(source, aside / "src")
+            from rftlab.runs.environment import SNAPSHOT_NOTE, code_version  # not to look whether there is a copy
+
             write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
             target = snapshots / _digest(aside / "src")  # of what was copied: somebody may have edited meanwhile
             try:
