@@ -31,7 +31,7 @@ def take_snapshot(outputs: Path) -> Path:
         with disk_errors(aside):
             shutil.rmtree(aside, ignore_errors=True)
             _copy(source, aside / "src")
-            from rftlab.runs.environment import SNAPSHOT_NOTE, code_version  # not to look whether there is a copy
+            from rftlab.runs.environment import SNAPSHOT_NOTE, code_version  # slow to import, for a new copy alone
 
             write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
             target = snapshots / _digest(aside / "src")  # of what was copied: somebody may have edited meanwhile
