@@ -38,7 +38,7 @@ class SlurmLauncher(Launcher):
         """
         _check(self._values)
         self._sweep_folder = Path(config.paths.outputs) / config.sweep.name
-        self._snapshot = config.sweep.snapshot is not False
+        self._snapshot = config.sweep.snapshot
         self._uri = config.tracking.uri
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
@@ -55,6 +55,11 @@ class SlurmLauncher(Launcher):
         stop_server()  # started on the guess that the sweep is for this machine
         require_slurm()
         warn_about_database(self._uri)
+
+    @property
+    def gpus(self) -> int:
+        """How many a job asks for that does not say so itself."""
+        return self._values["gpus_per_node"] or 0
 
     def settings(self) -> Mapping[str, Any]:
         """Return what makes this launcher again."""

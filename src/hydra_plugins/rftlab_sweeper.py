@@ -54,8 +54,6 @@ class ResumingSweeper(Sweeper):
         from rftlab.sweeps.table import make_console
 
         code = run_sweep(sweep, self._jobs(grid), self._launcher, make_console())
-        if not sweep.dry_run:
-            OmegaConf.save(self._config, _made(sweep.outputs / sweep.name) / "multirun.yaml")
         if code:
             sys.exit(code)
         return []
@@ -95,9 +93,5 @@ class ResumingSweeper(Sweeper):
             name=self._config.sweep.name,
             outputs=Path(self._config.paths.outputs),
             dry_run=self._config.sweep.dry_run,
+            config=OmegaConf.to_yaml(self._config),
         )
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

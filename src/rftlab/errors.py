@@ -11,6 +11,10 @@ class UserError(Exception):
         super().__init__(f"{found}; expected {expected}; change {change}")
 
 
-def unwritable(path: Path | str, error: OSError, change: str, expected: str = "a writable folder") -> UserError:
+class Unwritable(UserError):
+    """A write failed: before anything has begun, or in the middle."""
+
+
+def unwritable(path: Path | str, error: OSError, change: str, expected: str = "a writable folder") -> Unwritable:
     """Word a failed write (disk full, quota, permission) of `path`."""
-    return UserError(f"cannot write {path}: {error.strerror or error}", expected, change)
+    return Unwritable(f"cannot write {path}: {error.strerror or error}", expected, change)

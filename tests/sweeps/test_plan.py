@@ -69,16 +69,42 @@ def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_
     whole, half = make_job(tmp_path, "whole", iterations=36), make_job(tmp_path, "half", iterations=36)
     end(half, "stopped", step=18)
     plan = make_plan([whole, half], tmp_path)
-    costs = estimate(plan, tmp_path)
+    costs = estimate(plan, tmp_path, gpus=0)
     assert (costs[whole.key].hours, costs[half.key].hours) == pytest.approx((0.2, 0.1))
     assert "0.3 h on a CPU" in totals(plan, costs)
+
+
+def test_jobs_that_ask_for_gpus_are_summed_in_gpu_hours_of_runs_on_gpus(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    finish(make_job(tmp_path, "on-cpu"), 100.0, like)
+    job = make_job(tmp_path, "new", iterations=36)
+    plan = make_plan([job], tmp_path)
+    costs = estimate(plan, tmp_path, gpus=1)
+    assert (costs[job.key].hours, costs[job.key].elsewhere) == (1.0, True)
+    assert totals(plan, costs).endswith("1.0 h on a CPU (measured there; these ask for a GPU)")
+    finish(make_job(tmp_path, "on-gpu"), 50.0, like, device="NVIDIA A100-SXM4-80GB")
+    assert totals(plan, estimate(plan, tmp_path, gpus=1)).endswith("0.5 GPU h on NVIDIA A100-SXM4-80GB")
+    assert totals(plan, estimate(plan, tmp_path, gpus=0)).endswith("1.0 h on a CPU")
+    own = make_job(tmp_path, "own", iterations=36, resources={"gpus_per_node": 2})
+    (cost,) = estimate(make_plan([own], tmp_path), tmp_path, gpus=0).values()
+    assert (cost.hours, cost.unit) == (1.0, "GPU")
+
+
+def test_a_column_of_costs_says_what_it_counts(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    finish(make_job(tmp_path, "done"), 1.0, like)
+    plan = make_plan([make_job(tmp_path, "short"), make_job(tmp_path, "long", iterations=3600)], tmp_path)
+    console = Console(record=True, width=160, file=io.StringIO())
+    show_plan(console, plan, estimate(plan, tmp_path, gpus=0), short=False)
+    head, short, long, _ = console.export_text().splitlines()
+    assert head.split()[-1] == "estimate" and short.endswith("0.1 min") and long.endswith("1.0 h")
 
 
 def test_the_estimate_is_unknown_without_a_run_of_the_same_shape(tmp_path: Path) -> None:
     finish(make_job(tmp_path, "done"), 10.0, "another shape")
     plan = make_plan([make_job(tmp_path)], tmp_path)
-    assert list(estimate(plan, tmp_path).values()) == [None]
-    assert "unknown for 1" in totals(plan, estimate(plan, tmp_path))
+    assert list(estimate(plan, tmp_path, gpus=0).values()) == [None]
+    assert "unknown for 1" in totals(plan, estimate(plan, tmp_path, gpus=0))
 
 
 def test_what_does_not_change_the_time_of_a_step_does_not_change_the_shape(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         torch.set_num_threads(config["runtime"]["threads"])
     device = _device(config["runtime"]["device"])
     start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
-    run = runs.Run.claim(folder, config)
+    run = runs.Run.claim(folder, config, {"device": device.type})
     log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()

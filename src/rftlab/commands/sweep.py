@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from rftlab import runs
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
@@ -35,6 +35,7 @@ BAD_INPUT = 2
 BEGIN_S = 5.0  # between a run's hold of its folder and its first status, at most
 FOLLOW_S = 0.5
 LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
+WORK = ("cancel", "retry", "sync", "clean")  # commands that do more than print
 LEFTOVERS = ("failed", "lost", "stopped", "new")
 
 
@@ -42,7 +43,8 @@ def main() -> None:
     """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        with reader_may_leave():
+        works = any(word in WORK for word in sys.argv[1:2])
+        with outlive_reader() if works else reader_may_leave():
             arguments = _parser().parse_args()
             sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:

@@ -19,19 +19,22 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
-from rftlab.errors import UserError, unwritable
+from rftlab.errors import Unwritable, UserError, unwritable
 from rftlab.launch import single
+from rftlab.launch.early import NOTHING_RUNS
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
 
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
-BAD_INPUT = 2
+UNWRITABLE = (  # not: a file that is missing
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
+SOME_FAILED, BAD_INPUT = 1, 2
 INTERRUPTED = 130
 
 
@@ -45,6 +48,13 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
             _help()
         return
     sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
+    prints = any(argument.startswith(NOTHING_RUNS) for argument in sys.argv[1:])
+    with reader_may_leave() if prints else outlive_reader():
+        _run(finished)
+
+
+def _run(finished: Callable[[Job], None]) -> None:
+    """Let Hydra read the command line and do what it says."""
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
 
@@ -83,6 +93,7 @@ def _help() -> None:
 
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
+    job = None
     try:
         if HydraConfig.get().mode == RunMode.RUN:
             _refuse_sweep_settings(cfg)
@@ -98,7 +109,13 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
     except (UserError, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end
-        _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+        # as an exception, Hydra would print a line of its own before ours
+        _refuse(error, SOME_FAILED if isinstance(error, Unwritable) and _began(job) else BAD_INPUT)
+
+
+def _began(job: Job | None) -> bool:
+    """Say whether a run, or its parent, was ever begun."""
+    return job is not None and ((job.folder / "status.json").exists() or _began(job.parent))
 
 
 def _refuse_sweep_settings(cfg: DictConfig) -> None:
@@ -119,10 +136,10 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
             raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _refuse(error: Exception, code: int = BAD_INPUT) -> NoReturn:
     if interrupted(error):
         sys.exit(INTERRUPTED)
     if os.environ["RFTLAB_TRACEBACK"] == "1":
         traceback.print_exception(error)
     print(f"error: {explain(error)}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(code)

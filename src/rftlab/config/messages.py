@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 
 from rftlab.config.options import CONF, known_keys, options
 from rftlab.config.scales import place_of_mistake
@@ -12,6 +13,8 @@ TYPES = {  # as OmegaConf calls them
     **{"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"},
 }
 OTHER_TYPE = "a value of another type"
+GROUPS = ("algo", "data", "heuristic", "model", "optimizer")  # whose options may be written like keys
+MOST_ALIKE, SHORTEST_WORD = 4, 3
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
 
@@ -70,9 +73,38 @@ def unknown_key(key: str) -> UserError:
             f"another {group}, one that has it",
             f"{key} or {group}",
         )
-    longer = sorted(full for full in known if full.endswith(f".{key}"))
-    expected = " or ".join(longer) if 0 < len(longer) <= 4 else _one_of(key, sorted(known), "a key of conf/")
+    expected = " or ".join(_like(key, sorted(known))) or "a key of conf/"
     return UserError(f"key {key}, which the config does not have", expected, key)
+
+
+def _like(key: str, known: Sequence[str]) -> list[str]:
+    """Return at most four keys that somebody may have meant who wrote `key`, and options of that name.
+
+    The first rule that finds any decides: the same last part, nearly the same letters, the same words in the last part.
+    """
+    last = key.rpartition(".")[2]
+    named = [f"{group}={last}" for group in GROUPS if last in options(group)]
+    same = [full for full in known if full.endswith(f".{last}")]
+    if not 0 < len(same) <= MOST_ALIKE:
+        same = difflib.get_close_matches(key, known, n=3, cutoff=0.8) or _share_words(last, known)
+    return [*same, *named][:MOST_ALIKE] or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+
+
+def _share_words(name: str, known: Sequence[str]) -> list[str]:
+    """Return the keys whose last part has most of the words of `name`, or words that begin with them."""
+    words = [word for word in name.split("_") if len(word) >= SHORTEST_WORD]
+    of_jobs = {full.rpartition(".")[2] for full in known if full.startswith("resources.")}
+
+    def count(full: str) -> int:
+        place, _, last = full.rpartition(".")
+        if place == "hydra.launcher" and last in of_jobs:
+            return 0  # what a job asks for itself is named
+        return sum(any(other.startswith(word) for other in last.split("_")) for word in words)
+
+    counts = {full: count(full) for full in known}
+    most = max(counts.values(), default=0)
+    found = [full for full in known if most and counts[full] == most]
+    return found if len(found) <= MOST_ALIKE else []
 
 
 def _wrong_type(text: str) -> UserError | None:

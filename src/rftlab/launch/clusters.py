@@ -13,13 +13,18 @@ log = logging.getLogger("rftlab")
 
 
 def require_slurm() -> None:
-    """Refuse a machine without SLURM's client.
+    """Refuse a machine without SLURM's client, or one whose cluster does not answer.
 
     Raises:
-        UserError: There is no `sbatch`.
+        UserError: There is no `sbatch`, or no controller.
     """
     if not scheduler.available():
         raise UserError("no sbatch on this machine", "a login node of a SLURM cluster", "hydra/launcher=local")
+    if (why := scheduler.silence()) is not None:
+        expected = "the login node of a cluster that is up (`scontrol ping`)"
+        raise UserError(
+            f"no cluster that answers: {why}", expected, "hydra/launcher=local, or nothing: try again later"
+        )
 
 
 def warn_about_database(uri: str | None) -> None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, open_dict
 
 from rftlab import runs
 from rftlab.config.compose import Composer
+from rftlab.launch.needs import require_hub
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
@@ -46,6 +47,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
         if record.final is not None:
             log.info("%s is done: %s", record.folder, summary(record.final))
             return record.final
+    require_hub([job.config])
     if job.parent is not None:
         execute(job.parent, stop)
     from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run

@@ -1,11 +1,8 @@
 """Finding and loading models: embedded assets, local folders, a mirror of the hub, the hub."""
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Literal
 
-import huggingface_hub
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -24,13 +21,13 @@ from transformers import (
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
+from rftlab.hub import hub_answers
 from rftlab.models.policy import Family, Policy
 from rftlab.models.text import Tokenizer
 from rftlab.ranges import Given
 
 SOURCE, TOKENIZER = "model.policy.source", "model.policy.tokenizer"  # the keys that name them
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-HUB_TIMEOUT_S = 4.0
 _LOADERS = {
     "seq2seq": AutoModelForSeq2SeqLM,
     "causal": AutoModelForCausalLM,
@@ -86,7 +83,7 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
     try:
         if isinstance(where, Path):
             return loader.from_pretrained(where, local_files_only=True, **kwargs)
-        return loader.from_pretrained(where, local_files_only=not _hub_answers(), **kwargs)
+        return loader.from_pretrained(where, local_files_only=not hub_answers(), **kwargs)
     except (OSError, ValueError, KeyError) as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -94,19 +91,6 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
             "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
             f"{key} or paths.hub_mirror",
         ) from error
-
-
-def _hub_answers() -> bool:
-    """Ask the hub once with a short limit: its client would otherwise retry for most of a minute."""
-    if huggingface_hub.constants.is_offline_mode():
-        return False
-    try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=HUB_TIMEOUT_S).close()
-    except urllib.error.HTTPError:  # an answer, if not a friendly one
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _check_weights(where: Path | str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rftlab import runs
 from rftlab.errors import UserError
@@ -108,28 +109,51 @@ def neighbours(plan: Plan, sweep_folder: Path) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Estimated hours of one job on the device that the figure was measured on."""
+    """Estimated hours of one job: of GPU time where runs like it were measured on a GPU, else of the device's time."""
 
     hours: float
-    device: str
+    device: str  # that the figure was measured on
+    unit: str  # GPU, or nothing
+    elsewhere: bool  # whether it asks for a GPU, and runs like it were measured without
 
 
-def estimate(plan: Plan, outputs: Path) -> dict[str, Cost | None]:
-    """Estimate what each job to do costs, by key: seconds per step of finished runs of the same shape, else None."""
+def estimate(plan: Plan, outputs: Path, gpus: int) -> dict[str, Cost | None]:
+    """Estimate what each job to do costs, by key: seconds per step of finished runs of the same shape, else None.
+
+    Runs on the kind of device that a job asks for are preferred; `gpus` are for those that do not say.
+    """
     to_do = plan.to_do
     if not to_do:
         return {}
-    measured: dict[str, list[tuple[float, str]]] = {}
+    measured: dict[str, list[Mapping[str, Any]]] = {}
     for path in outputs.glob("*/*/DONE"):
         cost = (read_json(path) or {}).get("cost")
         if cost:
-            measured.setdefault(cost["shape"], []).append((cost["seconds_per_step"], cost["device"]))
-    costs: dict[str, Cost | None] = {row.job.key: None for row in to_do}
-    for row in to_do if measured else ():
-        if known := measured.get(shape(row.job.config)):
-            seconds = median(seconds for seconds, _ in known) * _steps_left(row)
-            costs[row.job.key] = Cost(hours=seconds / 3600, device=known[-1][1])
-    return costs
+            measured.setdefault(cost["shape"], []).append(cost)
+    if not measured:  # the shapes of thousands of jobs would tell nothing
+        return {row.job.key: None for row in to_do}
+    return {row.job.key: _cost(row, measured.get(shape(row.job.config), []), gpus) for row in to_do}
+
+
+def _cost(row: Row, like: Sequence[Mapping[str, Any]], gpus: int) -> Cost | None:
+    if not like:
+        return None
+    own = (row.job.config.get("resources") or {}).get("gpus_per_node")
+    gpus = gpus if own is None else own
+    known = [cost for cost in like if _on_gpu(cost) == bool(gpus)] or like
+    on_gpu = _on_gpu(known[-1])
+    seconds = median(cost["seconds_per_step"] for cost in known) * _steps_left(row)
+    return Cost(
+        hours=seconds / 3600 * (max(1, gpus) if on_gpu else 1),
+        device=known[-1]["device"],
+        unit="GPU" if on_gpu else "",
+        elsewhere=bool(gpus) and not on_gpu,
+    )
+
+
+def _on_gpu(cost: Mapping[str, Any]) -> bool:
+    """Say whether a run was measured on a GPU; older records tell by the name alone."""
+    return bool(cost.get("gpu", str(cost["device"]).startswith(("NVIDIA", "Tesla"))))
 
 
 def _steps_left(row: Row) -> int:

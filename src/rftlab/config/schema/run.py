@@ -10,7 +10,7 @@ from rftlab.ranges import Device, NonNegative, Positive, Samples
 class Sweep:
     name: str
     dry_run: bool
-    snapshot: bool | None
+    snapshot: bool
 
 
 @dataclass
