@@ -10,8 +10,8 @@ MUTATIONS = {
     # --- rewards --------------------------------------------------------------------------------------------------
     "rouge-mean-over-references": Mutation(
         "rewards/rouge.py",
-        "return max(_f_score(words, self._words(reference)) for reference in references)",
-        "return sum(_f_score(words, self._words(reference)) for reference in references) / len(references)",
+        "return max(_f_score(words, self._words(reference), 1 / self.weight) for reference in references)",
+        "return sum(_f_score(words, self._words(r), 1 / self.weight) for r in references) / len(references)",
         ROUGE,
         "the reward of NarrativeQA is not the paper's",
     ),
@@ -27,10 +27,13 @@ MUTATIONS = {
     ),
     "rouge-is-precision": Mutation(
         "rewards/rouge.py",
-        "2 * LCSseq.similarity(words, reference) / (len(words) + len(reference))",
-        "LCSseq.similarity(words, reference) / len(words)",
+        "2 * common / (len(words) ** power + len(reference) ** power)",
+        "common / len(words) ** power",
         ROUGE,
         "one right word is a perfect answer",
+    ),
+    "rouge-without-its-weight": Mutation(
+        "rewards/rouge.py", "1 / self.weight)", "1.0)", ROUGE, "the reward of NarrativeQA is not the released one"
     ),
     "rouge-keeps-case": Mutation(
         "rewards/rouge.py",
