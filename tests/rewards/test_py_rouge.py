@@ -42,7 +42,7 @@ def pairs(mirror: Path) -> list[tuple[str, list[str]]]:
     """Pair real texts: each first answer with the second one, and the beginning of each story with both answers."""
     rows = []
     for path in sorted((mirror / "deepmind" / "narrativeqa").rglob("*.parquet")):
-        table = pq.read_table(path, columns=["document.summary.text", "answers"])
+        table = pq.read_table(path, columns=["document", "answers"])
         for row in table.to_pylist():
             first, second = (answer["text"] for answer in row["answers"])
             story = " ".join(row["document"]["summary"]["text"].split())
