@@ -48,4 +48,5 @@ def online(**values: object) -> Online:
 
 def supervised(**values: object) -> Supervised:
     defaults = {"steps": 5, "step_fraction": 1.0, "sample_fraction": 0.5, "batch_size": 4, "microbatch_size": 2}
+    defaults["whole_text"] = None
     return Supervised(**defaults | values)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from losses import supervised
-from toy import MAX_NEW, ids_of, logged, plain_logprobs
+from toy import LETTERS, MAX_NEW, ids_of, logged, plain_logprobs
 
 from rftlab.algorithms.sft import SFT
 from rftlab.loops.lab import Lab
@@ -23,6 +23,18 @@ def test_each_pass_over_the_prompts_takes_the_next_answer(quick_lab: Callable[..
         pairs = [(e.prompt, ids_of(e.targets[epoch % len(e.targets)], MAX_NEW)) for e in asked]
         logprobs = torch.cat([plain_logprobs(lab.policy, prompt, ids, 1.0).detach() for prompt, ids in pairs])
         assert loss == pytest.approx(-float(logprobs.mean()), rel=1e-4), epoch
+
+
+@pytest.mark.parametrize("limit", [64, 5])
+def test_of_a_whole_text_every_token_but_the_first_is_learned(quick_lab: Callable[..., Lab], limit: int) -> None:
+    lab = quick_lab("whole", family="causal", lr=0.0)
+    asked = lab.task.splits.train
+    supervised(steps=1, sample_fraction=1.0, batch_size=len(asked), microbatch_size=5, whole_text=limit).run(lab, SFT())
+    texts = [(e.prompt + e.targets[0])[-limit:] for e in asked]  # cut where prompts are: on the left
+    assert max(map(len, texts)) == 5 if limit == 5 else max(map(len, texts)) > 5
+    rest = [(text[0], [1 + LETTERS.index(letter) for letter in text[1:]]) for text in texts]
+    logprobs = torch.cat([plain_logprobs(lab.policy, first, ids, 1.0).detach() for first, ids in rest])
+    assert logged(lab, "sft/loss") == pytest.approx([-float(logprobs.mean())], rel=1e-4)
 
 
 @pytest.mark.parametrize(("share", "same"), [(0.25, True), (1.0, False)])

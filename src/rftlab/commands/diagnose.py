@@ -29,7 +29,7 @@ expected gradient, how sure that is, and what to do (terminal, HTML, PNG, CSV; t
 
 Usage
   python src/diagnose.py model=t5_mini data=narrativeqa [n_prompts=500 samples=10]
-  python src/diagnose.py data=imdb data.source=hub paths.hub_mirror=DIR      real rows
+  python src/diagnose.py data=narrativeqa data.source=hub paths.hub_mirror=DIR    real rows
   python src/diagnose.py data=narrativeqa init_from=RUN_KEY                  the policy that a finished run ended with
   python src/diagnose.py data=narrativeqa heuristic=partial_sft              after a little SFT, which is run first
   python src/diagnose.py -m data=narrativeqa,imdb                            several, then the reports of these

@@ -76,6 +76,12 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
+    _check_reward(data)
+    if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
+        found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
+        raise UserError(
+            found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
+        )
     if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")
@@ -167,6 +173,18 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     if _has_labels(data) != (family == "classifier"):
         found = f"model={model['name']}, a {family}, with data={data['name']}"
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
+
+
+def _check_reward(data: Mapping[str, Any]) -> None:
+    """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
+    reward = data["reward"] or {}
+    embedded = str(reward.get("source")).startswith("asset:")
+    if data["source"] == "hub" and embedded and not reward.get("at_chance"):
+        raise UserError(
+            f"data.source=hub with data.reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
+            "data.reward.source (with data.reward.tokenizer), or data.reward.at_chance=true to use it all the same",
+        )
 
 
 def _has_labels(data: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from omegaconf.errors import MissingMandatoryValue
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
+from rftlab.config.sources import own_files
 from rftlab.config.typed import ranges_of
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
@@ -100,6 +101,8 @@ class Composer:
         if config["parent"] is not None:
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
+        if files := own_files(config):
+            config["files"] = files
         config["overrides"] = [text for text in overrides if _top(text) not in OF_NO_CELL]
         key = runs.run_key(config)
         folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)

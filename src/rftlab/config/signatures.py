@@ -158,6 +158,15 @@ def _method_of_record(module: "_Module", value: ast.expr) -> tuple["_Module", De
     return (found[0], methods[0]) if methods else None
 
 
+def source_file(name: str) -> Path | None:
+    """Return the source of a module; None where it has none of its own.
+
+    Raises:
+        NotFoundError: There is no such module.
+    """
+    return _file(name, name)
+
+
 @cache
 def _file(name: str, target: str) -> Path | None:
     """Return the source of a module by walking down from its top-level package, whose folder Python knows."""

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from rftlab import runs
 from rftlab.config.compose import Composer
 from rftlab.launch.needs import require_hub
+from rftlab.launch.rows import check_rows
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
@@ -45,6 +46,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     """
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
+            check_rows([(job.config, record.folder)])
             log.info("%s is done: %s", record.folder, summary(record.final))
             return record.final
     require_hub([job.config])

@@ -12,6 +12,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
+from rftlab.launch.rows import check_rows
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
@@ -68,6 +69,7 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
         console.print(f"states may be older than the queue: {error}", style="yellow", highlight=False, soft_wrap=True)
         queued = {}
     plan = make_plan(jobs, sweep.outputs, queued)
+    check_rows((row.job.config, row.folder) for row in plan.rows if row.state != "new")
     costs = estimate(plan, sweep.outputs, launcher.gpus)
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):

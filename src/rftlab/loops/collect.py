@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rftlab.loops.draw import draw
-from rftlab.loops.evaluation import encode, encode_targets, score
+from rftlab.loops.evaluation import encode, encode_targets, encode_whole, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
 from rftlab.sampling.sample import sample
@@ -74,16 +74,26 @@ class Sampled:
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """Gold texts: every target of a prompt is a pair of its own, and each pass over the prompts takes the next one."""
+    """Gold texts: every target of a prompt is a pair of its own, and each pass over the prompts takes the next one.
+
+    With `whole_text`, prompt and target are one text of at most so many tokens, and all of it is learned.
+    """
 
     examples: Sequence[Example]
     pairs: int
+    whole_text: int | None = None
 
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Draw (prompt, target) pairs, from the shortest to the longest: like rows waste little on padding."""
         drawn = draw(self.examples, self.pairs, lab.session.seed, place.draws)
-        prompt_ids, prompt_mask = encode(lab, [example for example, _ in drawn])
-        ids, mask = encode_targets(lab, [example.targets[epoch % len(example.targets)] for example, epoch in drawn])
+        asked = [example for example, _ in drawn]
+        targets = [example.targets[epoch % len(example.targets)] for example, epoch in drawn]
+        if self.whole_text is None:
+            prompt_ids, prompt_mask = encode(lab, asked)
+            ids, mask = encode_targets(lab, targets)
+        else:
+            texts = [example.prompt + target for example, target in zip(asked, targets, strict=True)]
+            prompt_ids, prompt_mask, ids, mask = encode_whole(lab, texts, self.whole_text)
         order = (prompt_mask.sum(1) + mask.sum(1)).argsort()
         experience = Experience(
             prompt_ids=prompt_ids[order],

@@ -88,6 +88,20 @@ def encode_targets(lab: Lab, targets: Sequence[str]) -> tuple[torch.Tensor, torc
     return lab.policy.encode_targets(targets, lab.task.max_target_tokens, lab.task.append_eos)
 
 
+def encode_whole(
+    lab: Lab, texts: Sequence[str], max_tokens: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokenize whole texts for a causal model; (ids, mask) of the first token, both (B 1), and of the rest, both (B t).
+
+    The first token predicts the second, and nothing predicts the first: what is learned of a text is all but that one.
+    Long texts are cut on the side on which prompts are.
+    """
+    ids, mask = lab.policy.encode_prompts(texts, max_tokens, lab.task.truncation_side)
+    to_front = mask.long().argsort(dim=1, descending=True, stable=True)  # prompts are padded on the left
+    ids, mask = ids.gather(1, to_front), mask.gather(1, to_front)
+    return ids[:, :1], mask[:, :1], ids[:, 1:], mask[:, 1:]
+
+
 def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
     """Decode responses and reward them; row i answers `examples[responses.prompt_index[i]]`."""
     assert lab.task.reward is not None

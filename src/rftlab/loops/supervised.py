@@ -20,6 +20,7 @@ class Supervised:
     sample_fraction: Fraction[float]
     batch_size: Positive[int]
     microbatch_size: Positive[int]
+    whole_text: Positive[int] | None  # tokens; None: the prompt is given and the target alone is learned
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the targets of the prompts, one optimiser step per iteration; see `experience.train`.
@@ -39,4 +40,6 @@ class Supervised:
             steps=total,
             trimmed=True,
         )
-        return train(lab, algorithm, Fixed(examples=examples, pairs=self.batch_size), schedule)
+        return train(
+            lab, algorithm, Fixed(examples=examples, pairs=self.batch_size, whole_text=self.whole_text), schedule
+        )
