@@ -5,7 +5,6 @@ import errno
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rftlab.commands.arguments import as_hydra_wants
 from rftlab.commands.pipe import reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
@@ -44,12 +44,12 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         with reader_may_leave():
             _help()
         return
-    sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
 
     atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
+        sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
@@ -62,19 +62,9 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
             raise
         _refuse(unwritable(error.filename, error, "paths.outputs"))
     except ValueError as error:
-        if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
+        if not str(error).startswith(("Only one of --", "The --resolve", "Config group override")):  # Hydra's own words
             raise
         _refuse(error)
-
-
-def _as_hydra_wants(argument: str) -> str:
-    """Let an override be written in the way that comes naturally.
-
-    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
-    free dictionary, which Hydra wants to be told.
-    """
-    argument = re.sub(r"^\+experiment=", "experiment=", argument)
-    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
 
 
 def _help() -> None:
@@ -107,12 +97,14 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: A launcher other than the default one, or a dry run.
     """
-    choices = HydraConfig.get().runtime.choices
+    node = HydraConfig.get()
+    choices = node.runtime.choices
     launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
     given = {
         f"hydra/launcher={launcher}": launcher != "local",
         f"+sweep={sweep}": sweep is not None,
         "sweep.dry_run=true": cfg.sweep.dry_run,
+        **{words: True for words in node.overrides.hydra if words.startswith(("hydra.launcher.", "hydra.sweeper."))},
     }
     for found, is_there in given.items():
         if is_there:

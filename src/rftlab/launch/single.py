@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from rftlab import runs
+from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
@@ -24,6 +25,7 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
         UserError: On an unknown key, a value out of range, or a combination that cannot work.
     """
     node = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    check_hydra(node)
     choices = node.runtime.choices if choices is None else choices
     overrides = [str(override) for override in node.overrides.task]
     cfg = cfg.copy()
