@@ -57,7 +57,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         sys.exit(INTERRUPTED)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         _refuse(error)
-    except OSError as error:  # Hydra makes the folder of the outputs before it calls us
+    except OSError as error:  # of a folder that is made before a run or a sweep begins
         if error.errno not in UNWRITABLE or error.filename is None:
             raise
         _refuse(unwritable(error.filename, error, "paths.outputs"))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from rftlab import runs
 from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
+from rftlab.files import disk_errors
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
@@ -50,6 +51,8 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             return record.final
     if job.parent is not None:
         execute(job.parent, stop)
+    with disk_errors(job.folder.parent):  # here, as the libraries take seconds
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
     from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run
 
     try:
