@@ -86,12 +86,15 @@ class SlurmLauncher(Launcher):
 def _check(values: Mapping[str, Any]) -> None:
     ranges = [(f"hydra.launcher.{name}", rule) for name, rule in ranges_of_target(TARGET)]
     check_ranges({"hydra": {"launcher": values}}, ranges)
-    for name in values["sbatch"] or {}:
+    for name, value in (values["sbatch"] or {}).items():
         option = str(name).lstrip("-").replace("_", "-")
         if option in OWNED:
             instead = OWNED[option] and f"hydra.launcher.{OWNED[option]}"
             expected = instead or "none: jobs are found and followed by what the launcher sets there"
             raise UserError(f"hydra.launcher.sbatch.{name}", expected, instead or f"hydra.launcher.sbatch.{name}")
+        if value is False or not isinstance(value, bool | int | float | str):
+            found = f"hydra.launcher.sbatch.{name}={value}"
+            raise UserError(found, "a number, a text, or true for an option without a value", found.partition("=")[0])
     from rftlab.sweeps.slurm.settings import SlurmSettings, check_resources
 
     settings = SlurmSettings.from_dict(values)

@@ -1,6 +1,11 @@
-"""The exception for every mistake that is the user's to fix."""
+"""The exception for every mistake that is the user's to fix, and parsers of command lines that word theirs alike."""
 
+import argparse
+import sys
 from pathlib import Path
+from typing import NoReturn
+
+BAD_INPUT = 2
 
 
 class UserError(Exception):
@@ -18,3 +23,12 @@ class Unwritable(UserError):
 def unwritable(path: Path | str, error: OSError, change: str, expected: str = "a writable folder") -> Unwritable:
     """Word a failed write (disk full, quota, permission) of `path`."""
     return Unwritable(f"cannot write {path}: {error.strerror or error}", expected, change)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what was wrong and end the process."""
+        print(f"error: {message}; expected what `{self.prog} --help` lists; change the command", file=sys.stderr)
+        sys.exit(BAD_INPUT)

@@ -202,10 +202,10 @@ def test_a_mistake_outside_the_tables_has_no_place_in_them() -> None:
 @pytest.mark.parametrize("text", ["a: 1e-4\nb: 1_000\nc: 2026-01-01\nd: {on: .inf}", *FILES], ids=["text", *FILES])
 def test_values_are_read_as_omegaconf_reads_them(text: str) -> None:
     text = (CONF / text).read_text() if text in FILES else text
-    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales._loader(), get_yaml_loader()))
+    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales.yaml_loader(), get_yaml_loader()))
     assert repr(ours) == repr(theirs)
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     with pytest.raises(yaml.YAMLError, match="duplicate key a"):
-        yaml.load("a: 1\na: 2", Loader=scales._loader())
+        yaml.load("a: 1\na: 2", Loader=scales.yaml_loader())

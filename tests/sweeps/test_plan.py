@@ -11,7 +11,7 @@ from rftlab.errors import UserError
 from rftlab.runs.cost import shape, total_steps
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
-from rftlab.sweeps.table import show_outcomes, show_plan, totals
+from rftlab.sweeps.table import counted_once, show_outcomes, show_plan, totals
 from sweeps.jobs import end, finish, make_job
 
 
@@ -60,6 +60,32 @@ def test_parents_come_first_once_and_only_where_a_child_still_needs_them(tmp_pat
 def test_a_job_that_the_grid_names_twice_counts_once(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     assert len(make_plan([job, make_job(tmp_path)], tmp_path).rows) == 1
+
+
+def test_a_run_named_in_two_wordings_counts_once_and_the_table_says_so(tmp_path: Path) -> None:
+    wordings = [["kl.target=6"], ["kl.target=6.0"], [], ["kl.target=6"]]
+    plan = make_plan([make_job(tmp_path, overrides=words) for words in wordings], tmp_path)
+    assert [row.job.config["overrides"] for row in plan.rows] == [wordings[0]]  # the first wording is the run's
+    console = Console(record=True, width=160, file=io.StringIO())
+    show_plan(console, plan, {}, short=True)
+    said = console.export_text().splitlines()[-4:]
+    assert said[0].startswith("1 job: 1 new")
+    assert [line.partition("counts once")[2] for line in said[1:]] == [
+        ": as kl.target=6 and as kl.target=6.0", ": as kl.target=6 and as it is", "",
+    ]  # fmt: skip
+    many = make_plan([make_job(tmp_path) for _ in range(9)], tmp_path)
+    assert counted_once(many)[-1] == "5 more are named again and count once"
+
+
+def test_a_parent_that_the_grid_names_too_is_run_first_and_as_the_grid_says(tmp_path: Path) -> None:
+    parent = make_job(tmp_path, "sft", resources={"mem_gb": None})
+    named = make_job(tmp_path, "sft", resources={"mem_gb": 9})
+    assert named.key == parent.key
+    child = make_job(tmp_path, "ppo", parent)
+    for order in ([child, named], [named, child]):
+        plan = make_plan(order, tmp_path)
+        assert [row.job.name for row in plan.rows] == ["sft", "ppo"]
+        assert plan.rows[0].job is named and not plan.again
 
 
 def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import errno
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rftlab.commands.arguments import as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
@@ -47,7 +47,6 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         with reader_may_leave():
             _help()
         return
-    sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
     prints = any(argument.startswith(NOTHING_RUNS) for argument in sys.argv[1:])
     with reader_may_leave() if prints else outlive_reader():
         _run(finished)
@@ -60,6 +59,7 @@ def _run(finished: Callable[[Job], None]) -> None:
 
     atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
+        sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
@@ -67,24 +67,14 @@ def _run(finished: Callable[[Job], None]) -> None:
         sys.exit(INTERRUPTED)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         _refuse(error)
-    except OSError as error:  # Hydra makes the folder of the outputs before it calls us
+    except OSError as error:  # of a folder that is made before a run or a sweep begins
         if error.errno not in UNWRITABLE or error.filename is None:
             raise
         _refuse(unwritable(error.filename, error, "paths.outputs"))
     except ValueError as error:
-        if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
+        if not str(error).startswith(("Only one of --", "The --resolve", "Config group override")):  # Hydra's own words
             raise
         _refuse(error)
-
-
-def _as_hydra_wants(argument: str) -> str:
-    """Let an override be written in the way that comes naturally.
-
-    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
-    free dictionary, which Hydra wants to be told.
-    """
-    argument = re.sub(r"^\+experiment=", "experiment=", argument)
-    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
 
 
 def _help() -> None:
@@ -124,12 +114,14 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: A launcher other than the default one, or a dry run.
     """
-    choices = HydraConfig.get().runtime.choices
+    node = HydraConfig.get()
+    choices = node.runtime.choices
     launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
     given = {
         f"hydra/launcher={launcher}": launcher != "local",
         f"+sweep={sweep}": sweep is not None,
         "sweep.dry_run=true": cfg.sweep.dry_run,
+        **{words: True for words in node.overrides.hydra if words.startswith(("hydra.launcher.", "hydra.sweeper."))},
     }
     for found, is_there in given.items():
         if is_there:

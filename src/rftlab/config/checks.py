@@ -1,5 +1,7 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -7,17 +9,26 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab.config.files import OF_HYDRA
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.signatures import method
+from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
-from rftlab.tracking.store import absolute_uri
+from rftlab.runs.identity import flatten
+from rftlab.tracking.store import absolute_uri, sqlite_path
+
+HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?(?<![.-])")
+DATABASE = "mlflow.db"  # in paths.outputs, unless tracking.uri says otherwise
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
     """Refuse keys that were added with `+` and that no schema knows: a typo would change nothing, silently."""
     for key in _unknown(cfg, ""):
         raise unknown_key(key)
+    for key in _removed(cfg, ""):
+        raise UserError(f"no {key} any more", "every key of the config, with a value", key)
 
 
 def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
@@ -30,6 +41,15 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
             yield from _unknown(child, f"{prefix}{name}.")
 
 
+def _removed(node: DictConfig, prefix: str) -> Iterator[str]:
+    kind = OmegaConf.get_type(node)
+    known = {f.name for f in fields(kind)} - set(OF_HYDRA) if is_dataclass(kind) else set()
+    yield from (f"{prefix}{name}" for name in sorted(known - set(node)))
+    for name, child in node.items_ex(resolve=False):
+        if isinstance(child, DictConfig) and not (child._is_none() or child._is_interpolation() or child._is_missing()):
+            yield from _removed(child, f"{prefix}{name}.")
+
+
 def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
     """Refuse values out of their `ranges` (key, rule) and combinations that cannot work.
 
@@ -37,6 +57,8 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
         UserError: What was found, what was expected and which key to change.
     """
     check_ranges(config, ranges)
+    _check_finite(config)
+    check_targets(config)
     _check_combinations(config)
     _check_paths(config)
 
@@ -50,16 +72,33 @@ def _get(config: Mapping[str, Any], key: str) -> Any:
     return node
 
 
+def check_hydra(node: Any) -> None:
+    """Refuse what Hydra would do to a run behind its back.
+
+    Raises:
+        UserError: The working directory would move, and every relative path of the config with it.
+    """
+    if node.job.chdir:
+        expected = "false, as relative paths mean the folder where the command was typed"
+        raise UserError("hydra.job.chdir=true", expected, "hydra.job.chdir")
+
+
 def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
-    """Refuse values out of range; null is in every range, as the types say where it may stand.
+    """Refuse values out of range; null is in most ranges, as the types say where it may stand.
 
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
     for key, rule in ranges:
         value = _get(config, key)
-        if value is not None and not rule.holds(value):
-            raise UserError(f"{key}={value}", rule.expected, key)
+        if (value is not None or rule.of_null) and not rule.holds(value):
+            raise UserError(f"{key}={'null' if value is None else value}", rule.expected, key)
+
+
+def _check_finite(config: Mapping[str, Any]) -> None:
+    for key, value in flatten(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key}={value}", "a finite number", key)
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
@@ -85,6 +124,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")
+    if data["reward"] is not None and data["evaluation"] is None:
+        raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
         _check_rollout_sizes(loop, data["loader"]["n_train"])
     elif "steps" in loop:
@@ -125,7 +166,13 @@ def check_kind(config: Mapping[str, Any]) -> str:
     loop = _get(config, "algo.loop._target_")
     if loop is None or kind_of_loop(loop) not in (kind, None):
         raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms_for(kind), "algo or data")
+    needs_loss = len(method(loop, "run")) > 2  # beside itself and the lab
+    if needs_loss != (algo["loss"] is not None) and kind_of_loop(loop) is not None:
+        expected = "a loss, as this loop trains" if needs_loss else "null, as this loop trains nothing"
+        raise UserError(f"algo.loss={'null' if needs_loss else '...'}", expected, "algo.loss or algo.loop")
     optimizer = config["optimizer"]
+    if optimizer["build"] is None and algo["loss"] is not None:
+        raise UserError("no optimizer", "one, as this run trains: adamw, adam or sgd", "optimizer")
     if "lr" in optimizer and optimizer["lr"] is None and algo["loss"] is not None:
         raise UserError("optimizer.lr=null", "a number above 0, as this run trains", "optimizer.lr")
     if kind != "text" and heuristic["name"] == "partial_sft":
@@ -211,9 +258,23 @@ def _check_divides(name: str, whole: int, key: str, part: int) -> None:
 
 
 def _check_paths(config: Mapping[str, Any]) -> None:
-    if (uri := config["tracking"]["uri"]) is not None:
-        absolute_uri(uri)
+    for key in ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id"):
+        if _get(config, key) == "":
+            raise UserError(f"{key} is empty", "a path or a name", key)
+    uri = config["tracking"]["uri"]
+    database = None if uri is None else sqlite_path(absolute_uri(uri))
+    sweep = Path(config["paths"]["outputs"]).absolute() / config["sweep"]["name"]
+    for file in (sweep.parent / DATABASE, database):
+        if (
+            file is not None
+            and sweep.parent == file.parent
+            and re.match(rf"{re.escape(file.name)}($|[.-])", sweep.name)
+        ):
+            raise UserError(f"sweep.name={sweep.name}, the database of the tracking", "another name", "sweep.name")
     mirror, data = config["paths"]["hub_mirror"], config["data"]
+    if data["source"] == "hub" and not HUB_ID.fullmatch(hub_id := data["loader"]["hub_id"]):
+        expected = "the name of a dataset of the hub, ORG/NAME or NAME; a folder of such goes to paths.hub_mirror"
+        raise UserError(f"data.loader.hub_id={hub_id}", expected, "data.loader.hub_id")
     if mirror is None:
         return
     if not Path(mirror).is_dir():

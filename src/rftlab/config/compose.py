@@ -23,6 +23,7 @@ from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
 from rftlab.config.sources import own_files
+from rftlab.config.texts import kept
 from rftlab.config.typed import ranges_of
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
@@ -113,7 +114,7 @@ class Composer:
         structural, values = [], []
         for text in overrides:
             if text not in self._parsed:
-                (self._parsed[text],) = self._parser.parse_overrides([text])
+                (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]
             key = override.key_or_group
             if self._loader.repository.group_exists(key) or key.split(".")[0] == "hydra":

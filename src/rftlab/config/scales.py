@@ -16,7 +16,7 @@ stand for an entry: it means the entry at the same place in that algorithm's fil
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from rftlab.errors import UserError
 TABLES = {"data": ("scales",), "data/kind": ("optimizer",), "algo": ("kinds", "scales"), "scale": ("kinds",)}
 ONLINE_LOOP = "rftlab.loops.online.Online"
 GLOBAL = "_global_"
+Restore = Callable[[Any, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class File:
 class Tables:
     """The tables of one config folder."""
 
-    def __init__(self, root: Path) -> None:
-        """Take the folder; files are read when they are needed."""
+    def __init__(self, root: Path, restore: Restore | None = None) -> None:
+        """Take the folder, and what is done to the content of a file, given its text and name, when it is read."""
         self._root = root
+        self._restore = restore
         self._files: dict[str, File] = {}
 
     def read(self, file: str) -> File | None:
@@ -76,9 +78,11 @@ class Tables:
         stamp = stat.st_mtime_ns, stat.st_size
         if file not in self._files or self._files[file].stamp != stamp:
             text = path.read_text(encoding="utf-8")
-            values = yaml.load(text, Loader=_loader()) or {}
+            values = yaml.load(text, Loader=yaml_loader()) or {}
             check = _Check(self._root, file)
             check.mapping((), values)
+            if self._restore is not None:
+                self._restore(values, text, file)
             tables = {name: values.pop(name) for name in TABLES[group] if name in values}
             check.tables(group, tables)
             self._files[file] = File(stamp, text, values, tables)
@@ -239,7 +243,7 @@ def place_of_mistake(root: Path, text: str) -> str | None:
 
 
 @cache
-def _loader() -> type[yaml.SafeLoader]:
+def yaml_loader() -> type[yaml.SafeLoader]:
     """Return OmegaConf's loader (1e-4 is a number, no key stands twice), with libyaml's parser where there is one."""
     omegaconf = get_yaml_loader()
     if not yaml.__with_libyaml__:

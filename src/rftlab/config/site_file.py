@@ -8,6 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rftlab.config.texts import refuse_rewritten
 from rftlab.errors import UserError
 
 KINDS = {
@@ -40,6 +41,7 @@ def check_site_file(path: Path) -> None:
         return
     if not isinstance(values, dict):
         raise UserError(f"{where} holds {str(values)[:60]!r}", "lines of KEY: VALUE, with the colon", where)
+    refuse_rewritten(text, ("sbatch",), where)
     known = sorted(f.name for f in fields(SlurmLauncher))
     for key, value in values.items():
         if key not in known:

@@ -8,6 +8,7 @@ from rftlab.errors import UserError
 from rftlab.files import shared_file_system
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import PREFIX, ledgers, reconciled
+from rftlab.tracking.store import absolute_uri, sqlite_path
 
 log = logging.getLogger("rftlab")
 
@@ -29,10 +30,8 @@ def require_slurm() -> None:
 
 def warn_about_database(uri: str | None) -> None:
     """Warn where runs of several nodes would write one SQLite file over a network."""
-    if uri is None or not uri.startswith("sqlite:///"):
-        return
-    path = Path(uri.removeprefix("sqlite:///")).absolute()
-    if (kind := shared_file_system(path)) is not None:
+    path = None if uri is None else sqlite_path(absolute_uri(uri))
+    if path is not None and (kind := shared_file_system(path)) is not None:
         log.warning(
             "tracking.uri is an SQLite file on a shared file system (%s), which several nodes can damage; "
             "expected a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later; "

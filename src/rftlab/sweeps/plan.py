@@ -34,9 +34,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The jobs of a sweep in the order in which they may start."""
+    """The jobs of a sweep in the order in which they may start, and what the grid has named again."""
 
     rows: list[Row]
+    again: list[tuple[Job, Job]]  # jobs of equal keys: the one that counts, and the later one
 
     @property
     def to_do(self) -> list[Row]:
@@ -46,28 +47,33 @@ class Plan:
 def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) -> Plan:
     """Look up the state of every job; `queued` holds the keys that a scheduler has.
 
-    A key counts once however often the grid names it. A parent is listed where a job still needs it.
+    A key counts once however often, and in whatever words, the grid names it. A parent is listed where a job still
+    needs it; where the grid names it too, it is run as the grid says.
 
     Raises:
         UserError: An axis of the grid changes nothing that is computed.
     """
     folders = runs.folders_by_key(outputs)
     rows: dict[str, Row] = {}
+    named: dict[str, Job] = {}
+    again: list[tuple[Job, Job]] = []
     for job in jobs:
-        if job.key in rows:
-            _refuse_lost_axis(rows[job.key].job, job)
+        if job.key in named:
+            _refuse_lost_axis(named[job.key], job)
+            again.append((named[job.key], job))
             continue
-        row = _row(job, folders, queued, is_parent=False)
+        named[job.key] = job
+        row = _row(job, folders, queued, is_parent=job.key in rows)
         if job.parent is not None and row.state != "done" and job.parent.key not in rows:
             rows[job.parent.key] = _row(job.parent, folders, queued, is_parent=True)
         rows[job.key] = row
-    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent))
+    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent), again=again)
 
 
 def _refuse_lost_axis(first: Job, second: Job) -> None:
     """Refuse two jobs that are one run and yet ask for different places, resources or the like."""
     a, b = flatten(first.config), flatten(second.config)
-    different = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    different = sorted(key for key in a.keys() | b.keys() if key != "overrides" and a.get(key) != b.get(key))
     if different:
         found = f"two jobs that differ in {different[0]} alone, which does not make them two runs"
         raise UserError(found, "one value in a sweep, or an axis that changes what is computed", different[0])

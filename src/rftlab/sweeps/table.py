@@ -21,6 +21,7 @@ EXPLAINED = ("new", "failed", "lost", "stopped")  # states whose reason is told 
 GAP = 2  # between two columns
 SHORTEST_DETAIL = 20  # with less room a table has no column for it
 ELSEWHERE = " (measured there; these ask for a GPU)"
+MOST_AGAIN = 3  # runs named again of which the words are shown
 SHORT = 12  # rows of the table that opens a sweep
 
 
@@ -52,6 +53,8 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
         table.add_row(Text(name), row.job.key, painted(row.state), parent, _estimate(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
+    for line in counted_once(plan):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _abridged(rows: Sequence[Row]) -> list[Row | None]:
@@ -89,6 +92,18 @@ def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
     estimates += [f"unknown for {unknown}"] if unknown else []
     line = f"{len(plan.rows)} job{'' if len(plan.rows) == 1 else 's'}: {counts or 'none'}"
     return line + (f"; estimated, one after the other: {', '.join(estimates)}" if estimates else "")
+
+
+def counted_once(plan: Plan) -> list[str]:
+    """Say which runs the grid names more than once, and in which words."""
+    lines = []
+    for first, second in plan.again[:MOST_AGAIN]:
+        words = [job.config.get("overrides", []) for job in (first, second)]
+        told = [" ".join(word for word in own if word not in other) for own, other in (words, words[::-1])]
+        how = f": as {told[0] or 'it is'} and as {told[1] or 'it is'}" if any(told) else ""
+        lines.append(f"{first.name}-{first.key} is named twice and counts once{how}")
+    more = len(plan.again) - len(lines)
+    return [*lines, *([f"{more} more are named again and count once"] if more else [])]
 
 
 def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
