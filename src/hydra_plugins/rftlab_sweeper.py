@@ -134,8 +134,3 @@ def _options_of(key: str) -> str:
 def _word(value: Any) -> str:
     """Write an axis that is set on the command line, where a sweep file has its characters."""
     return value if isinstance(value, str) else Override._get_value_element_as_str(value)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

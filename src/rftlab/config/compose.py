@@ -29,6 +29,7 @@ from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
 OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
+OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 OF_NO_CELL = runs.NOT_IDENTITY | {"seed"}  # what all seeds of a setting, wherever they run, do not share
@@ -141,11 +142,12 @@ class Composer:
     def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:
         """Compose the parent from its own groups, then give it the child's data, model and seed.
 
-        Sampling settings and the rewards of labels are the child's alone: runs that differ in them share one parent.
-        What counts iterations of the child's loop means nothing in another loop.
+        Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone:
+        runs that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
         """
         groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
-        shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking", "resources")}
+        shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
+        shared["model"] = {k: v for k, v in config["model"].items() if k not in OWN_MODEL}
         shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
         shared["eval"] = {k: v for k, v in config["eval"].items() if k not in OWN_EVAL}
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from rftlab.config.scales import GLOBAL, TABLES
+from rftlab.config.scales import GLOBAL, tables_of
 from rftlab.config.signatures import NotFoundError, method
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -130,7 +130,7 @@ def _keys_of(file: str) -> Iterator[str]:
     group = file.rpartition("/")[0]
     header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text())
     package = header.group(1) if header else group.replace("/", ".")
-    aside = {"defaults", "hydra", *TABLES.get(group, ())}
+    aside = {"defaults", "hydra", *tables_of(group)}
     own = {key: value for key, value in content(file).items() if key not in aside}
     yield from _paths(own, "" if package in (GLOBAL, "") else f"{package}.")
     for table in content(file).get("kinds", {}).values():

@@ -4,6 +4,7 @@
     conf/data/kind/KIND.yaml  optimizer: NAME
     conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}
     conf/scale/NAME.yaml      kinds: {KIND: {...}}
+    conf/experiment/**/NAME.yaml    scales: {SCALE: {...}}    algos: {ALGO: {...}}
 
 An entry `{...}` is what a config file with `# @package _global_` would hold. The defaults list of `conf/train.yaml`
 names entries as if they were files, so Hydra merges them in the order that stands there. The tables themselves are part
@@ -29,7 +30,13 @@ from yaml.resolver import Resolver
 
 from rftlab.errors import UserError
 
-TABLES = {"data": ("scales",), "data/kind": ("optimizer",), "algo": ("kinds", "scales"), "scale": ("kinds",)}
+TABLES = {
+    "data": ("scales",),
+    "data/kind": ("optimizer",),
+    "algo": ("kinds", "scales"),
+    "scale": ("kinds",),
+    "experiment": ("scales", "algos"),
+}
 ONLINE_LOOP = "rftlab.loops.online.Online"
 GLOBAL = "_global_"
 Restore = Callable[[Any, str, str], None]
@@ -72,7 +79,7 @@ class Tables:
             yaml.YAMLError: The file cannot be read, or holds a key twice.
         """
         path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
-        if group not in TABLES or not path.is_file():
+        if not tables_of(group) or not path.is_file():
             return None
         stat = path.stat()
         stamp = stat.st_mtime_ns, stat.st_size
@@ -83,7 +90,7 @@ class Tables:
             check.mapping((), values)
             if self._restore is not None:
                 self._restore(values, text, file)
-            tables = {name: values.pop(name) for name in TABLES[group] if name in values}
+            tables = {name: values.pop(name) for name in tables_of(group) if name in values}
             check.tables(group, tables)
             self._files[file] = File(stamp, text, values, tables)
         return self._files[file]
@@ -92,7 +99,8 @@ class Tables:
         """Return the entry that a config path of the defaults list names, or None if there is none.
 
         Raises:
-            UserError: The dataset has tables for other scales only, or a name stands for an entry that does not exist.
+            UserError: The dataset has tables for other scales only, a name stands for an entry that does not exist, or
+                a preset builds on one with tables.
         """
         match path.split("/"):
             case ["model", "default", name]:
@@ -111,6 +119,8 @@ class Tables:
                 return self._entry(f"data/{data}", "scales", scale, "online")
             case ["data", "scales", "algo", data, scale, algo]:
                 return self._entry(f"data/{data}", "scales", scale, algo)
+            case ["experiment", "scales" | "algos" as table, *option, row] if option:
+                return self._of_preset(f"experiment/{'/'.join(option)}", table, row)
         return None
 
     def place(self, path: str, key: str) -> str | None:
@@ -158,6 +168,17 @@ class Tables:
             raise UserError(found, expected, f"{self._root.name}/{entry.file}.yaml")
         return other
 
+    def _of_preset(self, file: str, table: str, row: str) -> Entry | None:
+        """Return an entry of the chosen preset; those of a preset that it builds on would silently not apply."""
+        read = self.read(file)
+        for base in read.values.get("defaults") or () if read else ():
+            if isinstance(base, str) and self._of(f"experiment/{base.removeprefix('/experiment/')}"):
+                found = f"{where(self._root, file, ('defaults',))}: a preset on top of {base}, which has tables"
+                raise UserError(
+                    found, "one without tables below it, or its values copied", f"{self._root.name}/{file}.yaml"
+                )
+        return self._entry(file, table, row)
+
     def _is_online(self, algo: str, kind: str) -> bool:
         file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
         loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
@@ -194,6 +215,9 @@ class _Check:
             case "data":
                 for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
                     self._scale_of_data(("scales", scale), table)
+            case _:
+                self._kinds(("scales",), tables.get("scales", {}), self._options("scale"))
+                self._kinds(("algos",), tables.get("algos", {}), self._options("algo"))
 
     def _kinds(self, keys: tuple[str, ...], table: Any, kinds: Collection[str], algos: Collection[str] = ()) -> None:
         for kind, entry in self._rows(keys, table, kinds):
@@ -234,6 +258,11 @@ class _Check:
 
     def _options(self, group: str) -> list[str]:
         return _options(self._root, group)
+
+
+def tables_of(group: str) -> tuple[str, ...]:
+    """Return the tables that files of a group may have; presets have theirs in every folder of `experiment`."""
+    return TABLES.get("experiment" if group.startswith("experiment/") else group, ())
 
 
 def place_of_mistake(root: Path, text: str) -> str | None:
