@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from rftlab.config.make import make
+from rftlab.config.policy_checks import check_positions
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
@@ -111,6 +112,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
         load_weights(policy, start)
+    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
     freeze_below(policy, model["unfrozen_blocks"])
     return policy.to(device)
 

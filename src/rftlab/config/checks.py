@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.policy_checks import check_policy
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
 from rftlab.tracking.store import absolute_uri
@@ -76,6 +77,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
+    check_policy(config)
     if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")
