@@ -78,7 +78,12 @@ def policy_of(name: str, family: Family) -> Policy:
     if name == "random":
         return random_policy(family)
     return load_policy(
-        source=f"asset:{name}", family=family, tokenizer="asset:tokenizer", init="pretrained", dtype="float32"
+        source=f"asset:{name}",
+        family=family,
+        tokenizer="asset:tokenizer",
+        init="pretrained",
+        dtype="float32",
+        compute_dtype="float32",
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from rftlab import runs
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
+from rftlab.config.policy_checks import check_positions
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
@@ -142,6 +143,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
         load_weights(policy, start)
+    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
     freeze_below(policy, model["unfrozen_blocks"])
     return policy.to(device)
 

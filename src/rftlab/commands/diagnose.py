@@ -20,7 +20,11 @@ from rftlab.config.options import CONF
 from rftlab.errors import UserError, unwritable
 from rftlab.sweeps.job import Job, folder_of
 
-SHORT = {"n_prompts": "algo.loop.n_prompts", "samples": "algo.loop.samples_per_prompt"}
+SHORT = {
+    "n_prompts": "algo.loop.n_prompts",
+    "samples": "algo.loop.samples_per_prompt",
+    "bounds": "algo.loop.bound_prompts",
+}
 SWEEP = "preflight"
 HELP = """rftlab diagnose: will reinforcement finetuning work here? Look before you train.
 
@@ -36,7 +40,8 @@ Usage
 
 Keys
   n_prompts=N  samples=N       prompts, and responses to each (500, 10)
-  algo.loop.bound_prompts=N    prompts whose gradient and its bounds are measured (6; 0 = none)
+  bounds=N                     prompts whose gradient and its bounds are measured as well (0)
+  algo.loop.bound_seconds=S    when to stop measuring these, with what is done kept (600)
   algo.loop.reward_low=0  algo.loop.reward_high=1    interval of the reward, for bounds and threshold
   data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for src/train.py (--help there)
 """

@@ -25,7 +25,8 @@ def export(record: runs.RunRecord) -> Path:
         family=model["family"],
         tokenizer=model["tokenizer"],
         init="random",
-        dtype=model["dtype"],
+        dtype="float32",
+        compute_dtype="float32",  # nothing is computed
         generator=stream(record.config["seed"], "initialisation"),
     )
     load_weights(policy, record.folder / "final" / "model.safetensors")

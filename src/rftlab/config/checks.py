@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rftlab.config.files import OF_HYDRA
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.policy_checks import check_policy
 from rftlab.config.signatures import method
 from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
@@ -121,6 +122,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         raise UserError(
             found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
         )
+    check_policy(config)
     if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")

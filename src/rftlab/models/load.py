@@ -47,6 +47,7 @@ def load_policy(
     tokenizer: str | Path | None,
     init: Literal["pretrained", "random"],
     dtype: Literal["float32", "bfloat16"],
+    compute_dtype: Literal["float32", "bfloat16"],
     hub_mirror: Given[str | Path | None] = None,
     generator: Given[torch.Generator | None] = None,
 ) -> Policy:
@@ -54,6 +55,7 @@ def load_policy(
 
     A hub id is looked up as `hub_mirror/ORG/NAME` first. `tokenizer` is resolved the same way; None means the model's
     own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
+    `dtype` is that of the parameters, `compute_dtype` that of the matrix products of every pass.
 
     Raises:
         UserError: missing folder or weights, unreachable hub, or a model that cannot play the family.
@@ -71,7 +73,7 @@ def load_policy(
         AutoTokenizer, where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER), TOKENIZER
     )
     _check(lm, words, family)
-    return Policy(lm, words, family)
+    return Policy(lm, words, family, DTYPES[compute_dtype])
 
 
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:

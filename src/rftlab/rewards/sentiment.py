@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from rftlab.assets import locate
 from rftlab.errors import UserError
 from rftlab.models.load import read_pretrained
+from rftlab.positions import positions_of, refuse_beyond
 from rftlab.ranges import Given, Positive
 
 SOURCE, TOKENIZER = "data.reward.source", "data.reward.tokenizer"  # the keys that name them
@@ -98,6 +99,7 @@ def load(
             "two: negative and positive",
             SOURCE,
         )
+    refuse_beyond(positions_of(model.config.to_dict()), source, {"data.reward.max_tokens": max_tokens})
     return Sentiment(model=model.to(device).eval(), tokenizer=vocabulary, max_tokens=max_tokens, batch_size=batch_size)
 
 

@@ -122,7 +122,8 @@ def _sample(
     index = torch.arange(len(prompt_ids), device=noise.device).repeat_interleave(n // len(prompt_ids))
     ids = torch.full((n, steps), max(policy.eos_id, 0), device=noise.device)
     numbers = torch.zeros((2, n, steps), device=noise.device)  # log-probability and kept mass
-    with torch.inference_mode():  # what is written into the two tensors above stays usable by autograd
+    # what is written into the two tensors above stays usable by autograd
+    with torch.inference_mode(), policy.computing():
         if policy.family == "classifier":
             logits = policy.classify(prompt_ids, prompt_mask)[1][index]
             _write(ids, numbers, slice(None), 0, choose(logits, noise[:, 0], sampling, None))
