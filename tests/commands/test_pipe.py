@@ -57,7 +57,7 @@ def test_work_goes_on_without_its_reader_and_printing_ends(
 
 @pytest.mark.slow
 def test_a_sweep_ends_with_all_its_jobs_though_its_reader_left_after_a_line(tmp_path: Path) -> None:
-    command = [*TINY, "-m", "seed=0,1", "algo.loop.iterations=2", "hydra.launcher.slots=1", f"paths.outputs={tmp_path}"]
+    command = ["-m", *TINY, "seed=0,1", "algo.loop.iterations=2", "hydra.launcher.slots=1", f"paths.outputs={tmp_path}"]
     done = subprocess.run(
         ["bash", "-c", 'set -o pipefail; "$@" | head -1', "bash", sys.executable, "src/train.py", *command],
         cwd=ROOT, env=os.environ | {"PYTHONPATH": "src"}, capture_output=True, text=True, timeout=300,

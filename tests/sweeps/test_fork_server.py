@@ -11,13 +11,11 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import multiprocessing, os, sys
 from pathlib import Path
+from harmless import report
 from rftlab.errors import UserError
 from rftlab.sweeps import fork_server
 
-
-def report(answer):
-    answer.put((multiprocessing.util.get_temp_dir(), sys.path[0]))
-
+open("times-run", "a").write("once")
 
 if __name__ == "__main__":
     handles = []
@@ -40,10 +38,18 @@ if __name__ == "__main__":
     sys.exit(handles[0] != handles[1])
 """
 
+HARMLESS = """
+import multiprocessing, sys
+
+
+def report(answer):
+    answer.put((multiprocessing.util.get_temp_dir(), sys.path[0]))
+"""
+
 
 def run(folder: Path, temporary: Path, *sources: Path, before: str = "") -> subprocess.CompletedProcess[str]:
     """Start a server from each source in turn, and two processes from each server."""
-    (folder / "harmless.py").write_text("")
+    (folder / "harmless.py").write_text(HARMLESS)
     (folder / "script.py").write_text(SCRIPT.replace("handles = []", f"handles = []\n    {before}"))
     path = os.pathsep.join([str(folder), str(ROOT / "src")])
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": path}
@@ -71,6 +77,7 @@ def test_jobs_look_for_modules_in_the_code_of_their_server_and_the_launcher_goes
     (*_, first, own), (*_, second, still_own) = map(str.split, done.stdout.splitlines())
     assert (first, second) == (str(tmp_path / "one"), str(tmp_path / "two"))
     assert own == still_own == str(tmp_path)
+    assert (tmp_path / "times-run").read_text() == "once"  # no job runs the file that was started
 
 
 def test_a_machine_without_room_for_temporary_files_is_told_in_one_line(tmp_path: Path) -> None:

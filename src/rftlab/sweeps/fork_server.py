@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rftlab.errors import UserError
@@ -36,7 +37,7 @@ def start_server(warm: str, source: Path | None = None) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     os.environ["PYTHONSAFEPATH"] = "1"  # or the working directory, perhaps src, would come before a snapshot
     os.environ |= {LAUNCHER: str(os.getpid()), SOURCE: str(source)}
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", warm])
+    multiprocessing.get_context("forkserver").set_forkserver_preload([warm])
     _ensure_running()
 
 
@@ -52,7 +53,7 @@ def _ensure_running() -> None:
     resource_tracker.ensure_running()  # the server wants it, and its own start would let the signals through again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        with _short_socket(), _source_first():
+        with _short_socket(), _source_alone():
             forkserver.ensure_running()
     except OSError as error:
         raise UserError(
@@ -90,14 +91,18 @@ def _settings(process: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _source_first() -> Generator[None]:
-    """Let the server, and each job, look for modules in its code first; this process goes on with its own."""
-    before = sys.path
-    sys.path = [os.environ[SOURCE], *before] if SOURCE in os.environ else before
+def _source_alone() -> Generator[None]:
+    """Let the server, and each job, look for modules in its code first; this process goes on with its own.
+
+    `multiprocessing` would also have each job run the file that was started, as it is by then; no job needs it.
+    """
+    path, main = sys.path, sys.modules["__main__"]
+    sys.path = [os.environ[SOURCE], *path] if SOURCE in os.environ else path
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
-        sys.path = before
+        sys.path, sys.modules["__main__"] = path, main
 
 
 def receive_stops() -> None:
@@ -130,7 +135,7 @@ def start_process(process: BaseProcess) -> None:
     """
     _ensure_running()
     try:
-        with _source_first():
+        with _source_alone():
             process.start()
     except (EOFError, OSError) as error:
         found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
