@@ -54,14 +54,14 @@ class Arm:
         """Do one iteration; seconds of each part."""
         self.iteration += 1
         moments = [time.perf_counter()]
-        collected = self.collector.collect(self.lab, Place(iteration=self.iteration, draws=self.state.draws))
+        collected = self.collector.collect(self.lab, Place(iteration=self.iteration, position=self.state.position))
         moments.append(time.perf_counter())
         experience = self.state.networks.annotate(collected.experience)
         moments.append(time.perf_counter())
         experience = credit(self.lab, self.algorithm, self.schedule, self.state, experience)
         update(self.lab, self.algorithm, self.schedule, self.state, experience, self.iteration)
         moments.append(time.perf_counter())
-        self.state.draws += collected.draws
+        self.state.position += collected.prompts
         seconds = [later - earlier for earlier, later in itertools.pairwise(moments)]
         return dict(zip(PARTS, [*seconds, sum(seconds)], strict=True))
 

@@ -7,8 +7,9 @@ from losses import apa, online, ppo, supervised
 
 from rftlab.algorithms.sft import SFT
 from rftlab.errors import UserError
+from rftlab.loops.guard import refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import negative_kl, refuse_divergence
+from rftlab.loops.metrics import negative_kl
 from rftlab.runs import read_run
 from rftlab.types import Algorithm
 
@@ -67,7 +68,7 @@ def test_during_training_the_first_prompts_of_the_same_set_are_looked_at(make_la
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
     with pytest.raises(UserError, match=r"policy/loss is nan.*optimizer\.lr"):
-        refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0})
+        refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0}, 3)
 
 
 def test_only_a_lasting_negative_kl_is_an_alarm() -> None:

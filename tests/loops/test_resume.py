@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, online, ppo, reinforce, supervised
+from losses import apa, in_tokens, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
+from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.sft import SFT
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
@@ -19,14 +20,12 @@ from rftlab.runs import read_run
 from rftlab.stop import StopRequested
 from rftlab.types import Algorithm
 
+PER_TOKEN = AdaptiveKL(initial=0.05, target=0.1, rate=0.5, unit="token")
+OF_POLICY = {"reward/mean": [(1, 0), (2, 1), (2, 2), (2, 3)]}  # logged where the policy stood that was sampled from
 STEPS = 2  # of the optimiser, per iteration of the online loop; each run dies in its second iteration
 RUNS = {
-    "ppo": (
-        online(update_epochs=1, microbatch_size=4),
-        ppo(),
-        2 * STEPS,
-        "reward/mean",
-    ),
+    "ppo": (online(update_epochs=1, microbatch_size=4), ppo(), 2 * STEPS, "reward/mean"),
+    "ppo in tokens": (in_tokens(), ppo(kl=PER_TOKEN), 2 * STEPS, "reward/mean"),
     "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
     "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
@@ -85,10 +84,10 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     resumed = quick_lab("broken", family=family)
     assert loop.run(resumed, loss) == final
 
-    lines = [
-        (line["attempt"], line["step"]) for line in read_lines(folder / "metrics.jsonl") if metric in line["metrics"]
-    ]
-    assert lines == [(1, 1), (2, 2), (2, 3)]  # nothing was done twice, and nothing left out
+    lines = [(line["attempt"], line["step"], line["metrics"]) for line in read_lines(folder / "metrics.jsonl")]
+    for name, steps in (("optimizer/lr", [(1, 1), (2, 2), (2, 3)]), (metric, OF_POLICY.get(metric))):
+        found = [(attempt, step) for attempt, step, metrics in lines if name in metrics]
+        assert steps is None or found == steps, name  # nothing was done twice, and nothing left out
     assert len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
     assert whole.task.reward.checkpoint is not None and whole.task.reward.checkpoint[0] == 2
     assert_equal(whole.task.reward.checkpoint, resumed.task.reward.checkpoint)  # all networks, the optimiser, the rest

@@ -15,8 +15,8 @@ MUTATIONS = {
     ),
     "evaluated-only-at-the-end": Mutation(
         "loops/experience.py",
-        "if iteration % lab.evaluation.every == 0 and iteration < total:",
-        "if iteration % lab.evaluation.every == 0 and iteration > total:",
+        "iteration % lab.evaluation.every == 0 and iteration < total",
+        "iteration % lab.evaluation.every == 0 and iteration > total",
         EXPERIENCE,
         "learning curves of two points",
     ),

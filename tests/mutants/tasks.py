@@ -77,8 +77,8 @@ MUTATIONS = {
     # --- draws ----------------------------------------------------------------------------------------------------
     "draws-overlap": Mutation(
         "loops/draw.py",
-        "range(number * count, (number + 1) * count)",
-        "range(number, number + count)",
+        "range(position, position + count)",
+        "range(position // count, position // count + count)",
         DRAW,
         "prompts come again at once, and a pass takes for ever",
     ),

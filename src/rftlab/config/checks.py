@@ -13,7 +13,7 @@ from rftlab.config.files import OF_HYDRA
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.policy_checks import check_policy
-from rftlab.config.signatures import method
+from rftlab.config.signatures import constant, method
 from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
@@ -105,6 +105,7 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    _check_warmup(config)
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
@@ -129,7 +130,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if data["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
-        _check_rollout_sizes(loop, data["loader"]["n_train"])
+        _check_rollout_sizes(algo, data)
+        _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
     if algo["name"] == "pretrain" and data["rollout"] is not None:
@@ -241,7 +243,25 @@ def _has_labels(data: Mapping[str, Any]) -> bool:
     return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
 
 
-def _check_rollout_sizes(loop: Mapping[str, Any], n_train: int | None) -> None:
+IN_ROWS, IN_TOKENS = ("prompts_per_iteration", "minibatch_size"), ("tokens_per_iteration", "minibatch_tokens")
+
+
+def _check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Let rollouts and minibatches be counted in rows or in tokens, and fit into each other."""
+    loop = algo["loop"]
+    given = {key for key in (*IN_ROWS, *IN_TOKENS) if loop[key] is not None}
+    if given not in (set(IN_ROWS), set(IN_TOKENS)):
+        values = {key: "null" if loop[key] is None else loop[key] for key in (*IN_ROWS, *IN_TOKENS)}
+        found = ", ".join(f"{key}={value}" for key, value in values.items())
+        expected = f"either {' and '.join(IN_ROWS)}, or {' and '.join(IN_TOKENS)}, and null for the other two"
+        raise UserError(f"algo.loop: {found}", expected, f"algo.loop.{', '.join(values)}")
+    if given == set(IN_ROWS):
+        _check_sizes_in_rows(loop, data["loader"]["n_train"])
+    else:
+        _check_sizes_in_tokens(algo, data["rollout"]["max_new_tokens"])
+
+
+def _check_sizes_in_rows(loop: Mapping[str, Any], n_train: int | None) -> None:
     prompts = loop["prompts_per_iteration"]
     rows = prompts * loop["samples_per_prompt"]
     name = "algo.loop.prompts_per_iteration x samples_per_prompt"
@@ -252,6 +272,70 @@ def _check_rollout_sizes(loop: Mapping[str, Any], n_train: int | None) -> None:
     if n_train is not None and prompts > n_train:
         found = f"algo.loop.prompts_per_iteration={prompts} above data.loader.n_train={n_train}"
         raise UserError(found, f"at most {n_train}", "algo.loop.prompts_per_iteration or data.loader.n_train")
+
+
+def _check_sizes_in_tokens(algo: Mapping[str, Any], longest: int) -> None:
+    """Let a minibatch hold the longest unit, so that no pass has fewer units than minibatches."""
+    loop = algo["loop"]
+    whole, part = loop["tokens_per_iteration"], loop["minibatch_tokens"]
+    if part > whole:
+        found = f"algo.loop.minibatch_tokens={part} above tokens_per_iteration={whole}"
+        raise UserError(found, f"at most {whole}", "algo.loop.minibatch_tokens or algo.loop.tokens_per_iteration")
+    words = f"data.rollout.max_new_tokens={longest}"
+    if constant(algo["loss"]["_target_"], "unit") == "group":
+        longest *= loop["samples_per_prompt"]
+        words += f" x algo.loop.samples_per_prompt={loop['samples_per_prompt']}"
+    if part < longest:
+        found = f"algo.loop.minibatch_tokens={part} below {words}"
+        change = "algo.loop.minibatch_tokens or data.rollout.max_new_tokens"
+        raise UserError(found, f"{longest} or more, which the longest unit may have", change)
+
+
+LEAST_WHITENED = 8  # responses; of two, whitening makes one good and the other bad, whatever they are
+
+
+def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
+    """Let the advantages of no fewer than `LEAST_WHITENED` responses be whitened together."""
+    loop, over = algo["loop"], algo["loss"]["whiten_advantages"]
+    if over == "none":
+        return
+    key = {"minibatch": ("minibatch_size", "minibatch_tokens")}.get(over, ("prompts_per_iteration", IN_TOKENS[0]))
+    if loop[key[0]] is not None:
+        name, rows = key[0], loop[key[0]] * (1 if over == "minibatch" else loop["samples_per_prompt"])
+    else:
+        name, rows = key[1], loop[key[1]] // longest
+    if rows < LEAST_WHITENED:
+        found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.{name}={loop[name]})"
+        expected = f"{LEAST_WHITENED} responses or more, or whitening over the rollout or of none"
+        raise UserError(found, expected, f"algo.loss.whiten_advantages or algo.loop.{name}")
+
+
+def _check_warmup(config: Mapping[str, Any]) -> None:
+    """Let the warm-up end before the run, where the number of optimiser steps is known."""
+    warmup, total = config["optimizer"]["warmup_steps"], optimizer_steps(config)
+    if total is not None and 0 < total <= warmup:
+        found = f"optimizer.warmup_steps={warmup} of {total} optimiser steps"
+        raise UserError(found, f"fewer than {total}, so that the learning rate is reached", "optimizer.warmup_steps")
+
+
+def optimizer_steps(config: Mapping[str, Any]) -> int | None:
+    """Say how many optimiser steps a run takes; None where that depends on the data, or nothing is trained."""
+    loop = config["algo"]["loop"]
+    if "step_fraction" in loop:
+        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "update_epochs" in loop:
+        return _online_steps(loop)
+    if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:
+        full, rest = divmod(n, loop["batch_size"])
+        return loop["epochs"] * (full + (rest > 1 or (rest == 1 and not full)))
+    return None
+
+
+def _online_steps(loop: Mapping[str, Any]) -> int | None:
+    whole, part = loop["tokens_per_iteration"], loop["minibatch_tokens"]
+    if loop["prompts_per_iteration"] is not None:
+        whole, part = loop["prompts_per_iteration"] * loop["samples_per_prompt"], loop["minibatch_size"]
+    return None if whole is None or part is None else loop["iterations"] * loop["update_epochs"] * (whole // part)
 
 
 def _check_divides(name: str, whole: int, key: str, part: int) -> None:

@@ -92,6 +92,16 @@ def method(target: str, name: str) -> list[str]:
     return ["" if argument.annotation is None else ast.unparse(argument.annotation) for argument in taken]
 
 
+def constant(target: str, name: str) -> Any:
+    """Return what the body of a class says that a name is; None where it is no literal, or is not said."""
+    found = _find(target)
+    for item in found[1].body if found is not None else []:
+        match item:
+            case ast.AnnAssign(target=ast.Name(id=word), value=ast.Constant(value=value)) if word == name:
+                return value
+    return None
+
+
 def _fields(module: "_Module", definition: ast.ClassDef) -> dict[str, Parameter] | None:
     fields: dict[str, Parameter] = {}
     for base in definition.bases:

@@ -73,7 +73,6 @@ class Diagnose:
         vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
         also = "" if low is None else f", {low:.0%} with a low mean reward too"
         session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {std_below:g}{also}")
-        session.forget()
         return final
 
     def _std_below(self, lab: Lab) -> float:

@@ -7,6 +7,7 @@ from rftlab.loops.draw import prefix
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.loops.update import minibatches_of
 from rftlab.ranges import Fraction, Positive
 from rftlab.types import Algorithm
 
@@ -35,7 +36,7 @@ class Supervised:
             iterations=total,
             samples_per_prompt=1,
             update_epochs=1,
-            minibatch_size=self.batch_size,
+            cut=minibatches_of(self.batch_size),
             numerics=Numerics(microbatch_size=self.microbatch_size, head_chunk=lab.head_chunk),
             steps=total,
             trimmed=True,

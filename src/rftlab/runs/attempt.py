@@ -133,6 +133,10 @@ class Run:
         self._metrics.flush()
         self._samples.flush()
 
+    def goes_on_from(self, step: int) -> None:
+        """Note that this attempt resumes behind `step` steps of earlier ones: its cost counts from there."""
+        self._first_step = step + 1
+
     def ready(self, setup_s: float) -> None:
         """Note in `status.json` how many seconds this attempt took to load data and models."""
         self._status["setup_s"] = setup_s
