@@ -4,18 +4,22 @@ Each case names words of a command line and a text that the line must have. They
 composition as `src/train.py`; `test_errors.py` runs the whole command, also for what only the whole command refuses.
 """
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from rftlab.commands.arguments import as_hydra_wants
 from rftlab.config.compose import Composer
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF
+from rftlab.config.signatures import _file
 from rftlab.errors import UserError
 
 LINE = {  # words that are no override, or whose signs mean something else
@@ -134,7 +138,7 @@ def refusal(words: list[str], composer: Composer) -> str:
     try:
         overrides = [word for word in as_hydra_wants(words) if not word.startswith("-")]
         composer.job(overrides)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         return explain(error)
     raise AssertionError(f"{words} were taken")
 
@@ -162,3 +166,31 @@ def test_a_mistake_is_one_line_of_three_parts(case: str, composer: Composer) -> 
 )
 def test_flags_stand_anywhere_and_overrides_keep_their_order(typed: list[str], wanted: list[str]) -> None:
     assert as_hydra_wants(typed) == wanted
+
+
+MINE = ["data.reward._target_=mine.Reward"]
+BROKEN = {
+    "Python that is none": ("mine.py", "class Reward\n    pass\n", MINE, "mine.py, line 1"),
+    "bytes for Python": ("mine.py", "\0", MINE, "mine.py"),
+    "a bracket that stays open": ("conf/experiment/mine.yaml", "name: [\n", ["experiment=mine"], "mine.yaml, line 2"),
+    "a key twice": ("conf/experiment/mine.yaml", "name: a\nname: b\n", ["experiment=mine"], "found duplicate key"),
+    "a tab": ("conf/optimizer/mine.yaml", "\tname: x\n", ["optimizer=mine"], "mine.yaml, line 1"),
+    "a tab in a file with tables": ("conf/data/mine.yaml", "\tname: x\n", ["data=mine"], "conf/data/mine.yaml, line 1"),
+    "a list for a file": ("conf/data/mine.yaml", "- a\n", ["data=mine"], "conf/data/mine.yaml"),
+    "a file for a target": ("mine.py", "class R: ...\n", MINE, "which mine does not have"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_cannot_be_read_is_one_line_with_its_place(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, text, words, named = BROKEN[case]
+    shutil.copytree(CONF, tmp_path / "conf", symlinks=True)
+    (tmp_path / file).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    _file.cache_clear()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
+        line = refusal(words, Composer(GlobalHydra.instance().config_loader()))
+    assert "\n" not in line and named in line and "; expected " in line and "; change " in line, line

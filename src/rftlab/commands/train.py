@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from rftlab.commands.arguments import as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
@@ -65,7 +66,7 @@ def _run(finished: Callable[[Job], None]) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         _refuse(error)
     except OSError as error:  # of a folder that is made before a run or a sweep begins
         if error.errno not in UNWRITABLE or error.filename is None:

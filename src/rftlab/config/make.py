@@ -16,4 +16,6 @@ def make(node: Any, **late: Any) -> Any:
         if str(error).startswith("Error locating target"):
             said = f"{node['_target_']}, which cannot be imported ({error.__cause__ or error})"
             raise UserError(" ".join(said.split()), "the dotted path of a class or function", "_target_") from None
-        raise (error.__cause__ or error) from None
+        if error.__cause__ is None:  # Hydra's own refusal, as of what cannot be called
+            raise UserError(" ".join(str(error).split()), "a class or function", "_target_") from None
+        raise error.__cause__ from None

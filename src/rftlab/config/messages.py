@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 
 from hydra.errors import OverrideParseException
+from yaml import MarkedYAMLError
 
 from rftlab.config.options import CONF, choices, groups, known_keys
-from rftlab.config.scales import place_of_mistake
+from rftlab.config.scales import place_of_mistake, unreadable
 from rftlab.errors import UserError
 
 TYPES = {  # as OmegaConf calls them
@@ -27,6 +28,8 @@ def explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, OverrideParseException):
         return str(_unreadable(error.override))
+    if isinstance(error, MarkedYAMLError):
+        return str(unreadable(str(getattr(error.problem_mark, "name", "a file of the config")), error))
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:

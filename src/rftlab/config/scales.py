@@ -75,8 +75,7 @@ class Tables:
         """Read `GROUP/NAME`; None if there is no such file or files of this group have no tables.
 
         Raises:
-            UserError: A table names something that does not exist.
-            yaml.YAMLError: The file cannot be read, or holds a key twice.
+            UserError: The file cannot be read, holds a key twice, or a table names something that does not exist.
         """
         path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
         if not tables_of(group) or not path.is_file():
@@ -85,7 +84,10 @@ class Tables:
         stamp = stat.st_mtime_ns, stat.st_size
         if file not in self._files or self._files[file].stamp != stamp:
             text = path.read_text(encoding="utf-8")
-            values = yaml.load(text, Loader=yaml_loader()) or {}
+            try:
+                values = yaml.load(text, Loader=yaml_loader()) or {}
+            except yaml.YAMLError as error:
+                raise unreadable(f"{self._root.name}/{file}.yaml", error) from None
             check = _Check(self._root, file)
             check.mapping((), values)
             if self._restore is not None:
@@ -269,6 +271,14 @@ def place_of_mistake(root: Path, text: str) -> str | None:
     """Say where in a table the value stands that Hydra could not merge, from Hydra's words; None if it is in none."""
     entry, key = re.search(r"In '([^']+)': \w+ raised", text), re.search(r"full_key: (\S+)", text)
     return Tables(root).place(entry.group(1), key.group(1)) if entry and key else None
+
+
+def unreadable(where: str, error: Exception) -> UserError:
+    """Word what YAML cannot read of a file, with its line."""
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    reason = getattr(error, "problem", None) or "no text"
+    return UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where)
 
 
 @cache

@@ -212,10 +212,19 @@ class _Module:
     @staticmethod
     @cache
     def read(path: Path, name: str) -> "_Module":
-        """Parse a file; it is read once."""
+        """Parse a file; it is read once.
+
+        Raises:
+            UserError: It cannot be read, or is no Python.
+        """
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        text = path.read_text()
-        return _Module(name, package, text, {word: node for node in ast.parse(text).body for word in _bound(node)})
+        try:
+            text = path.read_text(encoding="utf-8")
+            body = ast.parse(text).body
+        except (OSError, SyntaxError, ValueError) as error:  # no text, or no Python
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            raise UserError(f"{path}{line}: {getattr(error, 'msg', error)}", "Python", f"{path}, or _target_") from None
+        return _Module(name, package, text, {word: node for node in body for word in _bound(node)})
 
     def surely_lacks(self, word: str) -> bool:
         """Say whether a name can neither be defined here nor be made when the module is imported."""

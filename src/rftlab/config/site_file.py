@@ -8,6 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rftlab.config.scales import unreadable
 from rftlab.config.texts import refuse_rewritten
 from rftlab.errors import UserError
 
@@ -33,10 +34,7 @@ def check_site_file(path: Path) -> None:
         values = yaml.safe_load(text)
         OmegaConf.load(path)  # refuses what is written twice
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        reason = getattr(error, "problem", None) or "no text"
-        raise UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where) from None
+        raise unreadable(where, error) from None
     if values is None:
         return
     if not isinstance(values, dict):
