@@ -39,6 +39,7 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
     """
     check_ranges(config, ranges)
     _check_combinations(config)
+    _check_warmup(config)
     _check_paths(config)
 
 
@@ -66,7 +67,6 @@ def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) 
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
-    _check_warmup(config)
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
