@@ -29,7 +29,7 @@ def main() -> None:
         (run,) = product.folders()
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         last, first = (
-            pick(line["step"] for line in lines if line["attempt"] == attempt and line["step"])
+            pick(line["step"] for line in lines if line["attempt"] == attempt and "time/iteration_s" in line["metrics"])
             for attempt, pick in ((1, max), (2, min))
         )
         assert first == last + 1, (last, first)  # nothing was computed twice
