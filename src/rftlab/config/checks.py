@@ -61,6 +61,7 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
     _check_finite(config)
     check_targets(config)
     _check_combinations(config)
+    _check_warmup(config)
     _check_paths(config)
 
 
@@ -105,7 +106,6 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
-    _check_warmup(config)
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
