@@ -12,7 +12,7 @@ from rftlab.loops.evaluation import encode, encode_targets, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
 from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.streams import row_noise
 from rftlab.types import Example, Experience
 
 
@@ -56,8 +56,13 @@ class Sampled:
         drawn = draw(lab.task.splits.train, self.prompts, lab.session.seed, place.draws)
         examples = [example for example, _ in drawn]
         prompt_ids, prompt_mask = encode(lab, examples)
-        generator = stream(lab.session.seed, "sampling", place.iteration)
-        responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, self.samples_per_prompt, generator)
+        places = range(place.draws * self.prompts, (place.draws + 1) * self.prompts)  # in the order of the whole run
+        steps = lab.task.rollout.max_new_tokens
+        noise = row_noise(lab.session.seed, "sampling", places=places, samples=self.samples_per_prompt, steps=steps)
+        responses = sample(
+            lab.policy, prompt_ids, prompt_mask, lab.task.rollout, self.samples_per_prompt, noise,
+            batch_size=lab.evaluation.batch_size,
+        )  # fmt: skip
         _, scores = score(lab, examples, responses)
         experience = Experience(
             prompt_ids=prompt_ids,

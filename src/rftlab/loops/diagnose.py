@@ -10,11 +10,11 @@ from jaxtyping import Float
 
 from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
 from rftlab.errors import UserError
-from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
+from rftlab.loops.evaluation import answer, encode, log_samples, places_of, prompt_rows, reward, score, subset
 from rftlab.loops.lab import Lab
 from rftlab.ranges import NonNegative, Positive, Samples
-from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.streams import row_noise, stream
 from rftlab.types import Example
 
 
@@ -24,7 +24,6 @@ class Diagnose:
 
     n_prompts: Positive[int]
     samples_per_prompt: Samples
-    batch_size: Positive[int]  # prompts per sampling batch
     bound_prompts: NonNegative[int]  # prompts whose gradient is measured; 0 = none
     bound_samples: Samples  # responses per such prompt
     bound_prefixes: Positive[int]  # prefixes per such prompt whose Jacobian is measured
@@ -40,21 +39,25 @@ class Diagnose:
         Returns:
             The final metrics.
         """
-        session, examples = lab.session, subset(lab.task.splits.train, self.n_prompts, "probe")
+        assert lab.task.rollout is not None
+        session, rollout = lab.session, lab.task.rollout
+        examples = subset(lab.task.splits.train, self.n_prompts, "probe")
         scores, seconds = self._resume(lab)
-        starts = range(len(scores), len(examples), self.batch_size)
+        places, size = places_of(examples), prompts_at_once(lab.evaluation.batch_size, self.samples_per_prompt)
+        starts = range(len(scores), len(examples), size)
         for start in session.bar(starts, "sampling"):
             started = time.perf_counter()
-            batch = examples[start : start + self.batch_size]
-            responses, texts, new = sample_and_score(lab, batch, self.samples_per_prompt, start)
+            part = slice(start, start + size)
+            answers = answer(lab, examples[part], places[part], rollout, self.samples_per_prompt, "probe", "before", 0)
+            new = reward(lab, answers)
             self._refuse_outside(new[np.isfinite(new)])  # the report counts and leaves out the others
             seconds += time.perf_counter() - started
-            scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
-            asked = [batch[i] for i in responses.prompt_index.tolist()]
-            log_samples(lab, {"phase": "before", "split": "train"}, asked, texts, new)
+            scores = np.concatenate([scores, new.reshape(-1, self.samples_per_prompt)])
+            log_samples(lab, {"phase": "before", "split": "train"}, answers.examples, answers.texts, new)
             session.save(len(scores), {"scores": torch.from_numpy(scores), "seconds": seconds})
         statistics, std_below = prompt_statistics(scores), self._std_below(lab)
-        session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
+        which = "common" if rollout == lab.task.probe else "own"
+        session.run.save_prompts(prompt_rows("before", 0, which, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
             session.run.save_cases(self._cases(lab, examples, statistics.std))
         final = {f"probe/{name}": value for name, value in statistics.summary(std_below, lab.task.low_reward).items()}
@@ -91,14 +94,16 @@ class Diagnose:
         assert lab.task.rollout is not None
         whole = replace(lab.task.rollout, top_k=0, top_p=1.0, min_new_tokens=0)  # the policy that the gradient is of
         order = np.argsort(stds, kind="stable")
-        places = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
+        ranks = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
+        places = places_of(examples)
         rows = []
-        for number in lab.session.bar([int(order[place]) for place in places], "gradients"):
+        for number in lab.session.bar([int(order[rank]) for rank in ranks], "gradients"):
             lab.session.stop.check()
             example = [examples[number]]
             prompt = encode(lab, example)
-            generator = stream(lab.session.seed, "gradient", number)
-            responses = sample(lab.policy, *prompt, whole, self.bound_samples, generator)
+            draw = {"places": [places[number]], "samples": self.bound_samples, "steps": whole.max_new_tokens}
+            noise = row_noise(lab.session.seed, "gradient", **draw)
+            responses = sample(lab.policy, *prompt, whole, self.bound_samples, noise, lab.evaluation.batch_size)
             _, scores = score(lab, example, responses)
             self._refuse_outside(scores)
             bound = sampled_gradient_bound(
@@ -108,7 +113,7 @@ class Diagnose:
                 reward_range=(self.reward_low, self.reward_high),
                 prefixes=self.bound_prefixes,
                 power_iterations=self.power_iterations,
-                generator=generator,
+                generator=stream(lab.session.seed, "gradient", number),
             )  # fmt: skip
             rows.append({"input_id": example[0].id, **asdict(bound)})
         return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.loops.collect import Collector, Place
-from rftlab.loops.evaluation import evaluate, probe
+from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import KL_WINDOW, mean_of, negative_kl, refuse_divergence, rollout_metrics
@@ -89,7 +89,7 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     if (saved := session.resume()) is not None:
         state.restore(*saved)
     else:
-        before = probe(lab, "before", 0)
+        before = look_before(lab)
         session.describe(describe(schedule, 0, evaluate(lab, 0) | before))
     metrics: dict[str, float] = {}
     recent_kl: deque[float] = deque(maxlen=KL_WINDOW)

@@ -28,6 +28,7 @@ class TextData:
     prompt: Prompt
     target: Target
     rollout: Any
+    probe: Any
     evaluation: Any
     reward: Any
     needs_targets: bool
