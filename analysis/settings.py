@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import NOT_IDENTITY
+from rftlab.runs import of_identity
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
 KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
@@ -15,7 +15,6 @@ CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled 
 # what the steps of a run count, by the key that says how many its loop takes
 COUNTED = {"iterations": "iteration", "steps": "optimiser step", "epochs": "epoch"}
 OURS = re.compile(r'^"rftlab\.(\w+\.)*')  # what stands before the name of a class of the library
-NOT_SETTING = NOT_IDENTITY | {"seed"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
 NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
 LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
@@ -116,8 +115,9 @@ def _family(setting: Setting) -> str:
 def _cell_setting(setting: Setting) -> Setting:
     """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
     has_parent = any(key.startswith("parent.") for key in setting)
-    outside = (*NOT_SETTING, "init_from") if has_parent else NOT_SETTING
-    return {key: _without_module(key, value) for key, value in setting.items() if key.split(".")[0] not in outside}
+    outside = ("seed", "init_from") if has_parent else ("seed",)
+    kept = {key: value for key, value in setting.items() if key not in outside and of_identity(key)}
+    return {key: _without_module(key, value) for key, value in kept.items()}
 
 
 def _without_module(key: str, value: str) -> str:

@@ -11,7 +11,7 @@ from analysis.drawing import style
 from analysis.statistics import stats
 from analysis.summary import words
 
-TRAIN = "probe/reward_mean"
+TRAIN = stats.TRAIN_REWARD
 TEST = "eval/test/reward"
 KL = "policy/kl"
 METRICS = [TRAIN, TEST, KL]

@@ -1,6 +1,7 @@
 """A run that was interrupted goes on where its checkpoint was written, and ends as if nothing had happened."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,18 @@ from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
+from rftlab.models import Policy
 from rftlab.runs import read_run
 from rftlab.stop import StopRequested
 from rftlab.types import Algorithm
 
 PER_TOKEN = AdaptiveKL(initial=0.05, target=0.1, rate=0.5, unit="token")
 OF_POLICY = {"reward/mean": [(1, 0), (2, 1), (2, 2), (2, 3)]}  # logged where the policy stood that was sampled from
+SMALL = {
+    "sizes": {"train": 1, "validation": 1, "test": 1},
+    "probe_prompts": 2,
+    "probe_prompts_during": 1,
+}  # of quick_lab
 STEPS = 2  # of the optimiser, per iteration of the online loop; each run dies in its second iteration
 RUNS = {
     "ppo": (online(update_epochs=1, microbatch_size=4), ppo(), 2 * STEPS, "reward/mean"),
@@ -96,6 +103,33 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert untimed(whole.session.run.folder) == untimed(folder)
     assert responses(whole.session.run.folder) == responses(folder)
     assert read_run(whole.session.run.folder).prompts().equals(read_run(folder).prompts())
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+@pytest.mark.parametrize("name", ["ppo", "sft"])
+def test_a_run_that_died_of_memory_goes_on_with_smaller_batches(
+    quick_lab: Callable[..., Lab], make_policy: Callable[[str], Policy], family: str, name: str
+) -> None:
+    def out_of_memory() -> None:
+        raise MemoryError
+
+    loop, loss, death, metric = RUNS[name]
+    whole = quick_lab("whole", family=family)
+    loop.run(whole, loss)
+    broken = quick_lab("broken", family=family, watch={"at": death, "then": out_of_memory})
+    folder = broken.session.run.folder
+    run_until(broken, loop, loss, MemoryError)
+    resumed = quick_lab("broken", family=family, evaluation={**SMALL, "batch_size": 1})
+    replace(loop, microbatch_size=1).run(resumed, loss)
+
+    steps = [line["step"] for line in read_lines(folder / "metrics.jsonl") if metric in line["metrics"]]
+    assert steps == [1, 2, 3] and len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
+    assert responses(whole.session.run.folder) == responses(folder)  # what was sampled before and after the death
+    one, other = (load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed))
+    start = make_policy(family).state_dict()
+    for key, weights in one.items():
+        torch.testing.assert_close(weights, other[key], rtol=1e-3, atol=2e-4)
+    assert any(not torch.allclose(start[key], weights, atol=5e-3) for key, weights in one.items())  # it learned
 
 
 @pytest.mark.parametrize("name", ["ppo", "sft"])

@@ -11,11 +11,12 @@ from test_seams import Noting
 from toy import logged
 
 from rftlab.algorithms.kl_control import AdaptiveKL
-from rftlab.loops.collect import first_rows, joined
+from rftlab.loops.collect import first_rows
 from rftlab.loops.draw import draw
 from rftlab.loops.lab import Lab
 from rftlab.loops.online import Online
 from rftlab.loops.update import balanced_cut, balanced_minibatches
+from rftlab.sampling.sample import joined
 from rftlab.types import Responses
 
 BUDGET, PART = 24, 12  # response tokens of a rollout and of a minibatch; a response has 6 at most

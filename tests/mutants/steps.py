@@ -152,8 +152,8 @@ MUTATIONS = {
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
-        'stream(lab.session.seed, "sampling", place.iteration)',
-        'stream(lab.session.seed, "sampling")',
+        "places = range(place.draws * self.prompts, (place.draws + 1) * self.prompts)",
+        "places = range(self.prompts)",
         UPDATES,
         "a prompt that comes again is explored in the same way",
     ),
@@ -314,12 +314,12 @@ MUTATIONS = {
         EXPERIENCE,
         "every claim about generalisation",
     ),
-    "probe-after-is-of-other-noise": Mutation(
+    "looks-of-one-noise": Mutation(
         "loops/evaluation.py",
-        "sample_and_score(lab, batch, samples, start)",
-        "sample_and_score(lab, batch, samples, start + step)",
+        '("probe", phase, step), f"reward',
+        '("probe", "before", 0), f"reward',
         UPDATES,
-        "before and after differ by chance",
+        "noise that before and after share is taken for a correlation of std and change",
     ),
     "groups-swapped": Mutation(
         "build/labs.py",

@@ -138,7 +138,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         raise UserError(
             f"algo=pretrain with data={data['name']}", "a plain-text corpus, e.g. data=corpus_spans", "data"
         )
-    for name in ("rollout", "evaluation"):
+    for name in ("rollout", "probe", "evaluation"):
         decoding = data[name]
         if decoding and decoding["min_new_tokens"] > decoding["max_new_tokens"]:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]

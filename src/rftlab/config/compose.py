@@ -28,11 +28,10 @@ from rftlab.config.typed import ranges_of
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
-OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
+OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
 OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
-OF_NO_CELL = runs.NOT_IDENTITY | {"seed"}  # what all seeds of a setting, wherever they run, do not share
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -105,7 +104,7 @@ class Composer:
             config["init_from"] = parent.key
         if files := own_files(config):
             config["files"] = files
-        config["overrides"] = [text for text in overrides if _top(text) not in OF_NO_CELL]
+        config["overrides"] = [text for text in overrides if _of_cell(text)]
         key = runs.run_key(config)
         folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
         return Job(config=config, key=key, folder=folder, parent=parent)
@@ -164,9 +163,10 @@ class Composer:
         return self._parents[known]
 
 
-def _top(override: str) -> str:
-    """Return the group, or the first part of the key, that an override concerns."""
-    return re.split(r"[./@=]", override.lstrip("+~"), maxsplit=1)[0]
+def _of_cell(override: str) -> bool:
+    """Say whether an override concerns what all seeds of a setting share, wherever they run."""
+    key = re.split(r"[/@=]", override.lstrip("+~"), maxsplit=1)[0]
+    return key != "seed" and runs.of_identity(key)
 
 
 def _differences(cfg: DictConfig, values: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,13 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.nn.functional import pad
 
 from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import encode, encode_targets, encode_whole, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
-from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.sampling.sample import joined, sample
+from rftlab.streams import row_noise
 from rftlab.types import Example, Experience, Responses
 
 
@@ -82,15 +81,21 @@ class Sampled:
     def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], Responses]:
         """Sample in rounds until the budget is filled, and keep the prompts that fill it."""
         assert lab.task.rollout is not None
-        generator = stream(lab.session.seed, "sampling", place.iteration)
+        steps = lab.task.rollout.max_new_tokens
         examples: list[Example] = []
         rounds: list[Responses] = []
         wanted = self.prompts
         while wanted:
-            drawn = draw(lab.task.splits.train, wanted, lab.session.seed, place.position + len(examples))
-            asked = [example for example, _ in drawn]
-            row = encode(lab, asked)
-            rounds.append(sample(lab.policy, *row, lab.task.rollout, self.samples_per_prompt, generator))
+            position = place.position + len(examples)  # in the order of the whole run: what the noise is keyed by
+            asked = [example for example, _ in draw(lab.task.splits.train, wanted, lab.session.seed, position)]
+            row, places = encode(lab, asked), range(position, position + wanted)
+            noise = row_noise(lab.session.seed, "sampling", places=places, samples=self.samples_per_prompt, steps=steps)
+            rounds.append(
+                sample(
+                    lab.policy, *row, lab.task.rollout, self.samples_per_prompt, noise,
+                    batch_size=lab.evaluation.batch_size,
+                )
+            )  # fmt: skip
             examples += asked
             wanted = self._missing(rounds)
         responses = joined(rounds, lab.policy.pad_id)
@@ -115,26 +120,6 @@ class Sampled:
 def ceil_div(a: int, b: int) -> int:
     """Divide and round up."""
     return -(-a // b)
-
-
-def joined(rounds: Sequence[Responses], pad_id: int) -> Responses:
-    """Put the responses of several rounds below each other, padded to the longest, their prompts numbered through."""
-    if len(rounds) == 1:
-        return rounds[0]
-    width = max(part.response_ids.shape[1] for part in rounds)
-
-    def wide(tensors: Sequence[Tensor], value: float | int | bool) -> Tensor:
-        return torch.cat([pad(x, (0, width - x.shape[1]), value=value) for x in tensors])
-
-    before = [0, *torch.tensor([int(part.prompt_index[-1]) + 1 for part in rounds]).cumsum(0).tolist()]
-    return Responses(
-        response_ids=wide([part.response_ids for part in rounds], pad_id),
-        response_mask=wide([part.response_mask for part in rounds], False),
-        logprobs=wide([part.logprobs for part in rounds], 0.0),
-        kept_mass=wide([part.kept_mass for part in rounds], 1.0),
-        truncated=torch.cat([part.truncated for part in rounds]),
-        prompt_index=torch.cat([part.prompt_index + first for part, first in zip(rounds, before, strict=False)]),
-    )
 
 
 def first_rows(responses: Responses, n: int) -> Responses:

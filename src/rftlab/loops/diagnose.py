@@ -13,11 +13,11 @@ from jaxtyping import Float
 from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound, time_passes
 from rftlab.errors import UserError
 from rftlab.loops.budget import Kept, Row, Tick, measure_within, spread
-from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
+from rftlab.loops.evaluation import answer, encode, log_samples, places_of, prompt_rows, reward, score, subset
 from rftlab.loops.lab import Lab
 from rftlab.ranges import NonNegative, Positive, Samples
-from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.streams import row_noise, stream
 from rftlab.types import Example
 
 
@@ -27,7 +27,6 @@ class Diagnose:
 
     n_prompts: Positive[int]
     samples_per_prompt: Samples
-    batch_size: Positive[int]  # prompts per sampling batch
     bound_prompts: NonNegative[int]  # prompts whose gradient and its bounds are measured; 0 = none
     bound_seconds: Positive[int] | None  # after which no more of them are; None = as many as they take
     bound_samples: Samples  # responses per such prompt
@@ -44,21 +43,25 @@ class Diagnose:
         Returns:
             The final metrics.
         """
-        session, examples = lab.session, subset(lab.task.splits.train, self.n_prompts, "probe")
+        assert lab.task.rollout is not None
+        session, rollout = lab.session, lab.task.rollout
+        examples = subset(lab.task.splits.train, self.n_prompts, "probe")
         scores, seconds, kept = self._resume(lab)
-        starts = range(len(scores), len(examples), self.batch_size)
+        places, size = places_of(examples), prompts_at_once(lab.evaluation.batch_size, self.samples_per_prompt)
+        starts = range(len(scores), len(examples), size)
         for start in session.bar(starts, "sampling"):
             started = time.perf_counter()
-            batch = examples[start : start + self.batch_size]
-            responses, texts, new = sample_and_score(lab, batch, self.samples_per_prompt, start)
+            part = slice(start, start + size)
+            answers = answer(lab, examples[part], places[part], rollout, self.samples_per_prompt, "probe", "before", 0)
+            new = reward(lab, answers)
             self._refuse_outside(new[np.isfinite(new)])  # the report counts and leaves out the others
             seconds += time.perf_counter() - started
-            scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
-            asked = [batch[i] for i in responses.prompt_index.tolist()]
-            log_samples(lab, {"phase": "before", "split": "train"}, asked, texts, new)
+            scores = np.concatenate([scores, new.reshape(-1, self.samples_per_prompt)])
+            log_samples(lab, {"phase": "before", "split": "train"}, answers.examples, answers.texts, new)
             session.save(len(scores), {"scores": torch.from_numpy(scores), "seconds": seconds})
         statistics, std_below = prompt_statistics(scores), self._std_below(lab)
-        session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
+        which = "common" if rollout == lab.task.probe else "own"
+        session.run.save_prompts(prompt_rows("before", 0, which, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
             save = partial(self._save_gradients, lab, scores, seconds)
             self._measure_gradients(lab, examples, statistics.std, kept, save)
@@ -105,14 +108,15 @@ class Diagnose:
     ) -> None:
         """Measure gradients on prompts from the smallest to the largest std, and say before what that will cost."""
         order = np.argsort(stds, kind="stable")
-        places = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
-        numbers = [int(order[places[i]]) for i in spread(len(places))]
+        ranks = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
+        numbers = [int(order[ranks[i]]) for i in spread(len(ranks))]
+        places = places_of(examples)
         if len(kept.rows) < len(numbers):
             lab.session.describe(self._cost(lab, examples[numbers[0]], len(numbers) - len(kept.rows)))
         passes = self.bound_samples + self.bound_prefixes * self.power_iterations
         all_done = measure_within(
             lab.session,
-            lambda number, tick: self._case(lab, examples[number], number, tick),
+            lambda number, tick: self._case(lab, examples[number], places[number], number, tick),
             numbers,
             passes=passes,
             limit_s=self.bound_seconds,
@@ -134,13 +138,14 @@ class Diagnose:
         limit = "" if self.bound_seconds is None else f", algo.loop.bound_seconds={self.bound_seconds} allows no more"
         return f"gradients and bounds of {prompts} prompts: up to {seconds:.0f} s{limit}"
 
-    def _case(self, lab: Lab, example: Example, number: int, tick: Tick) -> Row:
+    def _case(self, lab: Lab, example: Example, place: str, number: int, tick: Tick) -> Row:
         """Measure the gradient on one prompt, with responses of its own."""
         assert lab.task.rollout is not None
         whole = replace(lab.task.rollout, top_k=0, top_p=1.0, min_new_tokens=0)  # the policy that the gradient is of
         prompt = encode(lab, [example])
-        generator = stream(lab.session.seed, "gradient", number)
-        responses = sample(lab.policy, *prompt, whole, self.bound_samples, generator)
+        draw = {"places": [place], "samples": self.bound_samples, "steps": whole.max_new_tokens}
+        noise = row_noise(lab.session.seed, "gradient", **draw)
+        responses = sample(lab.policy, *prompt, whole, self.bound_samples, noise, lab.evaluation.batch_size)
         _, scores = score(lab, [example], responses)
         self._refuse_outside(scores)
         bound = sampled_gradient_bound(
@@ -150,7 +155,7 @@ class Diagnose:
             reward_range=(self.reward_low, self.reward_high),
             prefixes=self.bound_prefixes,
             power_iterations=self.power_iterations,
-            generator=generator,
+            generator=stream(lab.session.seed, "gradient", number),
             tick=tick,
         )  # fmt: skip
         return {"input_id": example.id, **asdict(bound)}

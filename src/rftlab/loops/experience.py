@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.loops.collect import Collector, Place
-from rftlab.loops.evaluation import evaluate, probe
+from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
@@ -90,7 +90,7 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     if (saved := session.resume()) is not None:
         state.restore(*saved)
     else:
-        before = probe(lab, "before", 0)
+        before = look_before(lab)
         session.describe(describe(schedule, 0, evaluate(lab, 0) | before))
     updates: dict[str, float] = {}
     recent_kl: deque[float] = deque(maxlen=KL_WINDOW)

@@ -25,7 +25,8 @@ class Task:
     truncation_side: str  # left | right: the side on which a long prompt loses tokens
     max_target_tokens: int
     append_eos: bool
-    rollout: Sampling | None
+    rollout: Sampling | None  # of training
+    probe: Sampling | None  # of looks at the train prompts; the same in runs whose rollouts differ in temperature
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
     low_reward: float | None  # a mean reward below this is low
@@ -37,11 +38,12 @@ class Evaluation:
 
     every: int  # iterations (online) or steps (supervised)
     sizes: dict[str, int]  # split -> prompts
-    batch_size: int
+    batch_size: int  # responses decoded at a time, in evaluations, looks and rollouts
     probe_prompts: int
     probe_samples: int
     probe_every: int | None  # iterations or steps between two looks during training; None = before and after only
     probe_prompts_during: int  # the first so many of the probe prompts
+    probe_null: bool  # take a second look before training
     std_below: float
     n_logged: int
 

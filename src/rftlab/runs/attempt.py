@@ -110,13 +110,13 @@ class Run:
             self._samples.append("".join(lines))
 
     def save_prompts(self, frame: Any) -> None:
-        """Store per-prompt statistics (a pandas frame); rows of the same phase, step and split replace older ones."""
+        """Store per-prompt statistics (a pandas frame); rows of the same look replace older ones."""
         import pandas as pd
 
         path = self.folder / "prompts.parquet"
         if path.exists():
             old = pd.read_parquet(path)
-            keys = ["phase", "step", "split"]
+            keys = ["phase", "step", "split", "decoding"]
             new_parts = set(frame[keys].itertuples(index=False, name=None))
             kept = [part not in new_parts for part in old[keys].itertuples(index=False, name=None)]
             frame = pd.concat([old[kept], frame], ignore_index=True)

@@ -10,7 +10,7 @@ from rftlab.runs.identity import canonical_json, flatten, identity
 # Values that change what is learned, not how long a step takes; the number of steps is accounted for.
 FREE = (
     "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed",
-    "data.low_reward", "data.rollout.temperature",
+    "data.low_reward", "data.rollout.temperature", "data.probe.temperature",
     "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
 )  # fmt: skip
 

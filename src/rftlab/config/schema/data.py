@@ -28,6 +28,7 @@ class TextData:
     prompt: Prompt
     target: Target
     rollout: Built | None
+    probe: Built | None
     evaluation: Built | None
     reward: Built | None
     needs_targets: bool

@@ -29,6 +29,7 @@ class Eval:
     probe_samples: Samples
     probe_every: Positive[int] | None
     probe_prompts_during: Positive[int]
+    probe_null: bool
     std_below: NonNegative[float]
     n_logged: NonNegative[int]
 
