@@ -12,6 +12,7 @@ from toy import Killed, die
 
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.sft import SFT
+from rftlab.errors import UserError
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
@@ -151,3 +152,10 @@ def test_checkpoints_are_as_far_apart_as_asked(quick_lab: Callable[..., Lab], na
     saved = checkpoint.latest(lab.session.run.folder)
     assert saved is not None and saved[0] == 2
     assert [path.name for path in (lab.session.run.folder / "checkpoints").iterdir()] == ["step_00000002.pt"]
+
+
+def test_a_checkpoint_of_another_version_is_refused_in_words(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("old")
+    checkpoint.save(lab.session.run.folder, 1, {"draws": 1, "step": 4})
+    with pytest.raises(UserError, match=r"a checkpoint with draws, step; expected one with position, step, networks"):
+        online().run(lab, ppo())

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rftlab.errors import UserError
 from rftlab.loops.collect import Collector, Place
 from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
@@ -68,7 +69,14 @@ class State:
         }
 
     def restore(self, iteration: int, saved: dict[str, Any]) -> None:
-        """Go to the state of a checkpoint."""
+        """Go to the state of a checkpoint.
+
+        Raises:
+            UserError: It holds something else, as those of other versions of this code may.
+        """
+        if saved.keys() != self.to_dict().keys():
+            found = f"a checkpoint with {', '.join(saved)}"
+            raise UserError(found, f"one with {', '.join(self.to_dict())}", "checkpoints/ of the run folder: remove it")
         self.iteration, self.position, self.step = iteration, saved["position"], saved["step"]
         self.networks.load_state_dict(saved["networks"])
         self.optimizer.load_state_dict(saved["optimizer"])
