@@ -41,7 +41,7 @@ def gaps(runs: pd.DataFrame) -> list[dict]:
 def picture(table: pd.DataFrame) -> Drawn:
     """Draw the correlation of pretrain std and reward change with its interval: a block per dataset and model.
 
-    `table` is what `vanishing.correlation_table` returns, of one scale and source.
+    `table` is what `vanishing.foretold_changes` returns, of one scale and source.
     """
     scale, source = layout.single_kind(table)
     lines = _lines(table)

@@ -36,8 +36,7 @@ def foretold_changes(frames: Frames) -> pd.DataFrame:
     Beside each correlation stands its `null`: what it is for the untrained policy drawn twice.
     """
     prompts = from_pretrained(frames.prompts)
-    table = correlation_table(changes(prompts), np.random.default_rng(0))
-    return beside_null(table, prompts, np.random.default_rng(0))
+    return beside_null(correlation_table(changes(prompts)), prompts)
 
 
 def rft_beside_sft(frames: Frames) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def rft_beside_sft(frames: Frames) -> pd.DataFrame:
     return relative_reward(frames.runs, frames.prompts)
 
 
-def beside_null(table: pd.DataFrame, prompts: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+def beside_null(table: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
     """Add to a `correlation_table` what chance alone gives: the untrained policy, drawn again instead of trained.
 
     Adds null, null_low, null_high: the correlation of the pretrain std with |mean again - mean before| and its
@@ -53,9 +52,7 @@ def beside_null(table: pd.DataFrame, prompts: pd.DataFrame, generator: np.random
     the second draw, averaged over the runs. NaN, and n_null 0, where no run drew twice.
     """
     pairs = changes(prompts, "again")
-    null = correlation_table(pairs, generator).rename(
-        columns={"r": "null", "low": "null_low", "high": "null_high", "n": "n_null"}
-    )
+    null = correlation_table(pairs).rename(columns={"r": "null", "low": "null_low", "high": "null_high", "n": "n_null"})
     finite = pairs[np.isfinite(pairs["std"]) & np.isfinite(pairs["std_second"])]
     crosses = ((finite["std"] < STD_BELOW) != (finite["std_second"] < STD_BELOW)).astype(float)
     by_run = finite.assign(crossing=crosses).groupby([*CELL, *RUN])["crossing"].mean()
@@ -105,11 +102,12 @@ def _why_undefined(std: Float[np.ndarray, " k"], change: Float[np.ndarray, " k"]
     return "the change is the same for every prompt" if np.ptp(change) == 0 else ""
 
 
-def correlation_table(pairs: pd.DataFrame, generator: np.random.Generator, draws: int = 1000) -> pd.DataFrame:
+def correlation_table(pairs: pd.DataFrame, seed: int = 0, draws: int = 1000) -> pd.DataFrame:
     """Average the correlations of a cell's runs, with a 95 % percentile bootstrap interval over prompts.
 
-    A draw takes the same prompts in all runs of the cell, as these share them. Returns CELL, r, low, high, r_min and
-    r_max (over runs), n (runs that have a correlation), n_runs, n_prompts, n_nonfinite, undefined, run_keys.
+    A draw takes the same prompts in all runs of the cell, as these share them, and begins anew with `seed` in each
+    cell: equal values have equal intervals. Returns CELL, r, low, high, r_min and r_max (over runs), n (runs that have
+    a correlation), n_runs, n_prompts, n_nonfinite, undefined, run_keys.
     """
     by_run = correlations(pairs)
     records = []
@@ -117,7 +115,7 @@ def correlation_table(pairs: pd.DataFrame, generator: np.random.Generator, draws
         known = runs[runs["undefined"] == ""]
         of_known = pairs.merge(known[RUN], on=RUN)
         enough = len(known) and of_known["prompt_id"].nunique() >= FEWEST
-        low, high = _interval(of_known, generator, draws) if enough else (float("nan"), float("nan"))
+        low, high = _interval(of_known, np.random.default_rng(seed), draws) if enough else (float("nan"), float("nan"))
         records.append(
             runs[CELL].iloc[0].to_dict()
             | {"r": known["r"].mean(), "low": low, "high": high, "r_min": known["r"].min(), "r_max": known["r"].max()}

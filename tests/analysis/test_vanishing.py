@@ -37,7 +37,7 @@ def prompts(std: list[float], before: list[float], after: list[float], **changes
 
 
 def one(pairs: pd.DataFrame) -> pd.Series:
-    return vanishing.correlation_table(pairs, np.random.default_rng(0)).iloc[0]
+    return vanishing.correlation_table(pairs).iloc[0]
 
 
 def test_the_correlation_is_of_the_pretrain_std_with_how_far_the_mean_moved() -> None:
@@ -191,8 +191,7 @@ def drawn_again(of: pd.DataFrame, std: list[float], mean: list[float]) -> pd.Dat
 
 
 def beside_null(frame: pd.DataFrame) -> pd.Series:
-    table = vanishing.correlation_table(vanishing.changes(frame), np.random.default_rng(0))
-    return vanishing.beside_null(table, frame, np.random.default_rng(0)).iloc[0]
+    return vanishing.beside_null(vanishing.correlation_table(vanishing.changes(frame)), frame).iloc[0]
 
 
 def test_beside_a_correlation_stands_that_of_the_untrained_policy_drawn_twice() -> None:
@@ -210,6 +209,13 @@ def test_a_cell_averages_the_null_of_its_runs() -> None:
     result = beside_null(pd.concat([one, other, *again]))
     assert (result["null"], result["n_null"]) == (pytest.approx(0), 2)
     assert result["crossing"] == pytest.approx(1 / 6)
+
+
+def test_the_same_prompts_of_the_same_policy_have_one_interval() -> None:
+    generator = np.random.default_rng(2)
+    ends = prompts(list(generator.random(20)), [0.5] * 20, list(generator.random(20)))
+    table = vanishing.correlation_table(vanishing.changes(pd.concat([ends, ends.assign(algo="apa", cell="c1")])))
+    assert len(table) == 2 and table["low"].nunique() == table["high"].nunique() == 1
 
 
 def test_without_a_second_draw_nothing_is_known_of_chance() -> None:

@@ -128,7 +128,7 @@ def joined(parts: Sequence[Responses], pad_id: int) -> Responses:
         return parts[0]
     width = max(part.response_ids.shape[1] for part in parts)
 
-    def padded(name: str, value: float | bool) -> Tensor:
+    def padded(name: str, value: int | float) -> Tensor:
         columns = [getattr(part, name) for part in parts]
         return torch.cat([nn.functional.pad(x, (0, width - x.shape[1]), value=value) for x in columns])
 
