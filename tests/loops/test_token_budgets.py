@@ -148,15 +148,19 @@ def test_rounds_stand_below_each_other_and_the_first_rows_of_them_stay_as_they_w
 # --- the unit of the KL target ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("unit", "metric"), [("response", "policy/kl"), ("token", "policy/kl_token")])
+@pytest.mark.parametrize(("unit", "moves"), [("response", 0.2), ("token", -0.2)])
 def test_beta_answers_to_the_kl_in_the_unit_of_its_target(
-    quick_lab: Callable[..., Lab], unit: str, metric: str
+    quick_lab: Callable[..., Lab], unit: str, moves: float
 ) -> None:
-    control = AdaptiveKL(initial=0.5, target=0.05, rate=1.0, unit=unit)
+    """The target lies between the KL per token and the KL per response of the second rollout."""
+    free = quick_lab("free")
+    in_tokens(iterations=2).run(free, ppo(kl=AdaptiveKL(initial=0.5, target=None, rate=1.0, unit=unit)))
+    response, token = (logged(free, name)[1] for name in ("policy/kl", "policy/kl_token"))
+    assert response > 2.0 * token > 0.0
     lab = quick_lab(unit)
-    in_tokens().run(lab, ppo(kl=control))
-    beta, measured = 0.5, logged(lab, metric)
-    for found, kl in zip(logged(lab, "kl_control/beta"), measured[:3], strict=True):
-        assert found == pytest.approx(beta, rel=1e-9)
-        beta *= 1 + min(max(kl / 0.05 - 1, -0.2), 0.2)
-    assert len(set(logged(lab, "kl_control/beta"))) == 3
+    target = (response * token) ** 0.5
+    in_tokens().run(lab, ppo(kl=AdaptiveKL(initial=0.5, target=target, rate=1.0, unit=unit)))
+    assert logged(lab, "policy/kl")[1] == response  # the first rollout pays no penalty, whatever beta is
+    first, second, third = logged(lab, "kl_control/beta")
+    assert second == pytest.approx(0.8 * first)
+    assert third == pytest.approx((1.0 + moves) * second)
