@@ -124,7 +124,7 @@ def test_a_diagnosis_measures_gradients_only_where_asked_and_says_first_what_the
     assert (cases is None or cases.empty) and not any("gradients" in line for line in said)
     cases, said = diagnosis(scored(make_lab("three")), replace(LOOP, bound_prompts=3, bound_seconds=60))
     assert len(cases) == 3 and cases["grad_norm"].notna().all()
-    assert said[0].startswith("gradients and bounds of 3 prompts: up to ") and "bound_seconds=60" in said[0]
+    assert said[0].startswith("gradients and bounds of 3 prompts: about ") and "bound_seconds=60" in said[0]
 
 
 def test_a_diagnosis_that_runs_out_of_its_budget_keeps_the_ends_of_the_range_first(

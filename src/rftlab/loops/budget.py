@@ -79,6 +79,9 @@ def measure_within(
                 shown += 1
             kept.seconds = time.perf_counter() - started
             save(kept)
+            if len(kept.rows) == 1 < len(numbers):
+                rest = len(numbers) - 1
+                session.describe(f"the first of {len(numbers)} took {kept.seconds:.0f} s; {rest} are left")
     except OutOfTimeError:
         kept.seconds = time.perf_counter() - started
         return False

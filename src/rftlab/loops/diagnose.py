@@ -64,7 +64,7 @@ class Diagnose:
         session.run.save_prompts(prompt_rows("before", 0, which, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
             save = partial(self._save_gradients, lab, scores, seconds)
-            self._measure_gradients(lab, examples, statistics.std, kept, save)
+            self._measure_gradients(lab, examples, statistics.std, seconds / scores.size, kept, save)
         final = {f"probe/{name}": value for name, value in statistics.summary(std_below, lab.task.low_reward).items()}
         train = lab.task.splits.train
         final |= {
@@ -103,16 +103,20 @@ class Diagnose:
         lab: Lab,
         examples: list[Example],
         stds: Float[np.ndarray, " b"],
+        sample_s: float,
         kept: Kept,
         save: Callable[[Kept], None],
     ) -> None:
-        """Measure gradients on prompts from the smallest to the largest std, and say before what that will cost."""
+        """Measure gradients on prompts from the smallest to the largest std, and say before what that will cost.
+
+        `sample_s` is what a sampled and scored response takes, in seconds.
+        """
         order = np.argsort(stds, kind="stable")
         ranks = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
         numbers = [int(order[ranks[i]]) for i in spread(len(ranks))]
         places = places_of(examples)
         if len(kept.rows) < len(numbers):
-            lab.session.describe(self._cost(lab, examples[numbers[0]], len(numbers) - len(kept.rows)))
+            lab.session.describe(self._cost(lab, examples[numbers[0]], len(numbers) - len(kept.rows), sample_s))
         passes = self.bound_samples + self.bound_prefixes * self.power_iterations
         all_done = measure_within(
             lab.session,
@@ -129,14 +133,15 @@ class Diagnose:
         if kept.rows:
             lab.session.run.save_cases(pd.DataFrame(kept.rows))
 
-    def _cost(self, lab: Lab, example: Example, prompts: int) -> str:
-        """Say what the gradients will cost, at most: responses as long as allowed, all of them different."""
+    def _cost(self, lab: Lab, example: Example, prompts: int, sample_s: float) -> str:
+        """Say what the gradients will cost, if responses are as long as allowed and all of them different."""
         rollout = lab.task.rollout
         assert rollout is not None
         found = time_passes(lab.policy, *encode(lab, [example]), rollout.max_new_tokens, rollout.temperature)
-        seconds = prompts * found.of_prompt(self.bound_samples, self.bound_prefixes, self.power_iterations)
+        passes_s = found.of_prompt(self.bound_samples, self.bound_prefixes, self.power_iterations)
+        seconds = prompts * (passes_s + self.bound_samples * sample_s)
         limit = "" if self.bound_seconds is None else f", algo.loop.bound_seconds={self.bound_seconds} allows no more"
-        return f"gradients and bounds of {prompts} prompts: up to {seconds:.0f} s{limit}"
+        return f"gradients and bounds of {prompts} prompts: about {seconds:.0f} s{limit}"
 
     def _case(self, lab: Lab, example: Example, place: str, number: int, tick: Tick) -> Row:
         """Measure the gradient on one prompt, with responses of its own."""

@@ -222,7 +222,9 @@ class Policy(nn.Module):
             return _score(self.logits(states), ids, temperature, entropy)
 
         parts = zip(states.split(head_chunk), ids.split(head_chunk), strict=True)
-        return _spread([checkpoint(again, *part, use_reentrant=False) for part in parts], response_mask)
+        with self.computing():
+            scored = [checkpoint(again, *part, use_reentrant=False) for part in parts]
+        return _spread(scored, response_mask)
 
     def forward(
         self,
