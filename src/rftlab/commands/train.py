@@ -48,7 +48,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
             _help()
         return
     sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
-    prints = any(argument.startswith(NOTHING_RUNS) for argument in sys.argv[1:])
+    prints = any({argument, argument.partition("=")[0]} & {*NOTHING_RUNS} for argument in sys.argv[1:])
     with reader_may_leave() if prints else outlive_reader():
         _run(finished)
 
