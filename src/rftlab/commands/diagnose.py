@@ -14,7 +14,7 @@ from hydra.types import HydraContext, RunMode
 
 from rftlab import runs
 from rftlab.commands import train
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.compose import Composer
 from rftlab.config.options import CONF
 from rftlab.errors import UserError, unwritable
@@ -67,13 +67,20 @@ def main(report: Report) -> None:
     sys.argv[1:] = [*map(_long, arguments), "algo=diagnose"]
     if not any(argument.startswith("sweep.name=") for argument in arguments):
         sys.argv.append(f"sweep.name={SWEEP}")
+    with outlive_reader():
+        code = _diagnose(report)
+    if code:
+        sys.exit(code)
+
+
+def _diagnose(report: Report) -> int:
+    """Sample, then report; returns the exit code."""
     jobs: list[Job] = []
     failed = _sample(jobs)
     asked = get_args_parser().parse_args(sys.argv[1:])  # after Hydra: what it refuses has been said
     several = asked.multirun and not asked.cfg and not asked.info
     code = _report(_jobs(asked.overrides) if several else jobs, report)
-    if failed or code:
-        sys.exit(failed or code)
+    return failed or code
 
 
 def _sample(finished: list[Job]) -> int:

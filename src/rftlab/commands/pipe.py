@@ -62,11 +62,12 @@ def outlive_reader() -> Generator[None]:
 
 @contextmanager
 def _standing_in(name: str, on_leave: Callable[[], None]) -> Generator[None]:
-    """Put an `_Output` in the place of `sys.stdout` or `sys.stderr`; a terminal, and what is no file, stays."""
+    """Put an `_Output` in the place of `sys.stdout` or `sys.stderr`; a terminal, what is no file, and another, stay."""
     before: TextIO = getattr(sys, name)
     try:
-        handle = -1 if before.isatty() else before.fileno()
-    except (OSError, ValueError):
+        stays = before.isatty() or isinstance(getattr(before.buffer, "raw", None), _Output)
+        handle = -1 if stays else before.fileno()
+    except (AttributeError, OSError, ValueError):
         handle = -1
     if handle < 0:
         yield

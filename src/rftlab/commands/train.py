@@ -48,7 +48,7 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         with reader_may_leave():
             _help()
         return
-    prints = any(argument.startswith(NOTHING_RUNS) for argument in sys.argv[1:])
+    prints = any({argument, argument.partition("=")[0]} & {*NOTHING_RUNS} for argument in sys.argv[1:])
     with reader_may_leave() if prints else outlive_reader():
         _run(finished)
 
