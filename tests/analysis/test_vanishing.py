@@ -214,7 +214,9 @@ def test_a_cell_averages_the_null_of_its_runs() -> None:
 def test_the_same_prompts_of_the_same_policy_have_one_interval() -> None:
     generator = np.random.default_rng(2)
     ends = prompts(list(generator.random(20)), [0.5] * 20, list(generator.random(20)))
-    table = vanishing.correlation_table(vanishing.changes(pd.concat([ends, ends.assign(algo="apa", cell="c1")])))
+    table = vanishing.correlation_table(
+        vanishing.changes(pd.concat([ends, ends.assign(algo="apa", cell="c1", run_key="k1")]))
+    )
     assert len(table) == 2 and table["low"].nunique() == table["high"].nunique() == 1
 
 

@@ -164,7 +164,7 @@ def test_a_response_does_not_depend_on_the_batches(tiny):
             assert torch.equal(getattr(cut, name), getattr(whole, name)), (size, name)
         torch.testing.assert_close(cut.logprobs, whole.logprobs, atol=1e-5, rtol=0)
         torch.testing.assert_close(cut.kept_mass, whole.kept_mass)
-    assert len(set(lengths(whole))) > 4
+    assert len(set(lengths(whole))) > 3
 
 
 def test_dropping_finished_rows_changes_nothing(tiny):
