@@ -30,9 +30,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m compileall -q src analysis
 	touch $(READY)
 
-quickstart: $(READY) ## the first sweep: PPO against APA on NarrativeQA, alone and after a little SFT; table and figure
-	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa sweep.name=quickstart
-	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa heuristic=partial_sft sweep.name=quickstart
+quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone and after a little SFT, one seed each; table and figure
+	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa experiment=apa/like_for_like sweep.name=quickstart
+	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa experiment=apa/like_for_like heuristic=partial_sft sweep.name=quickstart
 	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 	$(PY) -m analysis.learned --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 

@@ -1,12 +1,14 @@
 """Every figure and table that some runs allow, and every run that they miss; what `make_figures` writes and reports."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 
 from analysis import figures, load, tables
+from analysis.drawing import layout, unlike
 from analysis.drawing.save import Drawn
 from analysis.drawing.table import Table
 from analysis.folder import members
@@ -33,9 +35,25 @@ def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Fra
 
 
 def draw(frames: Frames) -> Iterator[Drawn | Table]:
-    """Yield every figure and table, one after the other: a figure of a big sweep need not wait for all others."""
+    """Yield every figure and table, one after the other: a figure of a big sweep need not wait for all others.
+
+    Below each stands what its runs do not share beyond what is compared.
+    """
     for file in files():
-        yield from file.draw(frames)
+        for each in file.draw(frames):
+            yield noted(each, frames.runs)
+
+
+def noted(each: Drawn | Table, runs: pd.DataFrame) -> Drawn | Table:
+    """Say under a figure or a table in which budgets and shared settings its runs differ, and where seeds are few."""
+    shown = runs[runs["run_key"].isin(each.keys)]
+    said = " ".join([*unlike.one_seed_each(shown), *unlike.sentences(shown)])
+    if not said:
+        return each
+    if isinstance(each, Table):
+        return replace(each, caption=f"{each.caption} {said}")
+    layout.add_to_caption(each.figure, said)
+    return each
 
 
 def missing(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:

@@ -5,19 +5,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from analysis import load
-from analysis.drawing import layout, style
+from analysis.drawing import layout, style, unlike
 from analysis.statistics import stats
 from analysis.summary.cells import METRICS, in_words, summary, table
 from rftlab.errors import Parser, UserError
 
 LEGEND = (
-    "train reward: mean over samples of train prompts, drawn as in training; test reward: test prompts, decoded as the "
-    f"dataset is evaluated. n: seeds. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; "
+    "train reward: of the probe, several samples of each of its train prompts, drawn as the rollouts are; test reward: "
+    "test prompts, decoded as the dataset is evaluated (greedy, beams or a sample). n: seeds; 1 against 1 is no "
+    f"comparison. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; "
     "and low: of all prompts, those whose mean reward is also below the data's low_reward. KL: to the run's start, at "
     "the end."
 )
@@ -49,13 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    cells = summary(metrics, prompts, np.random.default_rng(0))
+    cells = summary(metrics, prompts)
     for _, group in cells.groupby(stats.PANEL):
         shared = layout.shared_words(group["variant"])
         changed = layout.setting_lines(shared).replace("\n", " ")  # a table breaks its title itself
         title = "\n".join(filter(None, [style.panel_title(*group[stats.PANEL].iloc[0]), changed]))
         console.print(table(layout.without(group, shared), title))
-        for sentence in in_words(group):
+        compared = kept[kept["cell"].isin(group["cell"])]
+        for sentence in [*unlike.sentences(compared), *in_words(group)]:
             console.print(sentence, soft_wrap=True)
         console.print()
     console.print(LEGEND, soft_wrap=True)

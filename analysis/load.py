@@ -7,6 +7,10 @@ No other module of the analysis reads them. Every frame begins with the columns 
 - `changed`: what its overrides set beyond a choice of groups.
 - `overrides`: the shortest list that a run of the cell kept; None where none kept any.
 - `sampling`: equal for runs whose pretrained policy was measured in the same way.
+- `model`, `data`, `source`: names of what was loaded (`rftlab.runs.naming`); `model_option` and `data_option` are the
+  options that were chosen, for commands.
+- `sampled`, `decoded`: how rollouts and probes, and evaluations, draw their responses, in words.
+- `n_train`: how many train prompts the run asked for; NaN where it asked for all.
 - `family`: what a run is about, language, controlled, theory, diagnose or pretraining.
 - `partial`: whether it trained on a share of the steps or prompts.
 - `init_from`: the run that it starts from.
@@ -24,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, flatten, sweep_runs
+from rftlab.runs import RunRecord, find_runs, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,6 +40,7 @@ IDENTITY = [
     *["run_key", "name", "sweep", "seed", "scale", "source", "model", "data"],
     *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
     *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling", "counts"],
+    *["model_option", "data_option", "sampled", "decoded", "n_train"],
 ]
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 MLFLOW_STATES = {
@@ -48,8 +53,11 @@ MLFLOW_STATES = {
 
 
 def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run: identity, folder, hub_mirror ("" where none) and a column per final metric (else NaN)."""
-    return _tidy(_records(outputs, sweeps), _run_rows, ["folder", "hub_mirror"])
+    """Read one row per run: identity, folder, hub_mirror ("" where none) and a column per final metric (else NaN).
+
+    `settings` holds the flat config, from which is read what runs that stand side by side do not share.
+    """
+    return _tidy(_records(outputs, sweeps), _run_rows, ["folder", "hub_mirror", "settings"])
 
 
 def load_metrics(
@@ -108,7 +116,9 @@ def _tidy(
     keyed = [
         {"run_key": run.key, **identity, "state": run.state} for run, identity in zip(runs, identities, strict=True)
     ]
-    who = pd.DataFrame(keyed, columns=IDENTITY).astype({"low_reward": "float64", "wrong_reward": "float64"})
+    who = pd.DataFrame(keyed, columns=IDENTITY).astype(
+        dict.fromkeys(("low_reward", "wrong_reward", "n_train"), "float64")
+    )
     tables = [pd.DataFrame(rows(run)) for run in runs]
     there = [table for table in tables if not table.empty]
     values = pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=columns)
@@ -119,14 +129,14 @@ def _tidy(
 
 def _setting(run: RunRecord) -> Setting:
     """Flatten the config of a run; its folder says to which sweep it belongs."""
-    flat = flatten(run.config) | {"name": run.name, "sweep.name": run.sweep}
+    flat = run.flat | {"name": run.name, "sweep.name": run.sweep}
     return {key: json.dumps(value) for key, value in flat.items()}
 
 
 def _run_rows(run: RunRecord) -> list[dict]:
     """Give the one row of a run."""
     mirror = run.config["paths"].get("hub_mirror") or ""
-    return [{"folder": str(run.folder), "hub_mirror": mirror, **(run.final or {})}]
+    return [{"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run), **(run.final or {})}]
 
 
 def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:
@@ -157,7 +167,7 @@ def load_metrics_mlflow(uri: str, experiment: str) -> pd.DataFrame:
     if found is None:
         raise UserError(f"no experiment {experiment} at {uri}", "the name of a sweep", "the experiment's name")
     runs = [run for run in _all_runs(client, found.experiment_id) if "run_key" in run.data.tags]
-    identities = identify([_mlflow_setting(run.data.params) for run in runs])
+    identities = identify([_mlflow_setting(run.data.params, run.data.tags) for run in runs])
     records = []
     for run, identity in zip(runs, identities, strict=True):
         state = MLFLOW_STATES.get(run.info.status, "lost")
@@ -177,9 +187,10 @@ def _all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun
         yield from page
 
 
-def _mlflow_setting(params: Mapping[str, str]) -> Setting:
+def _mlflow_setting(params: Mapping[str, str], tags: Mapping[str, str]) -> Setting:
     """Turn the parameters of an MLflow run, all of them text, back into JSON values where they are."""
-    return {key: _as_json(value) for key, value in params.items()}
+    loaded = {"loaded.architecture": json.dumps(tags["architecture"])} if "architecture" in tags else {}
+    return {key: _as_json(value) for key, value in params.items()} | loaded
 
 
 def _as_json(text: str) -> str:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import of_identity
+from rftlab.runs import NOT_IDENTITY, of_identity
+from rftlab.runs.naming import data_name, data_source, decoding, model_name, near_chance
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
 KIND = ["scale", "source", "model", "data", "algo", "heuristic"]  # cells that share these are told apart by `variant`
@@ -15,16 +16,19 @@ CONTROLLED_KIND = [*KIND, "optimizer", "wrong_reward"]  # figures of controlled 
 # what the steps of a run count, by the key that says how many its loop takes
 COUNTED = {"iterations": "iteration", "steps": "optimiser step", "epochs": "epoch"}
 OURS = re.compile(r'^"rftlab\.(\w+\.)*')  # what stands before the name of a class of the library
+NOT_SETTING = NOT_IDENTITY | {"seed", "loaded"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
 NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
 LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
 PRESET = "preset"  # the word for `experiment=...`, which sets values
+CHANCE = "reward=near_chance"  # of a run on real rows that the embedded classifier rewards
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
 SAMPLING = re.compile(r"data\.|model\.|eval\.probe_(samples|prompts)$")  # what the pretrain statistics depend on
 _WHERE = {
     **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale"},
-    **{group: f"{group}.name" for group in GROUPS},
+    **{group: f"{group}.name" for group in ("algo", "optimizer", "heuristic")},
 }
+_NAMES = re.compile(r"(model|data|loaded)\.|paths\.hub_mirror$|init_from$")  # keys that names are read from
 Setting = dict[str, str]  # flat config: dotted key -> value as JSON
 
 
@@ -63,9 +67,10 @@ def _words_of_cells(rows: list[dict], settings: list[Setting]) -> dict[str, tupl
 
 def _changed(overrides: Sequence[str] | None, setting: Setting, scale: str) -> list[str]:
     """Name what overrides set beyond a choice of groups, with the values that the config has in the end."""
+    warned = [CHANCE] if near_chance(names_of(setting)) else []
     if overrides is None:
-        return [] if scale == "mini" else [UNRECORDED]
-    return changes(overrides, setting)
+        return warned if scale == "mini" else [*warned, UNRECORDED]
+    return [*warned, *changes(overrides, setting)]
 
 
 def changes(overrides: Sequence[str], setting: Setting | None = None) -> list[str]:
@@ -89,10 +94,17 @@ def _kind_of_run(setting: Setting) -> dict:
     def value(key: str, default: object) -> Any:
         return json.loads(setting.get(key, json.dumps(default)))
 
-    family = _family(setting)
+    family, named = _family(setting), names_of(setting)
     shares = [value(f"algo.loop.{key}", 1.0) for key in ("step_fraction", "sample_fraction")]
     return {
-        "source": value("data.source", "generated"),
+        "source": data_source(named),
+        "model": model_name(named),
+        "data": data_name(named),
+        "model_option": value("model.name", ""),
+        "data_option": value("data.name", ""),
+        "sampled": decoding(named, "rollout"),
+        "decoded": decoding(named, "evaluation"),
+        "n_train": float(value("data.loader.n_train", None) or math.nan),
         "low_reward": value("data.low_reward", math.nan),
         "family": family,
         "wrong_reward": value("data.rewards.wrong_modified", -1.0) if family == "controlled" else math.nan,
@@ -101,6 +113,11 @@ def _kind_of_run(setting: Setting) -> dict:
         "partial": min(shares) < 1,
         "counts": next((unit for key, unit in COUNTED.items() if f"algo.loop.{key}" in setting), "step"),
     }
+
+
+def names_of(setting: Setting) -> dict[str, Any]:
+    """Decode the keys that `rftlab.runs.naming` reads names from."""
+    return {key: json.loads(text) for key, text in setting.items() if _NAMES.match(key)}
 
 
 def _family(setting: Setting) -> str:
@@ -115,8 +132,8 @@ def _family(setting: Setting) -> str:
 def _cell_setting(setting: Setting) -> Setting:
     """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
     has_parent = any(key.startswith("parent.") for key in setting)
-    outside = ("seed", "init_from") if has_parent else ("seed",)
-    kept = {key: value for key, value in setting.items() if key not in outside and of_identity(key)}
+    outside = ("seed", "loaded", "init_from") if has_parent else ("seed", "loaded")
+    kept = {key: value for key, value in setting.items() if key.split(".")[0] not in outside and of_identity(key)}
     return {key: _without_module(key, value) for key, value in kept.items()}
 
 

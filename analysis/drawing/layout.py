@@ -10,8 +10,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from analysis.drawing import style
-from analysis.settings import PRESET, UNRECORDED
+from analysis.settings import CHANCE, PRESET, UNRECORDED
 from analysis.statistics.stats import PANEL
+from rftlab.runs.naming import NEAR_CHANCE
 
 KEYS_SHOWN = 12  # more run keys than this are left to the CSV
 WORDS_SHOWN = 5  # of a setting, in a label; more are counted
@@ -88,10 +89,11 @@ def _shorter(words: list[str]) -> str:
 def setting_lines(words: list[str]) -> str:
     """Say for a title what all cells below it have in common beyond dataset, model and scale."""
     presets = [word.partition("=")[2] for word in words if word.startswith(f"{PRESET}=")]
-    values = [_with_group(word) for word in words if not word.startswith((f"{PRESET}=", UNRECORDED))]
+    values = [_with_group(word) for word in words if not word.startswith((f"{PRESET}=", UNRECORDED, CHANCE))]
     parts = [f"preset {preset}" for preset in presets]
     parts += [f"changed: {', '.join(values)}"] if values else []
     parts += ["what was changed is not recorded"] if UNRECORDED in words else []
+    parts += [NEAR_CHANCE] if CHANCE in words else []
     return "\n".join(textwrap.wrap("  ·  ".join(parts), LINE))
 
 
@@ -179,13 +181,38 @@ def nonfinite_note(rows: pd.DataFrame) -> list[str]:
 
 def with_caption(width: float, height: float, caption: str) -> tuple[Figure, SubFigure]:
     """Make a figure of the given size above a caption, and return it with the part to draw in."""
-    lines = textwrap.wrap(caption, int(width * 15.5))
-    room = 0.08 + 0.145 * len(lines)
+    lines = _caption_lines(caption, width)
+    room = _caption_room(len(lines))
     figure = Figure(figsize=(width, height + room), layout="constrained")
     parts = figure.add_gridspec(2, 1, height_ratios=[height, room])
     upper, lower = figure.add_subfigure(parts[0]), figure.add_subfigure(parts[1])
     lower.text(0.08 / width, 1.0, "\n".join(lines), fontsize=style.CAPTION_SIZE, color="0.25", va="top")
     return figure, upper
+
+
+def add_to_caption(figure: Figure, text: str) -> None:
+    """Write more notes into the caption, before the run keys, and make room for them."""
+    upper, lower = figure.subfigs
+    (caption,) = lower.texts
+    notes, runs, keys = caption.get_text().replace("\n", " ").rpartition("Runs: ")
+    before = len(_caption_lines(caption.get_text(), figure.get_figwidth()))
+    lines = _caption_lines(f"{notes}{text} {runs}{keys}", figure.get_figwidth())
+    caption.set_text("\n".join(lines))
+    height, room = figure.get_figheight(), _caption_room(len(lines))
+    drawn = height - _caption_room(before)
+    figure.set_figheight(drawn + room)
+    grid = upper._subplotspec.get_gridspec()  # ty: ignore[missing-attribute]  # matplotlib has no public name for it
+    grid.set_height_ratios([drawn, room])
+
+
+def _caption_lines(caption: str, width: float) -> list[str]:
+    """Break a caption into the lines of a figure of this width in inches."""
+    return textwrap.wrap(caption, int(width * 15.5))
+
+
+def _caption_room(lines: int) -> float:
+    """Return the height in inches of a caption."""
+    return 0.08 + 0.145 * lines
 
 
 def runs_caption(notes: list[str], joined_keys: pd.Series) -> str:

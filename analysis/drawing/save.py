@@ -18,6 +18,12 @@ class Drawn:
     figure: Figure
     data: pd.DataFrame  # exactly what was drawn, with the run keys it used
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the runs that it shows."""
+        column = self.data["run_keys" if "run_keys" in self.data else "run_key"]
+        return frozenset(key for keys in column for key in keys.split())
+
 
 def save(drawn: Drawn, folder: Path) -> list[Path]:
     """Write `name.pdf`, `name.png` and `name.csv` and return their paths; the same runs give the same bytes of CSV."""

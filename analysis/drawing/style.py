@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import seaborn as sns
 
+from rftlab.runs.naming import source_in_words
+
 WIDTH = 7.2  # inches; two columns of a printed page
 TEXT_SIZE = 8.5  # points; nothing in a figure is set smaller than 8
 CAPTION_SIZE = 8.0
@@ -31,7 +33,7 @@ KEPT = {"ppo": 0, "apa": 1, "sft": 2, "expected_reinforce": 0, "reinforce": 4}
 FREE = (3, 4, 9, 5, 6, 7, 8)  # the rest of the palette, the most distinct first
 GROUPS = {"small_std": "small pretrain reward std", "large_std": "large pretrain reward std"}
 LABELS = {
-    "reward/mean": "mean reward of the rollouts",
+    "reward/mean": "reward of the rollouts (sampled)",
     "policy/kl": "KL to the start (nats per response)",
     "reward": "reward",
     "reward_std": "reward std",
@@ -141,4 +143,4 @@ def panel_title(scale: str, source: str, data: str, model: str) -> str:
 
 def kind_title(scale: str, source: str) -> str:
     """Say which scale and source a figure of several datasets shows."""
-    return f"scale {scale}  ·  {source} data"
+    return f"scale {scale}  ·  {source_in_words(source)}"

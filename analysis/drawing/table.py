@@ -24,6 +24,12 @@ class Table:
     name: str  # file name without suffix
     caption: str
     cells: pd.DataFrame
+    run_keys: pd.Series  # of the runs that it shows, one or several in each value
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the runs that it shows."""
+        return frozenset(key for keys in self.run_keys for key in keys.split())
 
 
 def number(value: float, form: str = ".3f") -> str:

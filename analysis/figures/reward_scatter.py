@@ -28,7 +28,7 @@ SHARE_COLUMNS = [*CELL, "phase", "share", "n"]
 def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw each panel of language runs that measured their prompts."""
     prompts = stats.of_family(frames.prompts, "language")
-    shares = stats.vanishing_share(prompts, np.random.default_rng(0))
+    shares = stats.vanishing_share(prompts)
     for here in stats.parts(before_and_after(prompts), stats.PANEL):
         yield titled(picture, here, stats.of_panel(shares, layout.single_panel(here)), counts=frames.counts)
 

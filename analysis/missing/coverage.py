@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from analysis.settings import UNRECORDED, changes
+from analysis.settings import CHANCE, UNRECORDED, changes
 from analysis.statistics.stats import CELL, PANEL, finished
 
 GUESSED = "# may be incomplete: these runs kept no overrides"
@@ -25,14 +25,14 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
 
 def _guessed(row: dict) -> list[str]:
     """Guess the overrides of a cell that kept none: groups that are not at their defaults, and what sets it apart."""
-    hub = row["source"] == "hub" and row["scale"] != "paper"
-    words = [f"algo={row['algo']}", f"data={row['data']}"]
-    words += [f"model={row['model']}"] if row["model"] else []
+    hub = row["source"] not in ("bundled", "generated") and row["scale"] != "paper"
+    words = [f"algo={row['algo']}", f"data={row['data_option']}"]
+    words += [f"model={row['model_option']}"] if row["model_option"] else []
     words += _controlled_words(row) if row.get("family") == "controlled" else []
     words += [f"scale={row['scale']}"] if row["scale"] not in ("", "mini") else []
     words += ["data.source=hub"] if hub else []
     words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
-    return words + [word for word in row["variant"].split() if word != UNRECORDED]
+    return words + [word for word in row["variant"].split() if word not in (CHANCE, UNRECORDED)]
 
 
 def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = True) -> dict:

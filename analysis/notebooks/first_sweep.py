@@ -22,7 +22,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from IPython import get_ipython
 from IPython.core.pylabtools import select_figure_formats
@@ -59,13 +58,13 @@ print(missing[["data", "algo", "heuristic", "seeds", "reason", "command"]].to_st
 
 # %% [markdown]
 # ## Start and end
-# Rewards by the evaluation decoding, averaged over the seeds of a cell. The share of vanishing prompts (reward std
-# below 0.05 over their samples) is from before and after the run's own finetuning.
+# Test rewards, decoded as the dataset is evaluated, averaged over the seeds of a cell. The share of vanishing prompts
+# (reward std below 0.05 over their samples) is from before and after the run's own finetuning.
 
 # %%
 metrics = stats.of_runs(load.load_metrics(outputs), kept)
 prompts = stats.of_runs(load.load_prompts(outputs), kept)
-cells = summary.summary(metrics, prompts, np.random.default_rng(0))
+cells = summary.summary(metrics, prompts)
 columns = ["n", "eval/test/reward/start", "eval/test/reward/end", "policy/kl/end", "before/share", "after/share"]
 print(cells.set_index(["data", "algo", "heuristic"])[columns].round(3).to_string())
 
@@ -93,7 +92,7 @@ for drawing in drawn:
 # A prompt whose samples all score alike lies at the left edge: its expected gradient is near zero (Razin et al. 2024).
 
 # %%
-shares = stats.vanishing_share(prompts, np.random.default_rng(0))
+shares = stats.vanishing_share(prompts)
 scatters = [
     reward_scatter.picture(stats.of_panel(prompts, panel), stats.of_panel(shares, panel), counts)
     for panel in prompts[stats.PANEL].drop_duplicates().itertuples(index=False, name=None)

@@ -33,7 +33,7 @@ def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
 
 
 def _grid(setting: Setting) -> str:
-    """Compare shares of SFT, from the pretrained model."""
+    """Compare shares of SFT, from the weights that the model came with."""
     return _command("train.py -m", setting, setting.trained, "+sweep=partial_sft")
 
 
@@ -58,7 +58,7 @@ def _start(setting: Setting) -> list[str]:
 
 def _command(script: str, setting: Setting, overrides: tuple[str, ...], *words: str) -> str:
     """Write a command; keys that have their defaults are left out."""
-    keys = [f"data={setting.data}", f"model={setting.model}"]
+    keys = [f"data={setting.data_option}", f"model={setting.model_option}"]
     keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
     keys += overrides
     keys += [f"paths.hub_mirror={setting.hub_mirror}"] if setting.hub_mirror else []

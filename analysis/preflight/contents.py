@@ -13,6 +13,7 @@ from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, Setting
 from analysis.preflight.statistics import SamplingError, Summary, other_score_limit
 from analysis.preflight.verdict import BASIS, Verdict
+from rftlab.runs.naming import NEAR_CHANCE, source_in_words
 
 NOISY = 0.5  # error / norm of a gradient, above which the page says so
 EXAMPLES = 4  # prompts at either end
@@ -73,20 +74,21 @@ class Contents:
 
 def title(setting: Setting) -> str:
     """Ask the question that the report answers."""
-    return f"Will RFT work here? {style.name(setting.data)}, {setting.model}"
+    warning = f" ({NEAR_CHANCE})" if setting.near_chance else ""
+    return f"Will RFT work here? {style.name(setting.data)}, {setting.model}{warning}"
 
 
 def header(contents: Contents) -> list[tuple[str, str]]:
     """Return what was diagnosed, as pairs of a word and its value."""
     setting, measured = contents.setting, contents.measured
-    policy = "the pretrained model" if setting.init_from is None else f"the weights of run {setting.init_from}"
-    policy += "" if setting.heuristic == "none" else f", heuristic {setting.heuristic}"
+    policy = setting.start + ("" if setting.heuristic == "none" else f", heuristic {setting.heuristic}")
     n = len(measured.prompts)
     speed = "" if math.isnan(setting.samples_per_s) else f" ({setting.samples_per_s:.3g} per second)"
     rows = [
         ("model", setting.model),
         ("policy", policy),
-        ("data", f"{setting.data}, {setting.source}, scale {setting.scale}, {setting.n_train} train prompts"),
+        ("data", f"{setting.data}, {source_in_words(setting.source)}, {setting.n_train} train prompts"),
+        ("scale", setting.scale),
         ("samples", f"{n} prompts x {setting.n_samples}{speed}"),
         ("decoding", setting.decoding),
         ("run", setting.run_key),
@@ -97,9 +99,11 @@ def header(contents: Contents) -> list[tuple[str, str]]:
 
 def disclaimer(setting: Setting) -> str:
     """Say what these numbers are not."""
+    if setting.near_chance:
+        return f"Do not believe these numbers: {NEAR_CHANCE}."
     if setting.scale == "mini" or setting.source == "bundled":
         return (
-            f"Scale {setting.scale}, {setting.source} data: this says how this model behaves on this data. "
+            f"Scale {setting.scale}, {source_in_words(setting.source)}: this says how this model behaves on this data. "
             "It is not a paper's number and stands for none."
         )
     return "These are the numbers of this run, with its prompts, samples and decoding; not a paper's."
@@ -109,7 +113,8 @@ def basis(contents: Contents) -> list[str]:
     """Say what the verdict stands on: its limits, and the interval of the reward that its threshold assumes."""
     setting, summary = contents.setting, contents.summary
     low, high = setting.reward_range
-    said = [UNRECORDED] if contents.commands and not setting.recorded else []
+    said = [f"This verdict stands on noise, {NEAR_CHANCE}."] if setting.near_chance else []
+    said += [UNRECORDED] if contents.commands and not setting.recorded else []
     said += [
         BASIS,
         f"A std below {setting.std_below:g} counts as vanishing: eval.std_below times the width of the interval "

@@ -36,14 +36,6 @@ def bootstrap(
     return [Estimate(*map(float, each)) for each in zip(statistic(rows), low, high, strict=True)]
 
 
-def share_estimate(share: Estimate, n: int, level: float = LEVEL) -> Estimate:
-    """Give a share of 0 or 1, whose bootstrap has no width, its exact binomial interval instead."""
-    reach = 1 - ((1 - level) / 2) ** (1 / n)
-    if share.value == 0:
-        return Estimate(0.0, 0.0, reach)
-    return Estimate(1.0, 1 - reach, 1.0) if share.value == 1 else share
-
-
 def within_prompts(
     statistic: Callable[[Float[np.ndarray, "n g"]], Float[np.ndarray, " k"]],
     scores: Float[np.ndarray, "n g"],

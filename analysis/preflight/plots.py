@@ -16,6 +16,7 @@ from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
 from analysis.preflight import statistics
 from analysis.preflight.contents import Contents, mean_edges, std_edges
+from rftlab.runs.naming import NEAR_CHANCE
 
 BINS = 24
 GROUPS = ["stuck", "vanishing", "solved", "other"]
@@ -50,6 +51,7 @@ def overview(contents: Contents, name: str) -> Drawn:
             draw(axes, drawn, contents)
             sns.despine(ax=axes)
         words = style.panel_title(setting.scale, setting.source, setting.data, setting.model)
+        words += f"  ·  {NEAR_CHANCE}" if setting.near_chance else ""
         upper.suptitle("\n".join(textwrap.wrap(words, 100)))
         upper.legend(handles=_handles(drawn, setting.std_below), loc="outside lower center", ncols=4)
     return Drawn(name, figure, drawn)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from analysis.preflight.overrides import overrides, recorded
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, read_run
+from rftlab.runs import RunRecord, naming, read_run
 
 PHASE, SPLIT = "before", "train"
 ALGO = "diagnose"
@@ -23,13 +23,17 @@ BOUNDS = ("bound_std", "bound_two_thirds")
 class Setting:
     """What was diagnosed, and how."""
 
-    data: str
+    data: str  # names of what was loaded (`rftlab.runs.naming`)
     source: str
-    scale: str
     model: str
+    data_option: str  # the options that were chosen, for commands
+    model_option: str
+    start: str  # in words, the weights that were sampled from
+    near_chance: bool  # real rows, rewarded by the embedded classifier
+    scale: str
     heuristic: str
     heuristic_keys: tuple[str, ...]  # its values, as on the command line
-    init_from: str | None  # run key of the finetuned policy; None: the pretrained model
+    init_from: str | None  # run key of the finetuned policy; None: the weights that the model came with
     run_key: str
     hub_mirror: str
     n_train: int  # prompts of the train split
@@ -121,14 +125,18 @@ def _measured(record: RunRecord) -> Measured:
 
 def _setting(record: RunRecord, n_samples: int) -> Setting:
     """Pick what the report needs of config and final metrics."""
-    config, final = record.config, record.final or {}
+    config, flat, final = record.config, record.flat, record.final or {}
     data, low, loop = config["data"], config["data"].get("low_reward"), config["algo"]["loop"]
     reward_range = (float(loop["reward_low"]), float(loop["reward_high"]))
     return Setting(
-        data=data["name"],
-        source=data["source"],
+        data=naming.data_name(flat),
+        source=naming.data_source(flat),
+        model=naming.model_name(flat),
+        data_option=data["name"],
+        model_option=config["model"]["name"],
+        start=naming.start_in_words(flat),
+        near_chance=naming.near_chance(flat),
         scale=config["scale"],
-        model=config["model"]["name"],
         heuristic=config["heuristic"]["name"],
         heuristic_keys=tuple(
             f"heuristic.{key}={value}" for key, value in config["heuristic"].items() if key not in ("name", "_target_")
@@ -138,7 +146,7 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
         hub_mirror=config.get("paths", {}).get("hub_mirror") or "",
         n_train=int(final["preflight/n_train"]),
         n_samples=n_samples,
-        decoding=_decoding(data["rollout"]),
+        decoding=_decoding(flat, data["rollout"]),
         max_new_tokens=int(data["rollout"]["max_new_tokens"]),
         reward_range=reward_range,
         std_below=float(config["eval"]["std_below"]) * (reward_range[1] - reward_range[0]),
@@ -153,14 +161,13 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
     )
 
 
-def _decoding(rollout: Mapping[str, Any]) -> str:
+def _decoding(flat: Mapping[str, Any], rollout: Mapping[str, Any]) -> str:
     """Describe how responses were drawn."""
-    cuts = [f"top_k {rollout['top_k']}"] if rollout["top_k"] else []
-    cuts += [f"top_p {rollout['top_p']:g}"] if rollout["top_p"] < 1 else []
-    vocabulary = ", ".join(cuts) or "the whole vocabulary"
+    plain = "temperature 1, the whole vocabulary"
+    drawn = naming.decoding(flat, "rollout")
     least, most = rollout.get("min_new_tokens") or 0, rollout["max_new_tokens"]
     length = f"{least} to {most}" if least else f"at most {most}"
-    return f"temperature {rollout['temperature']:g}, {vocabulary}, {length} new tokens"
+    return f"{drawn if drawn != 'sampled' else f'sampled, {plain}'}, {length} new tokens"
 
 
 def _sampled(rows: list[dict[str, Any]], prompts: pd.DataFrame) -> dict[str, Sampled]:

@@ -9,8 +9,9 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from analysis.preflight.gradients import Gradient, measure
-from analysis.preflight.intervals import LEVEL, Estimate, bootstrap, clip, share_estimate, within_prompts
+from analysis.preflight.intervals import LEVEL, Estimate, bootstrap, clip, within_prompts
 from analysis.preflight.reading import Measured, Sampled, Setting
+from analysis.statistics.stats import share_interval
 
 PERCENTILES = (1, 5, 10, 25, 50)  # of the reward std over prompts
 RESAMPLES = 100  # of the samples of a prompt
@@ -108,8 +109,10 @@ def _estimates(
     """
     moments = prompts[["reward_mean", "reward_std"]].to_numpy(float)
     if scores is None:
-        found = bootstrap(_statistics, _rows(*moments.T, setting, std_limit), generator)
-        return [*found[:2], *(share_estimate(each, len(prompts)) for each in found[2:6]), *found[6:]]
+        rows = _rows(*moments.T, setting, std_limit)
+        found = bootstrap(_statistics, rows, generator)
+        shares = zip(found[2:6], rows.T[2:6], strict=True)
+        return [*found[:2], *(Estimate(each.value, *share_interval(flags)) for each, flags in shares), *found[6:]]
 
     def of_scores(scores: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " m"]:
         return _statistics(_rows(*_moments(scores), setting, std_limit))

@@ -116,25 +116,30 @@ def over_seeds(ends: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def bootstrap_interval(
-    values: Float[np.ndarray, " k"], generator: np.random.Generator, level: float = 0.95, draws: int = 1000
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean of independent values; (nan, nan) of none."""
+def share_interval(values: Float[np.ndarray, " k"], level: float = 0.95, draws: int = 1000) -> tuple[float, float]:
+    """Return the interval of a share of prompts, given the share of seeds or samples of each; (nan, nan) of none.
+
+    A percentile bootstrap over prompts. At a share of 0 or 1, where it has no width, the exact binomial interval. The
+    draws are always the same and know no order, so that one measurement has one interval wherever it is shown.
+    """
     if len(values) == 0:
         return float("nan"), float("nan")
-    means = generator.choice(values, (draws, len(values))).mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) == 1 and distinct[0] in (0, 1):
+        reach = 1 - ((1 - level) / 2) ** (1 / len(values))
+        return (0.0, reach) if distinct[0] == 0 else (1 - reach, 1.0)
+    drawn = np.random.default_rng(0).multinomial(len(values), counts / len(values), size=draws)
+    low, high = np.quantile(drawn @ distinct / len(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def vanishing_share(
-    prompts: pd.DataFrame, generator: np.random.Generator, std_below: float = STD_BELOW
-) -> pd.DataFrame:
+def vanishing_share(prompts: pd.DataFrame, std_below: float = STD_BELOW) -> pd.DataFrame:
     """Give the share of prompts whose reward std is under a threshold, before and after finetuning.
 
-    Returns CELL, phase, share (mean over prompts of the share of seeds), low, high (95 % bootstrap interval over
-    prompts), share_low (also a mean under the data's `low_reward`; NaN where it has none), n_prompts, n (seeds),
-    run_keys. Rows whose std is not finite count in neither share; `n_nonfinite` says how many there were.
+    Returns CELL, phase, share (mean over prompts of the share of seeds), low, high (95 % interval over prompts; NaN
+    where every train prompt was sampled, as no others could have been), share_low (also a mean under the data's
+    `low_reward`; NaN where it has none), n_prompts, n (seeds), run_keys. Rows whose std is not finite count in
+    neither share; `n_nonfinite` says how many there were.
     """
     prompts = before_and_after(prompts)
     usable = np.isfinite(prompts["reward_std"]) & np.isfinite(prompts["reward_mean"])
@@ -142,16 +147,17 @@ def vanishing_share(
     is_low = (vanishes * (prompts["reward_mean"] < prompts["low_reward"])).where(prompts["low_reward"].notna())
     rows = prompts.assign(vanishes=vanishes.where(usable), is_low=is_low.where(usable), bad=~usable)
     by_cell = rows.groupby([*CELL, "phase"], sort=True)
-    records = [group[[*CELL, "phase"]].iloc[0].to_dict() | _share(group, generator) for _, group in by_cell]
+    records = [group[[*CELL, "phase"]].iloc[0].to_dict() | _share(group) for _, group in by_cell]
     names = ["share", "low", "high", "share_low", "n_prompts", "n", "n_nonfinite", "run_keys"]
     return pd.DataFrame(records, columns=[*CELL, "phase", *names])
 
 
-def _share(rows: pd.DataFrame, generator: np.random.Generator) -> dict:
+def _share(rows: pd.DataFrame) -> dict:
     """Describe the prompts of one cell and phase."""
     per_prompt = rows.groupby("prompt_id")[["vanishes", "is_low"]].mean()
     known = per_prompt["vanishes"].dropna()
-    low, high = bootstrap_interval(known.to_numpy(), generator)
+    whole = len(per_prompt) >= rows["n_train"].iloc[0]  # false where that is NaN
+    low, high = share_interval(known.to_numpy()) if not whole else (float("nan"), float("nan"))
     return {
         "share": known.mean(),
         "low": low,

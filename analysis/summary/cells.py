@@ -2,14 +2,15 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
 
 from analysis.drawing import style
+from analysis.settings import CHANCE
 from analysis.statistics import stats
 from analysis.summary import words
+from rftlab.runs.naming import NEAR_CHANCE
 
 TRAIN = stats.TRAIN_REWARD
 TEST = "eval/test/reward"
@@ -17,14 +18,15 @@ KL = "policy/kl"
 METRICS = [TRAIN, TEST, KL]
 
 
-def summary(metrics: pd.DataFrame, prompts: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+def summary(metrics: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
     """Join start and end of the rewards, the last KL and the vanishing share: one row per cell.
 
-    Columns CELL, n, {TRAIN,TEST,KL}/{start,end,end_min,end_max}, {before,after}/{share,low,high,share_low}; NaN where
-    a cell has no such number. A run whose last value is not finite leaves the average of that metric.
+    Columns CELL, n, sampled, decoded, {TRAIN,TEST,KL}/{start,end,end_min,end_max}, {before,after}/{share,low,high,
+    share_low}; NaN where a cell has no such number. A run whose last value is not finite leaves the average of that
+    metric.
     """
     ends = stats.over_seeds(stats.start_and_end(metrics, METRICS))
-    shares = stats.vanishing_share(prompts, generator)
+    shares = stats.vanishing_share(prompts)
     wide = _wide(ends, "metric", METRICS, ["start", "end", "end_min", "end_max"])
     wide = wide.join(_wide(shares, "phase", style.PHASES, ["share", "low", "high", "share_low"]))
     return wide.join(_seeds(metrics)).reset_index()
@@ -33,7 +35,9 @@ def summary(metrics: pd.DataFrame, prompts: pd.DataFrame, generator: np.random.G
 def table(cells: pd.DataFrame, title: str) -> Table:
     """Lay out the cells of one panel."""
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in ("algo", "heuristic", "n", "train reward", "test reward", "KL", "vanishing", "and low"):
+    sampled, decoded = (f", {_decoding(cells, column)}" for column in ("sampled", "decoded"))
+    rewards = (f"train reward{sampled}", f"test reward{decoded}")
+    for name in ("algo", "heuristic", "n", *rewards, "KL", "vanishing", "and low"):
         result.add_column(name, justify="left" if name in ("algo", "heuristic") else "right")
     for _, cell in cells.iterrows():
         words = [style.short_override(word).replace("_fraction=", "s=") for word in cell["variant"].split()]
@@ -46,7 +50,8 @@ def table(cells: pd.DataFrame, title: str) -> Table:
 
 def in_words(cells: pd.DataFrame) -> list[str]:
     """Describe each online algorithm of a panel, alone and after partial SFT."""
-    sentences = []
+    warned = cells["variant"].map(lambda variant: CHANCE in variant.split()).any()
+    sentences = [f"These numbers measure noise, {NEAR_CHANCE}."] if warned else []
     for algo in style.algo_order(list(cells["algo"])):
         here = cells[(cells["algo"] == algo) & cells[f"{KL}/end"].notna()]
         alone, sft = here[here["heuristic"] == "none"], here[here["heuristic"] == "partial_sft"]
@@ -66,15 +71,21 @@ def _wide(frame: pd.DataFrame, by: str, names: list[str], values: list[str]) -> 
 
 
 def _seeds(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Count the runs of each cell."""
-    return metrics.groupby(stats.CELL).agg(n=("run_key", "nunique"))
+    """Count the runs of each cell, with the decodings of their rewards."""
+    firsts = {column: (column, "first") for column in ("sampled", "decoded")}
+    return metrics.groupby(stats.CELL).agg(n=("run_key", "nunique"), **firsts)
+
+
+def _decoding(cells: pd.DataFrame, column: str) -> str:
+    """Name the decoding of the cells of a table."""
+    return " or ".join(dict.fromkeys(word or "decoding unknown" for word in cells[column]))
 
 
 def _cell(row: pd.Series) -> words.Cell:
     """Pick what the words need."""
     return words.Cell(
-        start=row[f"{TRAIN}/start"],
-        end=row[f"{TRAIN}/end"],
+        train=words.Reward(row[f"{TRAIN}/start"], row[f"{TRAIN}/end"], row["sampled"] or "decoding unknown"),
+        test=words.Reward(row[f"{TEST}/start"], row[f"{TEST}/end"], row["decoded"] or "decoding unknown"),
         worst_end=row[f"{TRAIN}/end_min"],
         best_end=row[f"{TRAIN}/end_max"],
         vanishing=row["before/share"],

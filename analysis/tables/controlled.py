@@ -30,9 +30,8 @@ def laid_out(ends: pd.DataFrame) -> Table:
     )
     if bad := int(ends["n_nonfinite"].sum()):
         caption += f" {bad} values of seeds are NaN or infinite and enter no mean."
-    return Table(
-        kind_name("table_controlled", ends), caption, pd.DataFrame(map(_controlled, ranked.to_dict("records")))
-    )
+    cells = pd.DataFrame(map(_controlled, ranked.to_dict("records")))
+    return Table(kind_name("table_controlled", ends), caption, cells, ends["run_keys"])
 
 
 def _controlled(row: dict) -> dict[str, str]:

@@ -42,7 +42,7 @@ def laid_out(table: pd.DataFrame) -> Table:
             "correlation says something of training as far as it is above that. Last row: prompts whose std is on the "
             f"other side of {STD_BELOW:g} in that second draw."
         )
-    return Table(kind_name("table_correlations", table), caption, pd.DataFrame(rows))
+    return Table(kind_name("table_correlations", table), caption, pd.DataFrame(rows), table["run_keys"])
 
 
 def _correlation(row: dict) -> str:

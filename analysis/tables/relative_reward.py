@@ -41,4 +41,4 @@ def laid_out(points: pd.DataFrame) -> Table:
         "Percentiles of the pretrain reward std over train prompts, and the final train reward of RFT beside SFT, "
         "the mean score of sampled responses."
     )
-    return Table(kind_name("table_relative_reward", points), caption, pd.DataFrame(rows))
+    return Table(kind_name("table_relative_reward", points), caption, pd.DataFrame(rows), points["run_keys"])

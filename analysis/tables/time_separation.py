@@ -10,6 +10,7 @@ from analysis.statistics import stats, theory
 from analysis.statistics.frames import Frames
 
 WANTED = (of_theory("time_separation"),)
+NOT_COMPARED = pd.Series(dtype=str)  # a row is a model of its own
 
 
 def draw(frames: Frames) -> Iterator[Table]:
@@ -31,4 +32,4 @@ def laid_out(fits: pd.DataFrame) -> Table:
     caption = (
         "Time until the correct label leads, against the initial reward std: slopes with 95 % intervals of the fit."
     )
-    return Table(kind_name("table_time_separation", fits), caption, pd.DataFrame(rows))
+    return Table(kind_name("table_time_separation", fits), caption, pd.DataFrame(rows), NOT_COMPARED)

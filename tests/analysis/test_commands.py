@@ -77,10 +77,27 @@ def test_learned_prints_each_cell_and_the_words_its_numbers_earn(outputs: Path, 
     assert learned.main(["--outputs", str(outputs)]) == 0
     printed = capsys.readouterr().out
     assert "NarrativeQA  ·  model t5_mini  ·  scale mini  ·  bundled data" in printed
-    assert printed.count("A little SFT mends it") == 2  # PPO and APA on NarrativeQA, neither on IMDB
-    assert printed.count("RFT alone works") == 2
+    assert printed.count("is no comparison, so nothing is concluded") == 2  # 2 seeds against 3, and 3 against 2
     assert "narrativeqa-ppo-partial_sft seed 1" in printed and "is failed" in printed
     assert "make dashboard" in printed
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_learned_concludes_from_seeds_that_can_tell_and_names_both_decodings(
+    seeds: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    rollout = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    for seed in range(seeds):
+        for heuristic in ("none", "partial_sft"):
+            resolved = builder.config("narrativeqa", "ppo", heuristic, seed, data__rollout=rollout)
+            resolved["data"]["evaluation"] = {"num_beams": 4}
+            builder.write_run(tmp_path, resolved)
+    assert learned.main(["--outputs", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert ("A little SFT mends it" in printed) == (seeds == 3)
+    assert ("1 seed against 1 is no comparison" in printed) == (seeds == 1)
+    assert "train reward (sampled)" in printed and "test reward (4 beams)" in printed
+    assert "train reward, sampled" in " ".join(printed.split()) and "test reward, 4 beams" in " ".join(printed.split())
 
 
 def test_learned_works_without_per_prompt_statistics_and_online_runs(
@@ -112,4 +129,4 @@ def test_the_notebook_runs_as_a_script_from_another_folder(outputs: Path, tmp_pa
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "A little SFT mends it" in done.stdout
+    assert "is no comparison, so nothing is concluded" in done.stdout

@@ -20,6 +20,7 @@ PPO = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo
     "cell": "c0",
     "sweep": "s",
     "low_reward": 0.5,
+    "n_train": math.nan,
     "state": "done",
 }
 
@@ -78,38 +79,43 @@ def prompts(std: list[float], mean: list[float], seed: int = 0, **changes: objec
 
 
 def test_vanishing_share_counts_prompts_below_and_not_at_the_threshold() -> None:
-    result = stats.vanishing_share(
-        prompts([0.0, 0.049, 0.05, 0.2], [0.1, 0.9, 0.1, 0.1]), np.random.default_rng(0)
-    ).iloc[0]
+    result = stats.vanishing_share(prompts([0.0, 0.049, 0.05, 0.2], [0.1, 0.9, 0.1, 0.1])).iloc[0]
     assert (result["share"], result["share_low"], result["n_prompts"], result["n"]) == (0.5, 0.25, 4, 1)
 
 
 def test_vanishing_share_averages_over_seeds() -> None:
     both = pd.concat([prompts([0.0, 0.0], [0.1, 0.1]), prompts([0.0, 0.2], [0.1, 0.1], seed=1)])
-    result = stats.vanishing_share(both, np.random.default_rng(0)).iloc[0]
+    result = stats.vanishing_share(both).iloc[0]
     assert (result["share"], result["n"], result["run_keys"]) == (0.75, 2, "k0 k1")
 
 
 def test_the_low_share_is_unknown_where_the_data_names_no_low_reward() -> None:
-    result = stats.vanishing_share(prompts([0.0], [0.1], low_reward=math.nan), np.random.default_rng(0)).iloc[0]
+    result = stats.vanishing_share(prompts([0.0], [0.1], low_reward=math.nan)).iloc[0]
     assert (result["share"], math.isnan(result["share_low"])) == (1.0, True)
 
 
 def test_a_prompt_without_a_finite_std_is_counted_apart() -> None:
-    result = stats.vanishing_share(prompts([math.nan, 0.2], [0.1, 0.1]), np.random.default_rng(0)).iloc[0]
+    result = stats.vanishing_share(prompts([math.nan, 0.2], [0.1, 0.1])).iloc[0]
     assert (result["share"], result["n_nonfinite"]) == (0.0, 1)
 
 
-def test_the_bootstrap_interval_matches_the_normal_one_and_repeats_with_its_generator() -> None:
-    sample = np.random.default_rng(1).normal(2.0, 1.0, 400)
-    low, high = stats.bootstrap_interval(sample, np.random.default_rng(0), draws=4000)
+def test_the_interval_of_a_share_matches_the_normal_one_and_knows_no_order() -> None:
+    sample = (np.random.default_rng(1).random(400) < 0.3).astype(float)
+    low, high = stats.share_interval(sample, draws=4000)
     half = 1.96 * sample.std() / 20
-    assert (low, high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.02)
-    assert (low, high) == stats.bootstrap_interval(sample, np.random.default_rng(0), draws=4000)
+    assert (low, high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.01)
+    assert (low, high) == stats.share_interval(sample[::-1], draws=4000)
 
 
-def test_the_bootstrap_interval_of_equal_values_is_a_point() -> None:
-    assert stats.bootstrap_interval(np.full(5, 0.3), np.random.default_rng(0)) == pytest.approx((0.3, 0.3))
+def test_the_interval_of_equal_shares_is_a_point_and_of_none_unknown() -> None:
+    assert stats.share_interval(np.full(5, 0.3)) == pytest.approx((0.3, 0.3))
+    assert all(map(math.isnan, stats.share_interval(np.array([]))))
+
+
+def test_a_share_of_every_train_prompt_has_no_interval_over_prompts() -> None:
+    some, every = (prompts([0.0, 0.2], [0.1, 0.1], n_train=n) for n in (3.0, 2.0))
+    assert stats.vanishing_share(some).iloc[0]["low"] == 0.0
+    assert math.isnan(stats.vanishing_share(every).iloc[0]["low"])
 
 
 def test_the_same_setting_and_seed_in_two_sweeps_counts_once_and_is_listed(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_every_character_that_latex_reads_as_a_command_is_escaped() -> None:
 
 def test_columns_of_numbers_are_set_right_and_others_left() -> None:
     cells = pd.DataFrame({"name": ["a|b", "c"], "x": ["0.10", "-"], "empty": ["-", "-"]})
-    assert tables.markdown(Table("t", "About.", cells)).splitlines() == [
+    assert tables.markdown(Table("t", "About.", cells, pd.Series(dtype=str))).splitlines() == [
         "| name | x | empty |",
         "| --- | ---: | --- |",
         r"| a\|b | 0.10 | - |",
@@ -66,7 +66,7 @@ def test_columns_of_numbers_are_set_right_and_others_left() -> None:
         "",
         "About.",
     ]
-    latex = tables.latex(Table("t", "About.", cells)).splitlines()
+    latex = tables.latex(Table("t", "About.", cells, pd.Series(dtype=str))).splitlines()
     assert latex[:4] == ["% About.", r"\begin{tabular}{lrl}", r"\toprule", r"name & x & empty \\"]
 
 
@@ -87,6 +87,7 @@ def test_a_correlation_that_does_not_exist_says_why() -> None:
         "variant": "",
         "n": 0,
         "n_null": 0,
+        "run_keys": "",
     }
     row |= {"r": math.nan, "low": math.nan, "high": math.nan, "undefined": "the std is the same for every prompt"}
     cells = correlations_table.laid_out(pd.DataFrame([row])).cells

@@ -104,6 +104,22 @@ def test_a_run_arrives_whole_under_the_parent_of_its_sweep(uri, target, tmp_path
     assert files == {"config.yaml", "env.json", "samples.jsonl", "DONE"}
 
 
+def test_tags_name_what_was_loaded_and_not_the_options_that_were_chosen(uri, target, tmp_path):
+    model = {"name": "gpt2", "policy": {"source": "/models/step 500", "init": "random"}}
+    data = {"name": "imdb", "source": "hub", "loader": {"hub_id": "me/toy"}, "reward": {"source": "asset:sentiment"}}
+    config = CONFIG | {"model": model, "data": data, "paths": {"hub_mirror": "/data/hub"}}
+    folder = run_folder(tmp_path, "sweep", "a", run_key(config))
+    with Run.claim(folder, config) as run:
+        sync([folder], target)  # before the model is loaded
+        run.ready(1.0, "llama")
+        run.finish({})
+    sync([folder], target)
+    tags = children(uri)[0].data.tags
+    expected = {"model": "step_500-llama-random", "data": "imdb-toy", "data_source": "mirror"}
+    assert expected.items() <= tags.items()
+    assert "near chance" in tags["warning"]
+
+
 def test_a_second_sync_adds_nothing(uri, target, tmp_path):
     folder = make_run(tmp_path)
     sync([folder], target)

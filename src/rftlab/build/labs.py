@@ -68,6 +68,11 @@ def _mirror(config: Mapping[str, Any]) -> Path | None:
     return config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
 
 
+def architecture(lab: Lab | LabelLab | Session) -> str | None:
+    """Name the architecture of a policy that was loaded, as transformers does (`llama`); None where none was."""
+    return lab.policy.lm.config.model_type if isinstance(lab, Lab) else None
+
+
 def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
     return OptimizerSpec(
         build=make(node["build"], _convert_="all"),

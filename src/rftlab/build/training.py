@@ -17,6 +17,7 @@ from rftlab.config.make import make
 from rftlab.errors import UserError
 from rftlab.loops import checkpoint
 from rftlab.loops.session import Session
+from rftlab.runs import naming
 from rftlab.stop import StopFlag
 from rftlab.tracking.mirror import destination_of, mirroring
 
@@ -45,11 +46,11 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     except runs.RunIsDone:
         checkpoint.remove_all(folder)  # of a process that was killed right behind DONE
         raise
-    log.info("%s  %s  %s data  -> %s", config["name"], config["scale"], config["data"]["source"], folder)
+    log.info("%s  -> %s", naming.headline(runs.flatten(config)), folder)
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
         lab = labs.build(config, session(config, run, stop), device, start)
-        run.ready(time.perf_counter() - started)
+        run.ready(time.perf_counter() - started, labs.architecture(lab))
         stop.check()
         loop = make(config["algo"]["loop"])
         loss = config["algo"].get("loss")

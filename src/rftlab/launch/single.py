@@ -50,7 +50,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
             check_rows([(job.config, record.folder)])
-            log.info("%s is done: %s", record.folder, summary(record.final))
+            log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     require_hub([job.config])
     if job.parent is not None:

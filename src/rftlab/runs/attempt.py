@@ -137,9 +137,9 @@ class Run:
         """Note that this attempt resumes behind `step` steps of earlier ones: its cost counts from there."""
         self._first_step = step + 1
 
-    def ready(self, setup_s: float) -> None:
-        """Note in `status.json` how many seconds this attempt took to load data and models."""
-        self._status["setup_s"] = setup_s
+    def ready(self, setup_s: float, architecture: str | None = None) -> None:
+        """Note in `status.json` how many seconds this attempt took to load data and models, and what the model is."""
+        self._status |= {"setup_s": setup_s, "architecture": architecture}
         self._write_status(durable=False)
 
     def heartbeat(self) -> None:

@@ -15,7 +15,7 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
-from rftlab.runs.identity import KEY_LENGTH, changed_keys
+from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -54,6 +54,12 @@ class RunRecord:
     def overrides(self) -> list[str] | None:
         """The words that give this config, without seed, names and places; None where an older run kept none."""
         return self.config.get("overrides")
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
+        architecture = self.status.get("architecture")
+        return flatten(self.config) | ({"loaded.architecture": architecture} if architecture else {})
 
     @property
     def env(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rftlab.runs import flatten
 from rftlab.runs.cost import total_steps
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.progress import read_progress
@@ -67,7 +68,7 @@ class Board:
         for job in view.running[:ROWS]:
             total, progress = total_steps(job.config), read_progress(job.folder)
             step = progress.step if progress is not None else 0
-            metrics = progress.in_words() if progress is not None else "starting"
+            metrics = progress.in_words(flatten(job.config)) if progress is not None else "starting"
             bar = ProgressBar(total=total, completed=step, width=20)
             table.add_row(self._names[job.key], bar, f"{step}/{total}", metrics)
         if len(view.running) > ROWS:

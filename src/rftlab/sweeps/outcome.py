@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rftlab import runs
 from rftlab.files import read_json
+from rftlab.runs.naming import metric_label
 from rftlab.runs.records import log_path
 from rftlab.sweeps.job import Job, folder_of
 from rftlab.sweeps.slurm.logs import last_task, last_words, never_started, submission_logs
@@ -39,7 +41,7 @@ def _outcome(job: Job, state: str) -> Outcome:
     said = None if task is None else last_words(folder.parent, task) or never_started(folder.parent, task)
     saved = f"saved at step {status.get('step') or 0} ({status.get('reason') or 'asked to stop'})"
     details = {
-        "done": summary(final or {}),
+        "done": summary(final or {}, job.config),
         "failed": one_line(status.get("error")) or said or "ended without a word; its log says more",
         "stopped": "killed; resumes from its newest checkpoint" if status.get("state") == "running" else saved,
         "skipped": "not started: its parent is not finished, SLURM refused it, or the sweep was stopped",
@@ -56,6 +58,10 @@ def one_line(error: str | None) -> str:
     return " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
 
 
-def summary(final: Mapping[str, float]) -> str:
-    """Say the final evaluation in a few words."""
-    return ", ".join(f"{name} {final[name]:.3f}" for name in SUMMARY if name in final) or "no evaluation"
+def summary(final: Mapping[str, float], config: Mapping[str, Any]) -> str:
+    """Say the final evaluation in a few words, with the decoding of its rewards."""
+    flat = runs.flatten(config)
+    return (
+        ", ".join(f"{metric_label(name, flat)} {final[name]:.3f}" for name in SUMMARY if name in final)
+        or "no evaluation"
+    )

@@ -1,9 +1,11 @@
 """How far running jobs are, read from the end of their metrics file: the same for a laptop and a cluster."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rftlab.files import parse_line
+from rftlab.runs.naming import metric_label
 
 TAIL_BYTES = 16_384
 SHOWN = ("reward/mean", "policy/kl", "sft/loss")  # the first two that a run has are shown
@@ -16,9 +18,9 @@ class Progress:
     step: int
     metrics: dict[str, float]
 
-    def in_words(self) -> str:
-        """Return the metrics worth a look."""
-        known = [f"{name} {self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics]
+    def in_words(self, flat: Mapping[str, object]) -> str:
+        """Return the metrics worth a look, named as the run's flat config says."""
+        known = [f"{metric_label(name, flat)} {self.metrics[name]:.3f}" for name in SHOWN if name in self.metrics]
         return "  ".join(known[:2])
 
 

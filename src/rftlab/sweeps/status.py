@@ -134,14 +134,14 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),
         host=status.get("host"),
         seconds=end - status["started"] if end and "started" in status else None,
-        detail=_detail(record, state, progress.in_words() if progress else "", queued, said),
+        detail=_detail(record, state, progress.in_words(runs.flatten(record.config)) if progress else "", queued, said),
         folder=str(record.folder),
     )
 
 
 def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queued | None, said: str) -> str:
     if state == "done":
-        return summary(record.final or {})
+        return summary(record.final or {}, record.config)
     if state in ("queued", "starting", "ending") and queued is not None:
         return f"SLURM: {queued.state.lower()}" + (f", {queued.reason}" if queued.reason not in ("", "None") else "")
     if state == "new":

@@ -17,6 +17,7 @@ from typing import Any
 
 from rftlab.files import FileLock
 from rftlab.runs import ROWS, RunRecord, read_run, state_of
+from rftlab.runs.naming import NEAR_CHANCE, data_name, data_source, model_name, near_chance
 from rftlab.tracking.spool import (
     MAX_SAMPLES_BYTES,
     Point,
@@ -318,6 +319,9 @@ class _Sender:
         status = STATUS.get(record.state)
         if status is not None and status != self._position.status:
             ended = record.status.get("ended", record.status.get("heartbeat"))
+            self._store.send_tags(
+                self._run_id, _names(record.flat)
+            )  # an attempt's own came before the model was loaded
             self._store.client.set_terminated(self._run_id, status, _milliseconds(ended))
             self._position.status = status
             self._save()
@@ -352,12 +356,21 @@ def _tags(record: RunRecord) -> dict[str, str]:
         "attempt": record.status.get("attempt"),
         "sweep": record.sweep,
         "scale": record.config.get("scale"),
-        "data_source": record.config.get("data", {}).get("source"),
+        **_names(record.flat),
         "host": record.status.get("host"),
         "git_sha": env.get("git_sha"),
         "git_dirty": env.get("git_dirty"),
     }
     return {name: str(value) for name, value in tags.items() if value is not None}
+
+
+def _names(flat: Mapping[str, Any]) -> dict[str, str]:
+    """Say what the run loaded; the architecture is known once the model is."""
+    names = {"data_source": data_source(flat)}
+    names |= {"model": model_name(flat)} if "model.name" in flat else {}
+    names |= {"data": data_name(flat)} if "data.name" in flat else {}
+    names |= {"architecture": str(flat["loaded.architecture"])} if "loaded.architecture" in flat else {}
+    return names | ({"warning": NEAR_CHANCE} if near_chance(flat) else {})
 
 
 def _milliseconds(seconds: float | None) -> int | None:

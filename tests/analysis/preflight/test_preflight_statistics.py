@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from analysis.preflight import gradients, intervals, statistics
-from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, read
 from analysis.preflight.statistics import Summary
 from analysis.preflight.verdict import Kind, judge, numbers_of
+from analysis.statistics import stats
+from analysis.statistics.stats import share_interval
 
 ONES, HALVES, ZEROS = [1.0] * 4, [0.0, 1.0, 0.0, 1.0], [0.0] * 4
 
@@ -83,9 +84,19 @@ def test_the_bootstrap_of_a_share_is_near_the_binomial_interval() -> None:
 
 def test_a_share_of_0_or_1_has_the_exact_interval() -> None:
     reach = 1 - 0.025 ** (1 / 10)
-    assert intervals.share_estimate(Estimate(0.0, 0.0, 0.0), 10) == Estimate(0.0, 0.0, reach)
-    assert intervals.share_estimate(Estimate(1.0, 1.0, 1.0), 10) == Estimate(1.0, 1 - reach, 1.0)
-    assert intervals.share_estimate(Estimate(0.3, 0.1, 0.5), 10) == Estimate(0.3, 0.1, 0.5)
+    assert share_interval(np.zeros(10)) == (0.0, reach)
+    assert share_interval(np.ones(10)) == (1 - reach, 1.0)
+
+
+def test_the_reports_of_a_diagnosis_and_of_a_run_give_the_same_prompts_one_interval(tmp_path) -> None:
+    scores = diagnoses.scores_of(60, 10, stuck=0.4, solved=0.1)
+    found = summary(tmp_path, scores.tolist()).vanishing
+    prompts = pd.read_parquet(next(tmp_path.rglob("prompts.parquet"))).sample(frac=1, random_state=0)
+    common = dict.fromkeys(stats.CELL, "x") | {"low_reward": 0.15, "n_train": 4000.0, "run_key": "k"}
+    for cell in ("alone", "another"):  # also beside others
+        rows = [prompts.assign(**common | {"cell": cell}) for cell in ("alone", "another")]
+        shares = stats.vanishing_share(pd.concat(rows)).set_index("cell").loc[cell]
+        assert (shares["share"], shares["low"], shares["high"]) == (found.value, found.low, found.high)
 
 
 def cases(norms: list[float], errors: list[float], jacobian: float = 2.0) -> pd.DataFrame:

@@ -150,8 +150,12 @@ def test_a_denser_reward_without_gold_answers_says_why() -> None:
 SETTING = Setting(
     data="narrativeqa",
     source="bundled",
-    scale="mini",
     model="t5_mini",
+    data_option="narrativeqa",
+    model_option="t5_mini",
+    start="",
+    near_chance=False,
+    scale="mini",
     heuristic="none",
     heuristic_keys=(),
     init_from=None,
