@@ -234,7 +234,7 @@ def _held_reason(held: Estimate) -> str:
 
 def _rest_reasons(numbers: Numbers, held: Estimate) -> list[str]:
     """Say what RFT can and cannot do here."""
-    first = "RFT works on the other prompts: these slow it and do not stop it, and they may stay as they are."
+    first = "RFT has a gradient on the other prompts; these may stay as they are."
     if not numbers.has_targets:
         return [
             first,

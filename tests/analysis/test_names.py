@@ -26,7 +26,7 @@ def curves(outputs: Path) -> list[tuple[str, str]]:
 
 
 def write(outputs: Path, architecture: str | None = None, **changes: object) -> None:
-    folder = builder.write_run(outputs, builder.config("imdb", "ppo", "none", 0, **changes))
+    folder = builder.write_run(outputs, builder.config("imdb", "ppo", "none", 0) | changes)
     status = json.loads((folder / "status.json").read_text())
     (folder / "status.json").write_text(json.dumps(status | {"architecture": architecture}))
 
@@ -58,7 +58,7 @@ def test_a_llama_and_a_gpt2_under_one_option_share_no_axis(tmp_path: Path) -> No
     for source, architecture in (("openai-community/gpt2", "gpt2"), ("/models/gpt2", "llama")):
         write(tmp_path, architecture, model={"name": "gpt2", "policy": {"source": source}})
     names = [name for name, _ in curves(tmp_path)]
-    assert names == ["learning_curves-imdb-gpt2-llama-mini-bundled", "learning_curves-imdb-gpt2-mini-bundled"]
+    assert names == ["learning_curves-imdb-gpt2-mini-bundled", "learning_curves-imdb-gpt2-llama-mini-bundled"]
 
 
 def test_a_noted_architecture_makes_no_other_cell(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_reward_near_chance_is_named_in_title_and_words(
 ) -> None:
     data = rows("stanfordnlp/imdb", source=source, reward={"source": "asset:sentiment"})
     for algo in ("ppo", "apa"):
-        builder.write_run(tmp_path, builder.config("imdb", algo, "none", 0, data=data))
+        builder.write_run(tmp_path, builder.config("imdb", algo, "none", 0) | {"data": data})
     ((_, title),) = curves(tmp_path)
     assert ("reward near chance on real reviews" in title) is near
     assert learned.main(["--outputs", str(tmp_path)]) == 0

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis import everything, learned, load
 from analysis.drawing import unlike
-from analysis.drawing.save import Drawn, save
+from analysis.drawing.save import Drawn
 from analysis.drawing.table import Table
 from analysis.drawing.unlike import Cell, differences
 from analysis.statistics import stats
@@ -21,18 +21,19 @@ ONLINE = {"iterations": 10, "prompts_per_iteration": 8, "samples_per_prompt": 4,
 ONLINE |= {"minibatch_size": 16}
 
 
-def cell(algo: str, heuristic: str = "none", label: str = "", **config: object) -> Cell:
+def cell(name: str, heuristic: str = "none", label: str = "", **config: object) -> Cell:
     setting = {key: json.dumps(value) for key, value in flatten(config).items()}
-    return Cell(algo, heuristic, frozenset(label.split()), setting)
+    return Cell(name, heuristic, frozenset(label.split()), setting)
 
 
-def online(algo: str, lr: float = 1e-4, **loop: object) -> Cell:
-    return cell(algo, algo={"loop": ONLINE | loop}, optimizer={"lr": lr})
+def online(name: str, lr: float = 1e-4, **loop: object) -> Cell:
+    return cell(name, algo={"loop": ONLINE | loop}, optimizer={"lr": lr})
 
 
 def composed(*overrides: str) -> Cell:
     config = plan(*overrides).config
-    return cell(config["algo"]["name"], config["heuristic"]["name"], **config)
+    setting = {key: json.dumps(value) for key, value in flatten(config).items()}
+    return Cell(config["algo"]["name"], config["heuristic"]["name"], frozenset(), setting)
 
 
 def test_equal_runs_have_nothing_to_say_and_a_lone_one_neither() -> None:
@@ -113,7 +114,7 @@ def unequal(tmp_path: Path) -> Path:
     return tmp_path / "outputs"
 
 
-def test_every_figure_and_table_of_unlike_runs_says_so_below_it(unequal: Path, tmp_path: Path) -> None:
+def test_every_figure_and_table_of_unlike_runs_says_so_below_it(unequal: Path) -> None:
     kept, _ = stats.one_run_per_seed(load.load_runs(unequal))
     drawn = list(everything.draw(everything.read(unequal, None, kept)))
     assert {type(each) for each in drawn} == {Drawn, Table}
@@ -122,7 +123,7 @@ def test_every_figure_and_table_of_unlike_runs_says_so_below_it(unequal: Path, t
         assert "runs differ in: optimizer.lr 0.001 (PPO), 0.0001 (APA, SFT)" in said, each.name
         assert "One seed each is no comparison." in said
         if isinstance(each, Drawn):
-            save(each, tmp_path / "figures")
+            each.figure.draw_without_rendering()
             (caption,) = each.figure.subfigs[1].texts
             box = caption.get_window_extent()
             assert box.y0 >= -1 and box.x1 <= each.figure.bbox.width  # there is room for all of it

@@ -131,7 +131,10 @@ def test_a_diagnosis_that_runs_out_of_its_budget_keeps_the_ends_of_the_range_fir
     make_lab: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = replace(LOOP, bound_prompts=5, bound_seconds=10)
-    whole, _ = diagnosis(scored(make_lab("whole")), replace(loop, bound_seconds=None))
+    lab = scored(make_lab("whole"))
+    whole, _ = diagnosis(lab, replace(loop, bound_seconds=None))
+    stds = read_run(lab.session.run.folder).prompts().set_index("prompt_id")["reward_std"]
+    assert stds[whole["input_id"][0]] == stds.min() < stds[whole["input_id"][1]] == stds.max()
     ticks = itertools.count()
     monkeypatch.setattr(budget, "time", SimpleNamespace(perf_counter=lambda: 0.8 * next(ticks)))
     part, said = diagnosis(scored(make_lab("part")), loop)

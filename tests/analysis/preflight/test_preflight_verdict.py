@@ -93,7 +93,7 @@ def test_where_the_data_has_no_more_prompts_more_samples_are_asked_for() -> None
 def test_the_middle_verdict_says_what_rft_can_do_and_compares() -> None:
     verdict = judge(numbers(0.36))
     assert verdict.sft_share == 0.4
-    assert "do not stop it" in text(verdict) and "compare" in text(verdict)
+    assert "has a gradient on the other prompts" in text(verdict) and "compare" in text(verdict)
     without = judge(numbers(0.36, has_targets=False))
     assert without.sft_share is None and "no gold texts" in text(without)
 
