@@ -11,6 +11,7 @@ from rftlab.loops.lab import OptimizerSpec
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.models import Policy, load_policy, value_function
 from rftlab.sampling.sample import beam_search, sample
+from rftlab.streams import row_noise
 from rftlab.types import BeamSearch, Experience, Needs, Responses, Sampling
 
 MINIS = {"gpt2_mini": "causal", "t5_mini": "seq2seq"}
@@ -28,7 +29,11 @@ def mini(name: str, compute_dtype: str, dtype: str = "float32") -> Policy:
 
 def draw(policy: Policy) -> tuple[tuple[torch.Tensor, torch.Tensor], Responses]:
     prompts = policy.encode_prompts(PROMPTS, 32, "left")
-    return prompts, sample(policy, *prompts, SAMPLING, 2, torch.Generator().manual_seed(0))
+    return prompts, sample(policy, *prompts, SAMPLING, 2, noise())
+
+
+def noise() -> torch.Tensor:
+    return row_noise(0, places=range(len(PROMPTS)), samples=2, steps=SAMPLING.max_new_tokens)
 
 
 def experience(prompts: tuple[torch.Tensor, torch.Tensor], responses: Responses) -> Experience:
@@ -68,7 +73,7 @@ def test_sampler_beams_and_scorer_compute_in_one_dtype(name: str, compute: str) 
     beam = {"length_penalty": 1.0, "min_new_tokens": 0, "max_new_tokens": 3}
     row = (*prompts, responses.response_ids, responses.response_mask)
     passes: dict[str, Callable[[], object]] = {
-        "sample": lambda: sample(policy, *prompts, SAMPLING, 2, torch.Generator()),
+        "sample": lambda: sample(policy, *prompts, SAMPLING, 2, noise()),
         "greedy": lambda: beam_search(policy, *prompts, BeamSearch(num_beams=1, **beam)),
         "beams": lambda: beam_search(policy, *prompts, BeamSearch(num_beams=3, **beam)),
         "score": lambda: policy(*row, prompt_index=responses.prompt_index),
@@ -149,7 +154,8 @@ def moved(policy: Policy, lr: float, steps: int) -> float:
         (-policy(*row, prompt_index=responses.prompt_index).logprobs.mean()).backward()
         for mask, p in zip(reached, policy.parameters(), strict=True):
             mask |= p.grad != 0
-        optimizer.step(adamw, policy, step, steps)
+        optimizer.clip(policy)
+        optimizer.step(adamw, step, steps)
     changed = [(p != old)[mask] for p, old, mask in zip(policy.parameters(), before, reached, strict=True)]
     return float(torch.cat(changed).float().mean())
 
