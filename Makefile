@@ -40,7 +40,7 @@ test: $(READY) ## the whole test suite: the quick part, then the slow one
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m 'slow or slurm or network or gpu or peer'
 
-test-quick: $(READY) ## the default suite: CPU, offline, under three minutes
+test-quick: $(READY) ## the default suite: CPU, offline, about five minutes on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-gpu: $(READY) ## the tests that need a CUDA device

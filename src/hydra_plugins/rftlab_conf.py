@@ -20,8 +20,11 @@ class TablesSource(file_config_source.FileConfigSource):
     def __init__(self, provider: str, path: str) -> None:
         """Read from the folder `path`, with or without the scheme."""
         super().__init__(provider, path)
-        self._tables = Tables(Path(self.path), restore)
+        self._tables = Tables(Path(self.path), self._restore)
         self._kept: dict[str, tuple[tuple[int, int], ConfigResult]] = {}  # files as they were read, by their stamps
+
+    def _restore(self, content: object, text: str, file: str) -> None:
+        restore(content, text, file, self._get_header_dict(text).get("package"))
 
     @staticmethod
     def scheme() -> str:

@@ -129,7 +129,7 @@ CASES = {
     "no for an option of sbatch": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.requeued=false"],
                                    "true for an option without a value"),
     "a sweep on the database": (["-m", "sweep.name=mlflow.db"], "sweep.name=mlflow.db"),
-    "keys for an axis": (["-m", "hydra.sweeper.params={foo: 1}"], "key foo"),
+    "keys for an axis": (["-m", "hydra.sweeper.params={foo: 1}"], "axes as KEY=1,2"),
     "start that leads already": (["experiment=theory/time_separation", "algo.loop.std_high=0.9"], "std_high"),
 }  # fmt: skip
 

@@ -20,7 +20,6 @@ SHARED = {  # of the released code of APA, beside the defaults
     "model.unfrozen_blocks": 2,
     "optimizer.build.betas": [0.9, 0.95],
 }
-PENDING = {"algo.loss.whiten_advantages": "rollout"}  # item C of issue 13 makes scale=paper so; then this is {}
 
 
 def differences(one: list[str], other: list[str]) -> dict[str, Any]:
@@ -54,6 +53,7 @@ def test_released_code_of_apa_changes_what_the_docs_list() -> None:
     assert changed == SHARED | {
         "algo.loop.score_clip": 100.0,
         "data.rollout.top_k": 50,
+        "data.probe.top_k": 50,
         "data.evaluation.top_k": 50,  # IMDB is evaluated as it is sampled
     }
 
@@ -89,7 +89,7 @@ def test_the_budget_of_the_125m_model_is_that_of_the_released_code(algo: str, lr
 
 def test_released_code_of_razin_changes_what_the_docs_list() -> None:
     preset = "experiment=vanishing_gradients/released_code"
-    sampling = {"data.rollout.top_k": 50, "model.value.head": "linear"}
+    sampling = {"data.rollout.top_k": 50, "data.probe.top_k": 50, "model.value.head": "linear"}
     ppo = {
         "algo.loss.value_clip_range": None,
         "algo.loss.gamma": 0.99,
@@ -105,7 +105,7 @@ def test_released_code_of_razin_changes_what_the_docs_list() -> None:
 def test_scale_paper_is_the_released_code_of_razin_also_where_no_preset_is_named(algo: str, data: str) -> None:
     words = ["scale=paper", f"data={data}", f"algo={algo}"]
     changed = differences(words, [*words, "experiment=vanishing_gradients/released_code"])
-    assert changed.items() <= PENDING.items()
+    assert changed == {}
 
 
 @pytest.mark.parametrize("data", ["narrativeqa", "imdb"])

@@ -101,7 +101,7 @@ MUTATIONS = {
     ),
     "gradients-from-one-end": Mutation(
         "loops/diagnose.py",
-        "int(order[places[i]]) for i in spread(len(places))",
+        "int(order[ranks[i]]) for i in spread(len(ranks))",
         "int(order[place]) for place in places",
         BUDGET,
         "a budget leaves the prompts without a gradient alone",

@@ -152,8 +152,8 @@ MUTATIONS = {
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
-        "places = range(place.draws * self.prompts, (place.draws + 1) * self.prompts)",
-        "places = range(self.prompts)",
+        "range(position, position + wanted)",
+        "range(wanted)",
         UPDATES,
         "a prompt that comes again is explored in the same way",
     ),

@@ -72,7 +72,7 @@ def _unknown_option(text: str) -> UserError | None:
     option = match.group(1).removeprefix(f"{group}/")
     available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
     if "/" in option or group == "experiment":  # as in a path, or one group of many folders
-        available = choices(group)
+        available = [name for name in choices(group) if name.startswith(f"{option}/")] or choices(group)
     if re.search(r"\.\w+$|^/", option):
         expected = f"the name of a file of conf/{group} ({', '.join(available)}), or of {group}/ in a --config-dir"
         return UserError(f"{group}={option}, a path", expected, group)
@@ -96,6 +96,8 @@ def unknown_key(key: str) -> UserError:
     known = known_keys()
     if key == "sweep":
         return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
+    if key.startswith("hydra.sweeper."):
+        return UserError(f"{key} on the command line", "axes as KEY=1,2 or as +sweep=NAME", key)
     if key in known:  # some other option of the group has it
         group = key.split(".")[0]
         return UserError(

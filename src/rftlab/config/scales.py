@@ -39,7 +39,7 @@ TABLES = {
 }
 ONLINE_LOOP = "rftlab.loops.online.Online"
 GLOBAL = "_global_"
-Restore = Callable[[Any, str, str], None]
+Restore = Callable[[Any, str, str], None]  # of content, given the text and the name of its file
 
 
 @dataclass(frozen=True)
