@@ -102,7 +102,7 @@ MUTATIONS = {
     "gradients-from-one-end": Mutation(
         "loops/diagnose.py",
         "int(order[ranks[i]]) for i in spread(len(ranks))",
-        "int(order[place]) for place in places",
+        "int(order[rank]) for rank in ranks",
         BUDGET,
         "a budget leaves the prompts without a gradient alone",
     ),
