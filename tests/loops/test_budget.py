@@ -149,11 +149,11 @@ def test_a_diagnosis_that_dies_among_its_gradients_goes_on_there(
     whole, _ = diagnosis(scored(make_lab("whole")), loop)
     measured, one = [], Diagnose._case
 
-    def dies(self: Diagnose, lab: Lab, example: object, number: int, tick: Tick) -> Row:
+    def dies(self: Diagnose, lab: Lab, example: object, place: str, number: int, tick: Tick) -> Row:
         measured.append(number)
         if len(measured) == 3:
             raise KeyboardInterrupt
-        return one(self, lab, example, number, tick)
+        return one(self, lab, example, place, number, tick)
 
     monkeypatch.setattr(Diagnose, "_case", dies)
     lab = scored(make_lab("broken"))

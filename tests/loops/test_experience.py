@@ -18,7 +18,7 @@ from rftlab.models import Policy
 from rftlab.runs import read_run
 from rftlab.types import Example
 
-LOSS, LOOP = ppo(kl=AdaptiveKL(initial=0.05, target=1.1, rate=0.5)), online()
+LOSS, LOOP = ppo(kl=AdaptiveKL(initial=0.05, target=1.1, rate=0.5, unit="response")), online()
 PER_ITERATION = LOOP.update_epochs * 2  # optimiser steps
 SPLITS = ("train", "validation", "test")
 

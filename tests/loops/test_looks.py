@@ -16,8 +16,8 @@ from rftlab.runs import read_run
 
 FAMILIES = ("causal", "seq2seq")
 DIAGNOSIS = Diagnose(
-    n_prompts=6, samples_per_prompt=3, bound_prompts=0, bound_samples=4, bound_prefixes=1, power_iterations=1,
-    reward_low=0.0, reward_high=1.0,
+    n_prompts=6, samples_per_prompt=3, bound_prompts=0, bound_seconds=None, bound_samples=4, bound_prefixes=1,
+    power_iterations=1, reward_low=0.0, reward_high=1.0,
 )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def test_a_rollout_does_not_depend_on_the_decoding_batch(make_lab: Callable[...,
         lab = make_lab(f"{size}", family=family, evaluation={"batch_size": size})
         online(iterations=1).run(lab, reinforce())
         rollouts.append([call.responses for call in lab.task.reward.rollouts])
-    assert len(rollouts[0]) == 1 and rollouts[0] == rollouts[1] == rollouts[2]
+    assert len(rollouts[0]) == 2 and rollouts[0] == rollouts[1] == rollouts[2]
 
 
 def test_every_look_has_noise_of_its_own(lab_of: Callable[..., Lab]) -> None:

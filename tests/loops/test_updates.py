@@ -182,7 +182,8 @@ def test_scaled_and_clipped_scores_are_what_is_learned_from(quick_lab: Callable[
     outside = quick_lab("outside", reward={"change": OwnScaling(clip)})
     online(score_scaling="none", score_clip=None, iterations=2).run(outside, loss)
     raw = [call.scores for call in scaled.task.reward.rollouts]
-    inside = [OwnScaling(np.inf)(scores) for scores in raw]
+    unclipped = OwnScaling(np.inf)
+    inside = [unclipped(scores) for scores in raw]
     assert (np.concatenate(inside) > clip).any()  # clipping has something to do
     for one, other in zip(scaled.optimizer.build.steps, outside.optimizer.build.steps, strict=True):
         torch.testing.assert_close(one.everything, other.everything, rtol=1e-3, atol=1e-5)
