@@ -24,8 +24,10 @@ class LocalLauncher(Launcher):
         """Divide the machine, before anything is composed.
 
         Raises:
-            UserError: The slots do not fit the machine.
+            UserError: The slots do not fit the machine, or another sweeper asks, which writes where it stands.
         """
+        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+            self.launch([], 0)
         from rftlab.launch.launchers import machine_slots
 
         self._outputs = Path(config.paths.outputs)

@@ -34,8 +34,10 @@ class SlurmLauncher(Launcher):
         """Check the settings, before anything is composed.
 
         Raises:
-            UserError: A value out of range, or no SLURM on this machine.
+            UserError: A value out of range, or another sweeper asks, which writes where it stands.
         """
+        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+            self.launch([], 0)
         _check(self._values)
         self._sweep_folder = Path(config.paths.outputs) / config.sweep.name
         self._snapshot = config.sweep.snapshot

@@ -110,3 +110,10 @@ def test_folders_and_mirrors_are_read_and_what_is_elsewhere_is_left_to_the_loadi
 )
 def test_positions_of_known_architectures(config: dict[str, object], positions: int | None) -> None:
     assert positions_of(config) == positions
+
+
+def test_a_whole_text_counts_alone() -> None:
+    words = ("algo=sft", "data=imdb", "model=gpt2_mini")
+    assert plan(*words, "algo.loop.whole_text=512").config["algo"]["loop"]["whole_text"] == 512
+    with pytest.raises(UserError, match=r"algo.loop.whole_text=513 in asset:gpt2_mini, a model of 512 positions"):
+        plan(*words, "algo.loop.whole_text=513")

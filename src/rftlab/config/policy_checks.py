@@ -44,6 +44,9 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
         for name in ("rollout", "evaluation") if algo["loss"] is not None else ("rollout",):
             if data[name] is not None:
                 answers[f"data.{name}.max_new_tokens"] = data[name]["max_new_tokens"]
+    if (whole := algo["loop"].get("whole_text")) is not None:  # prompt and gold text as one text
+        answers.pop("data.target.max_tokens")
+        yield {"algo.loop.whole_text": whole}
     if family == "causal":
         yield from ({**prompt, key: tokens} for key, tokens in answers.items())
     else:  # an encoder reads the prompt, a decoder the answer
