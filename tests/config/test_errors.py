@@ -139,6 +139,7 @@ def test_bad_input_is_one_line_and_nothing_starts(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments, named = CASES[case]
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"paths.outputs={tmp_path / 'out'}", "tracking=none"])
     for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
         monkeypatch.setenv(name, "0")
@@ -151,6 +152,7 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
     for trace in ("metrics.jsonl", "DONE", "launch.json", "config.yaml"):
         assert not list(tmp_path.rglob(trace)), trace
+    assert not any(path.is_file() for path in tmp_path.iterdir())  # nor anything beside the outputs
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]])
