@@ -52,7 +52,11 @@ def test_a_run_names_what_only_the_hub_has(tmp_path: Path, monkeypatch: pytest.M
     reward = {"source": "lvwerra/distilbert-imdb", "tokenizer": None}
     assert not list(only_on_the_hub(config()))
     asked = config("hub", "google-t5/t5-base", reward=reward)
-    assert list(only_on_the_hub(asked)) == ["stanfordnlp/imdb", "google-t5/t5-base", "lvwerra/distilbert-imdb"]
+    assert list(only_on_the_hub(asked)) == [
+        "stanfordnlp/imdb (data.loader.hub_id)",
+        "google-t5/t5-base (model.policy.source)",
+        "lvwerra/distilbert-imdb (data.reward.source)",
+    ]
     for folder in ("mirror/google-t5/t5-base", "cache/models--lvwerra--distilbert-imdb/snapshots/1/config.json"):
         (tmp_path / folder).mkdir(parents=True)
     asked["paths"]["hub_mirror"] = str(tmp_path / "mirror")  # of datasets it must have all

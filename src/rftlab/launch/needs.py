@@ -28,20 +28,20 @@ def require_hub(configs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ids of what a run reads from the hub: what is in no folder, mirror or cache.
+    """Yield the ids, each with its key, of what a run reads from the hub: what is in no folder, mirror or cache.
 
     Raises:
         UserError: A model that is neither embedded nor in a folder, and no id of the hub.
     """
     mirror, data = config["paths"]["hub_mirror"], config["data"]
     if data.get("source") == "hub" and mirror is None:
-        yield data["loader"]["hub_id"]
+        yield f"{data['loader']['hub_id']} (data.loader.hub_id)"
     for key, node in (("model.policy", config["model"].get("policy")), ("data.reward", data.get("reward"))):
         for name in ("source", "tokenizer"):
             value = node.get(name) if isinstance(node, Mapping) else None
             where = locate(value, mirror, f"{key}.{name}") if isinstance(value, str) else None
             if isinstance(where, str) and not _cached(where):
-                yield where
+                yield f"{where} ({key}.{name})"
 
 
 def _cached(model: str) -> bool:
