@@ -15,7 +15,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-quick test-gpu mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets bench clean
+.PHONY: help setup quickstart test test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,11 +40,14 @@ test: $(READY) ## the whole test suite: the quick part, then the slow one
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m 'slow or slurm or network or gpu or peer'
 
-test-quick: $(READY) ## the default suite: CPU, offline, under three minutes
+test-quick: $(READY) ## the default suite: CPU, offline, about five minutes on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(PY) -m pytest -q -m gpu
+
+test-faults: $(READY) ## kill, starve and flood runs and sweeps for 20 minutes; all but the kills need SLURM's packages
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -s --durations=0 -m faults
 
 mutations: $(READY) ## make known mistakes in a copy of the code, and see which of them the default suite notices
 	OMP_NUM_THREADS=1 $(PY) tests/mutations.py

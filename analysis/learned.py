@@ -12,7 +12,7 @@ from analysis import load
 from analysis.drawing import layout, style, unlike
 from analysis.statistics import stats
 from analysis.summary.cells import METRICS, in_words, summary, table
-from rftlab.errors import UserError
+from rftlab.errors import Parser, UserError
 
 LEGEND = (
     "train reward: of the probe, several samples of each of its train prompts, drawn as the rollouts are; test reward: "
@@ -26,7 +26,7 @@ LEGEND = (
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Print rewards, KL and vanishing gradients per cell, and in words what they say."
-    result = argparse.ArgumentParser(prog="python -m analysis.learned", description=about)
+    result = Parser(prog="python -m analysis.learned", description=about)
     result.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the run folders are (outputs)")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the figures are (figures)")
     result.add_argument("--sweep", action="append", help="only this sweep; may be repeated (all)")

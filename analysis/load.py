@@ -71,13 +71,15 @@ def load_metrics(
     return frame.astype({"step": "int64", "value": "float64"})
 
 
-def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None, decoding: str = "common") -> pd.DataFrame:
     """Read one row per run, phase and prompt: reward_mean, reward_std (population, over n_samples).
 
-    Phases are before, during and after training; `step` counts iterations or supervised steps, 0 before the first.
+    Phases are before, during and after training, and `again`, a second look before it; `step` counts iterations or
+    supervised steps, 0 before the first. `decoding` is `common`, in which all runs on the data are looked at, or `own`,
+    that of the run's rollouts where it is another one. Runs older than this distinction have one look, here `common`.
     """
     columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples", "step"]
-    frame = _tidy(_records(outputs, sweeps), lambda run: run.prompts(), columns)
+    frame = _tidy(_records(outputs, sweeps), partial(_prompt_rows, decoding), columns)
     return frame.astype({"reward_mean": "float64", "reward_std": "float64", "step": "float64"})
 
 
@@ -135,6 +137,14 @@ def _run_rows(run: RunRecord) -> list[dict]:
     """Give the one row of a run."""
     mirror = run.config["paths"].get("hub_mirror") or ""
     return [{"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run), **(run.final or {})}]
+
+
+def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:
+    """Give the statistics of a run's prompts of one decoding."""
+    prompts = run.prompts()
+    if prompts is None or "decoding" not in prompts:
+        return prompts
+    return prompts[prompts["decoding"] == decoding].drop(columns="decoding")
 
 
 def _metric_rows(names: Sequence[str] | None, run: RunRecord) -> pd.DataFrame:

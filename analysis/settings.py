@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import NOT_IDENTITY
+from rftlab.runs import NOT_IDENTITY, of_identity
 from rftlab.runs.naming import data_name, data_source, decoding, model_name, near_chance
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
@@ -132,8 +132,9 @@ def _family(setting: Setting) -> str:
 def _cell_setting(setting: Setting) -> Setting:
     """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
     has_parent = any(key.startswith("parent.") for key in setting)
-    outside = (*NOT_SETTING, "init_from") if has_parent else NOT_SETTING
-    return {key: _without_module(key, value) for key, value in setting.items() if key.split(".")[0] not in outside}
+    outside = ("seed", "loaded", "init_from") if has_parent else ("seed", "loaded")
+    kept = {key: value for key, value in setting.items() if key.split(".")[0] not in outside and of_identity(key)}
+    return {key: _without_module(key, value) for key, value in kept.items()}
 
 
 def _without_module(key: str, value: str) -> str:

@@ -35,7 +35,8 @@ from transformers import (
 from rftlab.assets import FOLDER
 from rftlab.models import Policy, load_policy
 from rftlab.models.policy import Family
-from rftlab.sampling.sample import sample
+from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.streams import row_noise
 from rftlab.types import Sampling
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -78,7 +79,12 @@ def policy_of(name: str, family: Family) -> Policy:
     if name == "random":
         return random_policy(family)
     return load_policy(
-        source=f"asset:{name}", family=family, tokenizer="asset:tokenizer", init="pretrained", dtype="float32"
+        source=f"asset:{name}",
+        family=family,
+        tokenizer="asset:tokenizer",
+        init="pretrained",
+        dtype="float32",
+        compute_dtype="float32",
     )
 
 
@@ -110,7 +116,8 @@ def random_batch(family: str, prompts: int, samples: int, length: int) -> Batch:
 def dataset_batch(policy: Policy, name: str) -> Batch:
     """Take one batch of train prompts of a bundled dataset, as `src/diagnose.py` samples it."""
     data, loop = OmegaConf.load(CONF / "data" / f"{name}.yaml"), OmegaConf.load(CONF / "algo" / "diagnose.yaml").loop
-    few = {"n_train": loop.batch_size, "n_validation": 1, "n_test": 1}
+    responses = OmegaConf.load(CONF / "train.yaml").eval.batch_size
+    few = {"n_train": prompts_at_once(responses, loop.samples_per_prompt), "n_validation": 1, "n_test": 1}
     examples = instantiate(data.loader, source="bundled", hub_mirror=None, **few).train
     prompts = [example.prompt for example in examples]
     ids, mask = policy.encode_prompts(prompts, data.prompt.max_tokens, data.prompt.truncation_side)
@@ -119,8 +126,8 @@ def dataset_batch(policy: Policy, name: str) -> Batch:
 
 
 def ours(policy: Policy, batch: Batch, seed: int) -> float:
-    generator = torch.Generator().manual_seed(seed)
-    out = sample(policy, batch.ids, batch.mask, batch.sampling, batch.samples, generator)
+    draw = {"places": range(len(batch.ids)), "samples": batch.samples, "steps": batch.sampling.max_new_tokens}
+    out = sample(policy, batch.ids, batch.mask, batch.sampling, batch.samples, row_noise(seed, "bench", **draw))
     return out.response_mask.sum(-1).float().mean().item()
 
 

@@ -16,7 +16,7 @@ def report(folders: Sequence[Path], figures: Path) -> int:
     return report_all(folders, figures)
 
 
-if __name__ == "__main__":  # a job of several diagnoses imports this file too, and needs nothing of it
+if __name__ == "__main__":
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():

@@ -1,6 +1,6 @@
 """Look after sweeps: `python src/sweep.py --help`."""
 
-if __name__ == "__main__":  # a job that `retry` starts imports this file too, and needs nothing of it
+if __name__ == "__main__":
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():

@@ -2,7 +2,7 @@
 
 import sys
 
-if __name__ == "__main__":  # a job of a sweep imports this file too, and needs nothing of it
+if __name__ == "__main__":
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():

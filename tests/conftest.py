@@ -1,8 +1,11 @@
 """Tiny random models and a byte-level tokenizer, so that every path runs in seconds without a download."""
 
 import os
+import signal
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported: a hub name must fail, not retry
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands under test would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Callable
 

@@ -91,4 +91,4 @@ def test_the_algorithm_the_dataset_and_the_reward_train_and_the_figure_is_drawn(
     assert done.returncode == 0, done.stderr
     figure = tmp_path / "figures" / "kl_curves-sums-t5_mini-mini-bundled.png"
     assert figure.exists()
-    assert len(figure.with_suffix(".csv").read_text().splitlines()) == 1 + 2  # two iterations of PPO
+    assert len(figure.with_suffix(".csv").read_text().splitlines()) == 1 + 3  # two iterations of PPO

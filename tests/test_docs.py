@@ -47,6 +47,7 @@ def quoted(page: Path) -> list[str]:
 
 def is_there(dotted: str) -> bool:
     """Say whether `rftlab.a.b` is a package, a module, or a name in one."""
+    dotted = re.sub(r"(\.[A-Z_]+)\.\w+$", r"\1", dotted)  # a field of a constant: the constant is looked for
     place, last = (ROOT / "src").joinpath(*dotted.split(".")), dotted.split(".")[-1]
     if place.is_dir() or place.with_suffix(".py").exists():
         return True

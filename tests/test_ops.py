@@ -138,6 +138,18 @@ def test_logprobs_survive_large_logits():
     assert ops.entropy(logits).item() == 0.0
 
 
+def test_impossible_tokens_add_nothing_to_the_entropy_and_to_its_gradient():
+    masked = torch.tensor([[1.0, 2.0, -math.inf], [0.5, -math.inf, -math.inf]], requires_grad=True)
+    entropy = ops.entropy(masked)
+    assert entropy[1].item() == 0.0
+    torch.testing.assert_close(entropy[0], ops.entropy(torch.tensor([1.0, 2.0])))
+    entropy.sum().backward()
+    left = torch.tensor([1.0, 2.0], requires_grad=True)
+    ops.entropy(left).backward()
+    torch.testing.assert_close(masked.grad, torch.tensor([[*left.grad.tolist(), 0.0], [0.0, 0.0, 0.0]]))
+    assert ops.entropy(torch.tensor([math.nan, 1.0])).isnan(), "what is wrong is not hidden"
+
+
 @pytest.mark.parametrize("vocabulary", [2, 7, 512])
 def test_entropy_of_uniform_logits_is_the_log_of_the_vocabulary(vocabulary):
     entropy = ops.entropy(torch.full((2, 3, vocabulary), 4.2))
@@ -191,6 +203,14 @@ def test_estimators_agree_to_second_order_near_the_reference():
     _, ref = two_policies()
     pi = (ref + 1e-3 * randn(9, seed=3)).log_softmax(0)
     torch.testing.assert_close(ops.kl_k3(pi, ref), ops.kl_k2(pi, ref), atol=1e-8, rtol=5e-3)
+
+
+@pytest.mark.parametrize("x", [-5.0, -79.0, -100.0, -1e6])
+def test_k3_is_exact_up_to_its_bound_and_finite_beyond(x):
+    found = ops.kl_k3(torch.tensor([x]), torch.tensor([0.0]))
+    assert found.isfinite().all() and (1e3 * found).isfinite().all()
+    if x > -80.0:
+        assert found.item() == pytest.approx(math.expm1(-x) + x, rel=1e-5)
 
 
 # --- rewards and advantages ---------------------------------------------------------------------------------------

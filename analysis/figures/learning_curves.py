@@ -1,4 +1,4 @@
-"""`reward/mean` of the rollouts and `policy/kl` to the run's start against iterations.
+"""`reward/mean` of the rollouts and `policy/kl` to the run's start against the iterations behind the policy.
 
 A colour is an algorithm, a dash and marker a heuristic, a band the minimum to maximum over seeds; of one scale, source,
 dataset and model.

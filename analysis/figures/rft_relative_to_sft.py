@@ -1,4 +1,6 @@
-"""Razin et al. 2024, Figures 2 and 9: final `eval/train/reward` of RFT over (and minus) that of SFT.
+"""Razin et al. 2024, Figures 2 and 9: final train reward of RFT over (and minus) that of SFT.
+
+The train reward is that of sampled responses to the probe prompts (`probe/reward_mean`), at one temperature for all.
 
 It stands against a low percentile of the pretrain reward std, a point per dataset and model: the 10th, then the 5th to
 30th.
@@ -81,7 +83,9 @@ def picture_of_percentiles(points: pd.DataFrame) -> Drawn:
 def _ratio_note(points: pd.DataFrame) -> str:
     """Say what a point is and which have no ratio."""
     missing = int(points.loc[points["percentile"] == points["percentile"].min(), "ratio"].isna().sum())
-    note = "A point is a dataset and model; reward: mean over seeds; bar: minimum to maximum over RFT's seeds."
+    note = (
+        "A point is a dataset and model; reward: of samples, mean over seeds; bar: minimum to maximum of RFT's seeds."
+    )
     return note + (f" {missing} points have no ratio, as SFT's reward is zero." if missing else "")
 
 

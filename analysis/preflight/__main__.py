@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.preflight.report import report_all
+from rftlab.errors import Parser
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Say from the folder of a diagnosis whether RFT will work there: terminal, page, figure and tables."
-    result = argparse.ArgumentParser(prog="python -m analysis.preflight", description=about)
+    result = Parser(prog="python -m analysis.preflight", description=about)
     result.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="a run folder of src/diagnose.py")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the files go (figures)")
     return result

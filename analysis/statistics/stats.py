@@ -11,7 +11,8 @@ from jaxtyping import Float
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
 PANEL = [*KIND, "data", "model"]  # what may never share an axis
 CELL = [*PANEL, "algo", "optimizer", "heuristic", "variant", "cell"]
-PHASES = ("before", "after")  # of finetuning; a third phase, `during`, has a step
+PHASES = ("before", "after")  # of finetuning; `during` has a step, and `again` is a second look before it
+TRAIN_REWARD = "probe/reward_mean"  # of sampled responses to train prompts, as Razin et al. 2024 take it
 # Reward std under which a prompt's expected gradient counts as vanishing: our choice for rewards in [0, 1], as in
 # conf/train.yaml; Razin et al. 2024 speak of a std near zero and give no number.
 STD_BELOW = 0.05

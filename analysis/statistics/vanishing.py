@@ -9,11 +9,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.statistics.frames import Frames
-from analysis.statistics.stats import CELL, PANEL, STD_BELOW, curves, finished, of_family, run_keys
+from analysis.statistics.stats import CELL, PANEL, STD_BELOW, TRAIN_REWARD, curves, finished, of_family, run_keys
 
 PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a dataset
 PERCENTILE = 10  # of the figure; the paper does not say which one it uses
-TRAIN_REWARD = "eval/train/reward"
 SHARE = "share_vanishing"
 FEWEST = 10  # prompts from which the bootstrap of a correlation says something
 RUN = ["sweep", "run_key"]
@@ -32,8 +31,12 @@ def from_pretrained(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def foretold_changes(frames: Frames) -> pd.DataFrame:
-    """Correlate the pretrain std with the change of the reward: `correlation_table` of the runs of the frames."""
-    return correlation_table(changes(from_pretrained(frames.prompts)), np.random.default_rng(0))
+    """Correlate the pretrain std with the change of the reward: `correlation_table` of the runs of the frames.
+
+    Beside each correlation stands its `null`: what it is for the untrained policy drawn twice.
+    """
+    prompts = from_pretrained(frames.prompts)
+    return beside_null(correlation_table(changes(prompts)), prompts)
 
 
 def rft_beside_sft(frames: Frames) -> pd.DataFrame:
@@ -41,16 +44,36 @@ def rft_beside_sft(frames: Frames) -> pd.DataFrame:
     return relative_reward(frames.runs, frames.prompts)
 
 
-def changes(prompts: pd.DataFrame) -> pd.DataFrame:
-    """Pair each prompt's pretrain std with how far its mean moved: one row per run and prompt.
+def beside_null(table: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
+    """Add to a `correlation_table` what chance alone gives: the untrained policy, drawn again instead of trained.
 
-    Returns CELL, sweep, run_key, seed, prompt_id, std (before), change (|mean after - mean before|).
+    Adds null, null_low, null_high: the correlation of the pretrain std with |mean again - mean before| and its
+    interval; n_null (runs that have one); crossing: the share of prompts whose std is on the other side of STD_BELOW in
+    the second draw, averaged over the runs. NaN, and n_null 0, where no run drew twice.
     """
-    before, after = (prompts[prompts["phase"] == phase] for phase in ("before", "after"))
-    joined = before.merge(after[[*RUN, "prompt_id", "reward_mean"]], on=[*RUN, "prompt_id"], suffixes=("", "_after"))
+    pairs = changes(prompts, "again")
+    null = correlation_table(pairs).rename(columns={"r": "null", "low": "null_low", "high": "null_high", "n": "n_null"})
+    finite = pairs[np.isfinite(pairs["std"]) & np.isfinite(pairs["std_second"])]
+    crosses = ((finite["std"] < STD_BELOW) != (finite["std_second"] < STD_BELOW)).astype(float)
+    by_run = finite.assign(crossing=crosses).groupby([*CELL, *RUN])["crossing"].mean()
+    null = null.merge(by_run.groupby(CELL).mean().reset_index(), on=CELL, how="left")
+    joined = table.merge(null[[*CELL, "null", "null_low", "null_high", "n_null", "crossing"]], on=CELL, how="left")
+    return joined.assign(n_null=joined["n_null"].fillna(0).astype(int))
+
+
+def changes(prompts: pd.DataFrame, second: str = "after") -> pd.DataFrame:
+    """Pair each prompt's pretrain std with how far its mean moved to a second look: one row per run and prompt.
+
+    The looks have noise of their own, so that what moved by chance is in every change alike, whatever the training.
+    Returns CELL, sweep, run_key, seed, prompt_id, std (before), std_second, change (|mean of the second look - mean
+    before|).
+    """
+    before, after = (prompts[prompts["phase"] == phase] for phase in ("before", second))
+    values = ["reward_mean", "reward_std"]
+    joined = before.merge(after[[*RUN, "prompt_id", *values]], on=[*RUN, "prompt_id"], suffixes=("", "_after"))
     moved = (joined["reward_mean_after"] - joined["reward_mean"]).abs()
     kept = [*CELL, *RUN, "seed", "prompt_id"]
-    return joined[kept].assign(std=joined["reward_std"], change=moved)
+    return joined[kept].assign(std=joined["reward_std"], std_second=joined["reward_std_after"], change=moved)
 
 
 def correlations(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -79,11 +102,12 @@ def _why_undefined(std: Float[np.ndarray, " k"], change: Float[np.ndarray, " k"]
     return "the change is the same for every prompt" if np.ptp(change) == 0 else ""
 
 
-def correlation_table(pairs: pd.DataFrame, generator: np.random.Generator, draws: int = 1000) -> pd.DataFrame:
+def correlation_table(pairs: pd.DataFrame, seed: int = 0, draws: int = 1000) -> pd.DataFrame:
     """Average the correlations of a cell's runs, with a 95 % percentile bootstrap interval over prompts.
 
-    A draw takes the same prompts in all runs of the cell, as these share them. Returns CELL, r, low, high, r_min and
-    r_max (over runs), n (runs that have a correlation), n_runs, n_prompts, n_nonfinite, undefined, run_keys.
+    A draw takes the same prompts in all runs of the cell, as these share them, and begins anew with `seed` in each
+    cell: equal values have equal intervals. Returns CELL, r, low, high, r_min and r_max (over runs), n (runs that have
+    a correlation), n_runs, n_prompts, n_nonfinite, undefined, run_keys.
     """
     by_run = correlations(pairs)
     records = []
@@ -91,7 +115,7 @@ def correlation_table(pairs: pd.DataFrame, generator: np.random.Generator, draws
         known = runs[runs["undefined"] == ""]
         of_known = pairs.merge(known[RUN], on=RUN)
         enough = len(known) and of_known["prompt_id"].nunique() >= FEWEST
-        low, high = _interval(of_known, generator, draws) if enough else (float("nan"), float("nan"))
+        low, high = _interval(of_known, np.random.default_rng(seed), draws) if enough else (float("nan"), float("nan"))
         records.append(
             runs[CELL].iloc[0].to_dict()
             | {"r": known["r"].mean(), "low": low, "high": high, "r_min": known["r"].min(), "r_max": known["r"].max()}
@@ -164,7 +188,7 @@ def relative_reward(
 
 
 def _final_rewards(runs: pd.DataFrame) -> pd.DataFrame:
-    """Average the final train reward over the seeds of each cell."""
+    """Average the final train reward over the seeds of each cell: one sampled response per prompt, in expectation."""
     values = runs.reindex(columns=[*PANEL, "algo", "variant", "cell", "sampling", "run_key", TRAIN_REWARD])
     values = values.rename(columns={TRAIN_REWARD: "value"}).astype({"value": "float64"})
     values = values[np.isfinite(values["value"])]
@@ -200,7 +224,7 @@ def share_over_training(prompts: pd.DataFrame) -> pd.DataFrame:
     `stats.curves` does, for the one metric SHARE, with n_prompts (of a run) beside.
     """
     looked_at = prompts.loc[prompts["phase"] == "during", [*RUN, "prompt_id"]].drop_duplicates()
-    rows = prompts.merge(looked_at, on=[*RUN, "prompt_id"])
+    rows = prompts[prompts["phase"] != "again"].merge(looked_at, on=[*RUN, "prompt_id"])
     rows = rows[np.isfinite(rows["reward_std"])]
     rows = rows.assign(value=(rows["reward_std"] < STD_BELOW).astype(float), step=rows["step"].astype(int))
     look = rows.groupby([*CELL, *RUN, "step", "phase"])["value"].agg(value="mean", n_prompts="size").reset_index()

@@ -12,7 +12,7 @@ from analysis.statistics import stats
 from analysis.summary import words
 from rftlab.runs.naming import NEAR_CHANCE
 
-TRAIN = "probe/reward_mean"
+TRAIN = stats.TRAIN_REWARD
 TEST = "eval/test/reward"
 KL = "policy/kl"
 METRICS = [TRAIN, TEST, KL]

@@ -37,5 +37,8 @@ def laid_out(points: pd.DataFrame) -> Table:
             | {"RFT reward": number(row["rft"]), "SFT reward": number(row["sft"]), "ratio": number(row["ratio"])}
             | {"difference": number(row["difference"], "+.3f"), "n RFT": str(row["n_rft"]), "n SFT": str(row["n_sft"])}
         )
-    caption = "Percentiles of the pretrain reward std over train prompts, and the final train reward of RFT beside SFT."
+    caption = (
+        "Percentiles of the pretrain reward std over train prompts, and the final train reward of RFT beside SFT, "
+        "the mean score of sampled responses."
+    )
     return Table(kind_name("table_relative_reward", points), caption, pd.DataFrame(rows), points["run_keys"])

@@ -11,6 +11,7 @@ from omegaconf import Container, DictConfig, OmegaConf
 
 from rftlab.config.files import typed_entry, typed_file
 from rftlab.config.scales import Tables
+from rftlab.config.texts import restore
 
 
 class TablesSource(file_config_source.FileConfigSource):
@@ -19,8 +20,11 @@ class TablesSource(file_config_source.FileConfigSource):
     def __init__(self, provider: str, path: str) -> None:
         """Read from the folder `path`, with or without the scheme."""
         super().__init__(provider, path)
-        self._tables = Tables(Path(self.path))
+        self._tables = Tables(Path(self.path), self._restore)
         self._kept: dict[str, tuple[tuple[int, int], ConfigResult]] = {}  # files as they were read, by their stamps
+
+    def _restore(self, content: object, text: str, file: str) -> None:
+        restore(content, text, file, self._get_header_dict(text).get("package"))
 
     @staticmethod
     def scheme() -> str:
@@ -50,6 +54,8 @@ class TablesSource(file_config_source.FileConfigSource):
             result = self._result(OmegaConf.create(dict(file.values)), self._get_header_dict(file.text))
         else:
             result = super().load_config(config_path)
+            text = (Path(self.path) / self._normalize_file_name(config_path)).read_text(encoding="utf-8")
+            restore(result.config, text, config_path, result.header.get("package"))
         if isinstance(result.config, DictConfig):
             package = result.header.get("package")
             result.config = typed_file(Path(self.path), config_path, result.config, package)

@@ -24,12 +24,14 @@ class LocalLauncher(Launcher):
         """Divide the machine, before anything is composed.
 
         Raises:
-            UserError: The slots do not fit the machine.
+            UserError: The slots do not fit the machine, or another sweeper asks, which writes where it stands.
         """
+        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+            self.launch([], 0)
         from rftlab.launch.launchers import machine_slots
 
         self._outputs = Path(config.paths.outputs)
-        self._snapshot = bool(config.sweep.snapshot)
+        self._snapshot = config.sweep.snapshot
         self._made = machine_slots(self._slots, config.runtime.threads, config.runtime.device)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
@@ -40,13 +42,18 @@ class LocalLauncher(Launcher):
 
     def begin(self) -> None:
         """Start the process that imports the libraries, unless the command line has started it (`launch/early.py`)."""
-        from rftlab.launch.launchers import start_workers, take_snapshot
+        from rftlab.launch.launchers import start_workers
 
-        start_workers(take_snapshot(self._outputs) if self._snapshot else None)
+        start_workers(self._outputs, self._snapshot)
+
+    @property
+    def gpus(self) -> int:
+        """How many a job gets."""
+        return int(any(self._made.gpus))
 
     def settings(self) -> Mapping[str, Any]:
         """Return what makes this launcher again."""
-        return {"kind": "local", "slots": self._slots}
+        return {"kind": "local", "snapshot": self._snapshot, "slots": self._slots}
 
     def queued(self, outputs: Path) -> Mapping[str, str]:
         """Return what a cluster has of these outputs, so that no job runs here and there."""

@@ -34,11 +34,13 @@ class SlurmLauncher(Launcher):
         """Check the settings, before anything is composed.
 
         Raises:
-            UserError: A value out of range, or no SLURM on this machine.
+            UserError: A value out of range, or another sweeper asks, which writes where it stands.
         """
+        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+            self.launch([], 0)
         _check(self._values)
         self._sweep_folder = Path(config.paths.outputs) / config.sweep.name
-        self._snapshot = config.sweep.snapshot is not False
+        self._snapshot = config.sweep.snapshot
         self._uri = config.tracking.uri
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
@@ -55,6 +57,11 @@ class SlurmLauncher(Launcher):
         stop_server()  # started on the guess that the sweep is for this machine
         require_slurm()
         warn_about_database(self._uri)
+
+    @property
+    def gpus(self) -> int:
+        """How many a job asks for that does not say so itself."""
+        return self._values["gpus_per_node"] or 0
 
     def settings(self) -> Mapping[str, Any]:
         """Return what makes this launcher again."""
@@ -81,12 +88,15 @@ class SlurmLauncher(Launcher):
 def _check(values: Mapping[str, Any]) -> None:
     ranges = [(f"hydra.launcher.{name}", rule) for name, rule in ranges_of_target(TARGET)]
     check_ranges({"hydra": {"launcher": values}}, ranges)
-    for name in values["sbatch"] or {}:
+    for name, value in (values["sbatch"] or {}).items():
         option = str(name).lstrip("-").replace("_", "-")
         if option in OWNED:
             instead = OWNED[option] and f"hydra.launcher.{OWNED[option]}"
             expected = instead or "none: jobs are found and followed by what the launcher sets there"
             raise UserError(f"hydra.launcher.sbatch.{name}", expected, instead or f"hydra.launcher.sbatch.{name}")
+        if value is False or not isinstance(value, bool | int | float | str):
+            found = f"hydra.launcher.sbatch.{name}={value}"
+            raise UserError(found, "a number, a text, or true for an option without a value", found.partition("=")[0])
     from rftlab.sweeps.slurm.settings import SlurmSettings, check_resources
 
     settings = SlurmSettings.from_dict(values)

@@ -2,24 +2,31 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab.config.checks import check_hydra
+from rftlab.config.options import options
+from rftlab.config.texts import kept
 from rftlab.errors import UserError
+
+MOST_JOBS = 100_000  # composing them takes an hour
 
 
 @dataclass
 class SweeperConf:
     _target_: str = "hydra_plugins.rftlab_sweeper.ResumingSweeper"
-    params: dict[str, Any] | None = None  # axes of the grid: KEY: "value,value"
+    params: dict[str, Any] = field(default_factory=dict)  # axes of the grid: KEY: "value,value"
     grids: list[dict[str, Any]] | None = None  # several grids, of which the sweep is the union
 
 
@@ -36,6 +43,7 @@ class ResumingSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives and make its launcher."""
+        check_hydra(config.hydra)
         self._config = config
         self._loader = hydra_context.config_loader
         self._launcher: Any = Plugins.instance().instantiate_launcher(
@@ -50,12 +58,12 @@ class ResumingSweeper(Sweeper):
         sweep = self._settings()
         if not hasattr(self._launcher, "run"):  # a launcher of Hydra's own, which knows overrides only
             self._jobs(grid)
+            if sweep.dry_run:
+                raise UserError("sweep.dry_run=true with this launcher", "local or slurm", "hydra/launcher")
             return [self._launcher.launch(grid, initial_job_idx=0)]
         from rftlab.sweeps.table import make_console
 
         code = run_sweep(sweep, self._jobs(grid), self._launcher, make_console())
-        if not sweep.dry_run:
-            OmegaConf.save(self._config, _made(sweep.outputs / sweep.name) / "multirun.yaml")
         if code:
             sys.exit(code)
         return []
@@ -67,12 +75,14 @@ class ResumingSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self._loader)
         jobs = []
         for grid in self._grids:
-            axes = [f"{key}={value}" for key, value in {**self._params, **grid}.items()]
-            parsed = parser.parse_overrides([*axes, *arguments])
+            axes = [f"{key}={_word(value)}" for key, value in {**self._params, **grid}.items()]
+            parsed = parser.parse_overrides([*map(kept, axes), *arguments])
+            total = 1
             for override in parsed:
-                if override.is_sweep_override() and not override.is_discrete_sweep():
-                    key = override.get_key_element()
-                    raise UserError(f"{override.input_line}, which is no list of values", f"{key}=1,2 or range", key)
+                total *= _count(override, MOST_JOBS // total + 1)
+                if total > MOST_JOBS:
+                    found = f"{override.input_line}, with which the sweep has more than {MOST_JOBS} jobs"
+                    raise UserError(found, "fewer values", override.get_key_element())
             (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs += batch
         return jobs
@@ -95,9 +105,32 @@ class ResumingSweeper(Sweeper):
             name=self._config.sweep.name,
             outputs=Path(self._config.paths.outputs),
             dry_run=self._config.sweep.dry_run,
+            config=OmegaConf.to_yaml(self._config),
         )
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _count(override: Override, most: int) -> int:
+    """Count the values of an override up to `most`.
+
+    Raises:
+        UserError: There is none, or they cannot be counted.
+    """
+    if not override.is_sweep_override():
+        return 1
+    key = override.get_key_element()
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}, which is no list of values", f"{key}=1,2 or range", key)
+    count = sum(1 for _ in islice(override.sweep_iterator(), most))
+    if count == 0:
+        raise UserError(f"{override.input_line}, which matches nothing", _options_of(key), key)
+    return count
+
+
+def _options_of(key: str) -> str:
+    names = options(key)
+    return f"some of {', '.join(names)}" if names else "at least one value (glob chooses among options of a group)"
+
+
+def _word(value: Any) -> str:
+    """Write an axis that is set on the command line, where a sweep file has its characters."""
+    return value if isinstance(value, str) else Override._get_value_element_as_str(value)

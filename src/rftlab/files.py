@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, SupportsFloat
 
 from rftlab.errors import unwritable
 
+MODE = 0o666  # of a new file; what the umask of the user takes away from it, and nothing else, is taken away
 NETWORK_FILE_SYSTEMS = {
     "afs", "beegfs", "ceph", "cephfs", "cifs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2",
     "orangefs", "panfs", "pvfs2", "smb3", "smbfs", "wekafs",
@@ -62,6 +63,15 @@ def write_atomic(path: Path, text: str, durable: bool = True) -> None:
         file.write(text.encode())
 
 
+def usual_mode(folder: Path) -> int:
+    """Return the mode that the umask gives a new file, for files of libraries that lock the group out."""
+    probe = folder / f".mode.{os.getpid()}-{threading.get_ident()}.tmp"
+    probe.touch(MODE)
+    mode = probe.stat().st_mode & MODE
+    probe.unlink()
+    return mode
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder (a rename, a removal) are on the disk."""
     handle = os.open(folder, os.O_RDONLY)
@@ -103,7 +113,7 @@ class AppendFile:
     def __init__(self, path: Path) -> None:
         with disk_errors(path):
             self._path = path
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             if not self._ends_with_newline():
                 os.write(self._handle, b"\n")
 
@@ -168,7 +178,7 @@ class FileLock:
     def take(self, wait_s: float) -> bool:
         """Try for at most `wait_s` seconds; return whether the lock is held."""
         with disk_errors(self._path):
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, MODE)
         until = time.monotonic() + wait_s
         while not _try_flock(handle, fcntl.LOCK_EX):
             if time.monotonic() >= until:

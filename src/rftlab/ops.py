@@ -13,6 +13,8 @@ from torch import Tensor
 MIN_STD = 1e-6
 # exp(20) = 4.9e8: beyond any ratio that a working run shows, and far from the float32 overflow at exp(88.7).
 MAX_LOG_RATIO = 20.0
+# Below the float32 overflow at exp(88.7), with room for sums over thousands of tokens.
+MAX_EXPONENT = 80.0
 
 
 Total = Callable[[Tensor], Tensor]  # adds up a partial sum over the processes of a run
@@ -80,8 +82,15 @@ def gather_logprobs(logits: Float[Tensor, "*rows v"], ids: Int[Tensor, "*rows"])
 
 def entropy(logits: Float[Tensor, "*rows v"]) -> Float[Tensor, "*rows"]:
     """Entropy of each next-token distribution over the full vocabulary, in nats and float32."""
-    logprobs = logits.float().log_softmax(dim=-1)
-    return -(logprobs.exp() * logprobs).sum(dim=-1)
+    return entropy_of(logits.float().log_softmax(dim=-1))
+
+
+def entropy_of(logprobs: Float[Tensor, "*rows v"]) -> Float[Tensor, "*rows"]:
+    """Entropy of each distribution, given as log-probabilities; an impossible token (-inf) adds nothing.
+
+    0 log 0 is 0, in value and in gradient, where `torch.special.entr` has a gradient of infinity.
+    """
+    return -(logprobs.exp() * logprobs.masked_fill(logprobs == -torch.inf, 0.0)).sum(dim=-1)
 
 
 # --- Kullback-Leibler estimators ----------------------------------------------------------------------------------
@@ -101,10 +110,11 @@ def kl_k2(logprobs: Float[Tensor, "*shape"], ref_logprobs: Float[Tensor, "*shape
 def kl_k3(logprobs: Float[Tensor, "*shape"], ref_logprobs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """k3 = exp(-x) - 1 + x: unbiased for KL(pi || ref) and never negative.
 
-    The sign of the exponent belongs to samples from pi; exp(x) - 1 - x would estimate chi^2 - KL on them.
+    The sign of the exponent belongs to samples from pi; exp(x) - 1 - x would estimate chi^2 - KL on them. The exponent
+    is cut at `MAX_EXPONENT`: a token that is less likely by more than that no longer makes a mean infinite.
     """
     x = logprobs - ref_logprobs
-    return torch.expm1(-x) + x
+    return torch.expm1((-x).clamp(max=MAX_EXPONENT)) + x
 
 
 # --- rewards and advantages ---------------------------------------------------------------------------------------

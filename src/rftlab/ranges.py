@@ -25,6 +25,7 @@ class Rule:
 
     expected: str
     holds: Callable[[Any], bool]
+    of_null: bool = False  # whether null must satisfy it too: where types say nothing of null
 
 
 @dataclass(frozen=True)
@@ -43,5 +44,15 @@ Samples = Annotated[int, Rule("2 or more, for a standard deviation or error", la
 PointsOfSlope = Annotated[int, Rule("3 or more, for the interval of a slope", lambda x: x >= 3)]
 Device = Annotated[
     str, Rule("auto, cpu, cuda or cuda:N", lambda x: re.fullmatch(r"auto|cpu|cuda(:\d+)?", x) is not None)
+]
+RunKey = Annotated[
+    str,
+    Rule(
+        "a run key, the 12 hex digits at the end of a run folder's name",
+        lambda x: bool(re.fullmatch(r"[0-9a-f]{12}", x)),
+    ),
+]
+Built = Annotated[
+    Any, Rule("what is built here: keys and values with a _target_", lambda x: "_target_" in (x or ()), of_null=True)
 ]
 Given = Annotated[T, ByBuilder()]

@@ -202,8 +202,13 @@ class KLControl(Protocol):
         """Give beta of the first rollout."""
         ...
 
+    @property
+    def unit(self) -> Literal["response", "token"]:
+        """Say whether it is told the KL per response or per token."""
+        ...
+
     def update(self, beta: float, measured_kl: float) -> float:
-        """Give beta of the next rollout; `measured_kl` in nats per response."""
+        """Give beta of the next rollout; `measured_kl` in nats per `unit`."""
         ...
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from rftlab.algorithms.kl_control import AdaptiveKL
 
-CONTROL = AdaptiveKL(initial=0.05, target=6.0, rate=0.1)
+CONTROL = AdaptiveKL(initial=0.05, target=6.0, rate=0.1, unit="response")
 
 
 def test_kl_above_the_target_raises_beta_and_below_lowers_it():
@@ -28,7 +28,7 @@ def test_one_update_answers_to_an_error_of_at_most_a_fifth(measured, factor):
 
 
 def test_without_a_target_beta_is_constant():
-    assert AdaptiveKL(initial=0.05, target=None, rate=0.1).update(0.05, 1e6) == 0.05
+    assert AdaptiveKL(initial=0.05, target=None, rate=0.1, unit="response").update(0.05, 1e6) == 0.05
 
 
 def test_no_penalty_stays_no_penalty():

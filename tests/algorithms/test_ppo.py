@@ -22,7 +22,7 @@ def ppo() -> PPO:
         gamma=1.0,
         gae_lambda=0.95,
         whiten_advantages="rollout",
-        kl=AdaptiveKL(initial=0.05, target=6.0, rate=0.1),
+        kl=AdaptiveKL(initial=0.05, target=6.0, rate=0.1, unit="response"),
     )
 
 

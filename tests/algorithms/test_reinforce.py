@@ -10,7 +10,7 @@ from rftlab.algorithms.reinforce import TextReinforce
 
 @pytest.fixture
 def reinforce() -> TextReinforce:
-    kl = AdaptiveKL(initial=0.1, target=None, rate=0.0)
+    kl = AdaptiveKL(initial=0.1, target=None, rate=0.0, unit="response")
     return TextReinforce(gamma=0.5, entropy_coef=0.0, whiten_advantages="none", kl=kl)
 
 

@@ -165,7 +165,13 @@ def write_language(
     gain = std * generator.uniform(0.2, 1.2, n) if algo != "sft" else generator.uniform(0.0, 0.5, n)
     ids = [f"p{i}" for i in range(n)]
     less = 0.4 if algo == "ppo" else 0.7
-    phases = [("before", 0, std, mean), ("after", builder.ITERATIONS, std * (1 - less), mean + gain)]
+    again = np.random.default_rng(seed + 7)
+    twice = (np.abs(std + again.normal(0, 0.02, n)), mean + std * again.normal(0, 0.3, n))
+    phases = [
+        ("before", 0, std, mean),
+        ("again", 0, *twice),
+        ("after", builder.ITERATIONS, std * (1 - less), mean + gain),
+    ]
     if during:
         phases += [("during", step, std * (1 - less * step / 12), mean + gain * step / 12) for step in (3, 6, 9)]
     frames = [
@@ -176,6 +182,6 @@ def write_language(
         for phase, step, s, m in phases
     ]
     pd.concat(frames, ignore_index=True).to_parquet(folder / "prompts.parquet", index=False)
-    final = {"eval/test/reward": reward, "eval/train/reward": reward + 0.01 * seed}
+    final = {"eval/test/reward": reward, "probe/reward_mean": reward + 0.01 * seed}
     (folder / "DONE").write_text(json.dumps({"final": final}))
     return folder

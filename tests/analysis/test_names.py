@@ -83,5 +83,7 @@ def test_a_reward_near_chance_is_named_in_title_and_words(
 
 def test_a_command_repeats_the_options_and_no_names(tmp_path: Path) -> None:
     write(tmp_path, model={"name": "gpt2", "policy": {"source": "/models/llama-160m"}}, data=rows("me/toy"))
-    (command,) = set(everything.missing(load.load_runs(tmp_path), whole=False)["command"])
-    assert "data=imdb model=gpt2" in command and "data.source=hub" in command
+    commands = set(everything.missing(load.load_runs(tmp_path), whole=False)["command"])
+    assert commands
+    for command in commands:
+        assert "data=imdb model=gpt2" in command and "data.source=hub" in command

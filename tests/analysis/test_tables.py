@@ -78,13 +78,17 @@ def test_numbers_have_a_form_and_nothing_is_a_dash() -> None:
 
 
 def test_a_correlation_that_does_not_exist_says_why() -> None:
-    row = {"scale": "mini", "source": "hub", "data": "imdb", "model": "m", "algo": "ppo", "variant": "", "n": 0}
-    row |= {
-        "r": math.nan,
-        "low": math.nan,
-        "high": math.nan,
-        "undefined": "the std is the same for every prompt",
+    row = {
+        "scale": "mini",
+        "source": "hub",
+        "data": "imdb",
+        "model": "m",
+        "algo": "ppo",
+        "variant": "",
+        "n": 0,
+        "n_null": 0,
         "run_keys": "",
     }
+    row |= {"r": math.nan, "low": math.nan, "high": math.nan, "undefined": "the std is the same for every prompt"}
     cells = correlations_table.laid_out(pd.DataFrame([row])).cells
     assert cells.to_numpy().tolist() == [["PPO", "undefined: the std is the same for every prompt"]]

@@ -37,7 +37,7 @@ def prompts(std: list[float], before: list[float], after: list[float], **changes
 
 
 def one(pairs: pd.DataFrame) -> pd.Series:
-    return vanishing.correlation_table(pairs, np.random.default_rng(0)).iloc[0]
+    return vanishing.correlation_table(pairs).iloc[0]
 
 
 def test_the_correlation_is_of_the_pretrain_std_with_how_far_the_mean_moved() -> None:
@@ -127,7 +127,7 @@ def test_a_setting_that_is_alone_among_whole_runs_is_named_by_what_it_changed(ch
 def rewards(values: dict[str, list[float]]) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            RUN | {"algo": algo, "cell": algo, "run_key": f"{algo}{seed}", "seed": seed, "eval/train/reward": value}
+            RUN | {"algo": algo, "cell": algo, "run_key": f"{algo}{seed}", "seed": seed, "probe/reward_mean": value}
             for algo, series in values.items()
             for seed, value in enumerate(series)
         ]
@@ -183,6 +183,61 @@ def test_there_is_no_ratio_to_a_reward_of_zero_and_no_point_without_sft() -> Non
     assert vanishing.relative_reward(rewards({"ppo": [0.2], "sft": [math.nan]}), before).empty
 
 
+# --- what chance gives --------------------------------------------------------------------------------------------
+
+
+def drawn_again(of: pd.DataFrame, std: list[float], mean: list[float]) -> pd.DataFrame:
+    return of[of["phase"] == "before"].assign(phase="again", reward_std=std, reward_mean=mean)
+
+
+def beside_null(frame: pd.DataFrame) -> pd.Series:
+    return vanishing.beside_null(vanishing.correlation_table(vanishing.changes(frame)), frame).iloc[0]
+
+
+def test_beside_a_correlation_stands_that_of_the_untrained_policy_drawn_twice() -> None:
+    ends = prompts([0.0, 0.1, 0.2, 0.3], [0.5] * 4, [0.5, 0.6, 0.7, 0.8])
+    result = beside_null(pd.concat([ends, drawn_again(ends, [0.0, 0.01, 0.2, 0.3], [0.5, 0.4, 0.7, 0.5])]))
+    assert result["r"] == pytest.approx(1)
+    assert result["null"] == pytest.approx(0.005 / math.sqrt(0.05 * 0.0275))  # as worked out above
+    assert (result["n_null"], result["crossing"]) == (1, 0.25)
+
+
+def test_a_cell_averages_the_null_of_its_runs() -> None:
+    one = prompts([0.0, 0.1, 0.2], [0.5] * 3, [0.6, 0.7, 0.8])
+    other = one.assign(run_key="k1", seed=1)
+    again = [drawn_again(one, [0.0, 0.1, 0.2], [0.5, 0.6, 0.7]), drawn_again(other, [0.1, 0.1, 0.2], [0.7, 0.6, 0.5])]
+    result = beside_null(pd.concat([one, other, *again]))
+    assert (result["null"], result["n_null"]) == (pytest.approx(0), 2)
+    assert result["crossing"] == pytest.approx(1 / 6)
+
+
+def test_the_same_prompts_of_the_same_policy_have_one_interval() -> None:
+    generator = np.random.default_rng(2)
+    ends = prompts(list(generator.random(20)), [0.5] * 20, list(generator.random(20)))
+    table = vanishing.correlation_table(
+        vanishing.changes(pd.concat([ends, ends.assign(algo="apa", cell="c1", run_key="k1")]))
+    )
+    assert len(table) == 2 and table["low"].nunique() == table["high"].nunique() == 1
+
+
+def test_without_a_second_draw_nothing_is_known_of_chance() -> None:
+    result = beside_null(prompts([0.0, 0.1, 0.2], [0.5] * 3, [0.6, 0.7, 0.8]))
+    assert result["r"] == pytest.approx(1)
+    assert (math.isnan(result["null"]), math.isnan(result["crossing"]), result["n_null"]) == (True, True, 0)
+
+
+def test_noise_alone_correlates_the_std_with_the_change_and_the_null_says_so() -> None:
+    """Ten Bernoulli rewards per prompt, of a policy that nothing has changed: three draws of it."""
+    generator = np.random.default_rng(0)
+    rates = generator.beta(0.3, 1.0, 4000)
+    scores = generator.binomial(1, rates[:, None, None], (4000, 3, 10))
+    means, stds = scores.mean(axis=2), scores.std(axis=2)
+    ends = prompts(list(stds[:, 0]), list(means[:, 0]), list(means[:, 1]))
+    result = beside_null(pd.concat([ends, drawn_again(ends, list(stds[:, 2]), list(means[:, 2]))]))
+    assert result["r"] > 0.3 and result["null"] == pytest.approx(result["r"], abs=0.05)
+    assert 0.05 < result["crossing"] < 0.3
+
+
 def look(of: pd.DataFrame, step: int, std: list[float]) -> pd.DataFrame:
     first = of[of["phase"] == "before"].head(len(std))
     return first.assign(phase="during", step=step, reward_std=std)
@@ -202,6 +257,12 @@ def test_every_look_counts_the_prompts_that_are_looked_at_during_training() -> N
     result = vanishing.share_over_training(pd.concat([ends, look(ends, 4, [0.0, 0.2])]))
     assert result[["step", "mean"]].to_numpy().tolist() == [[0, 0.5], [4, 0.5], [10, 0.5]]
     assert set(result["n_prompts"]) == {2}
+
+
+def test_the_second_look_before_training_is_not_one_during_it() -> None:
+    ends = prompts([0.0, 0.2], [0.5] * 2, [0.5] * 2)
+    twice = pd.concat([ends, drawn_again(ends, [0.0, 0.0], [0.5] * 2), look(ends, 4, [0.0, 0.01])])
+    assert vanishing.share_over_training(twice)[["step", "mean"]].to_numpy().tolist() == [[0, 0.5], [4, 1.0], [10, 0.5]]
 
 
 def test_the_prompts_looked_at_are_those_of_the_run_itself() -> None:

@@ -8,6 +8,7 @@ import torch
 from config.test_config import plan
 
 from rftlab.build.labs import build
+from rftlab.errors import UserError
 from rftlab.loops.session import Session
 from rftlab.models import save_weights
 from rftlab.runs import Run
@@ -55,3 +56,13 @@ def test_a_run_starts_from_the_weights_of_its_parent_and_trains_what_the_config_
     )
     assert (parent.optimizer.lr, lab.optimizer.lr) == pytest.approx((1e-4, 1e-3))  # the heuristic multiplies with 10
     assert len(lab.task.splits.train) == 60
+
+
+def test_a_model_whose_config_is_known_only_when_loaded_is_refused_before_anything_is_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of the hub; here the look ahead is closed."""
+    monkeypatch.setattr("rftlab.config.policy_checks.known_config", lambda *_: {})
+    for changed in ("data.prompt.max_tokens=500", "data.reward.max_tokens=600"):
+        with pytest.raises(UserError, match="a model of 512 positions"):
+            made(tmp_path / changed, "data=imdb", "algo=ppo", changed)

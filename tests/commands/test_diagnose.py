@@ -16,7 +16,7 @@ from rftlab.runs import find_runs
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["data=narrativeqa", "n_prompts=24", "samples=4", "algo.loop.bound_prompts=2", "algo.loop.bound_samples=4",
-         "algo.loop.bound_prefixes=1", "algo.loop.batch_size=8", "tracking=none"]  # fmt: skip
+         "algo.loop.bound_prefixes=1", "eval.batch_size=32", "tracking=none"]  # fmt: skip
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_the_statistics_are_those_that_a_training_run_takes_before_it_starts(
     diagnose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diagnose(*SMALL)
-    budget = ["algo.loop.iterations=1", "eval.n_train=4", "eval.n_validation=4", "eval.n_test=4", "eval.batch_size=32"]
+    budget = ["algo.loop.iterations=1", "eval.n_train=4", "eval.n_validation=4", "eval.n_test=4", "eval.batch_size=7"]
     training = ["algo=ppo", "data=narrativeqa", "eval.probe_prompts=24", "eval.probe_samples=4", "tracking=none"]
     monkeypatch.setattr(sys, "argv", ["train.py", *training, *budget, f"paths.outputs={tmp_path}", "sweep.name=ppo"])
     train.main()
@@ -67,15 +67,15 @@ def test_an_interrupted_diagnosis_goes_on_where_it_was(diagnose, monkeypatch: py
     from rftlab.loops import diagnose as loop
 
     whole = diagnose(*SMALL, "sweep.name=whole")[0]
-    sample, calls = loop.sample_and_score, []
+    answer, calls = loop.answer, []
 
     def dies(*arguments: object):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return sample(*arguments)
+        return answer(*arguments)
 
-    monkeypatch.setattr(loop, "sample_and_score", dies)
+    monkeypatch.setattr(loop, "answer", dies)
     (whole / "DONE").rename(whole / "DONE.kept")  # otherwise the same key is done
     (whole / "status.json").unlink()
     with pytest.raises(SystemExit):

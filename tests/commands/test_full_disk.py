@@ -30,7 +30,7 @@ def test_a_run_that_met_a_full_disk_resumes_when_there_is_room(small_disk: Path,
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
     full = run(small_disk)
-    assert full.returncode == 2
+    assert full.returncode == 1  # it was begun
     assert "cannot write" in full.stderr and "paths.outputs" in full.stderr
     assert "Traceback" not in full.stderr
     assert not list(small_disk.glob("*/*/DONE"))

@@ -244,13 +244,13 @@ def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:
 
 def test_only_a_launch_that_was_refused_loses_its_note(tmp_path: Path) -> None:
     path = tmp_path / "launch.json"
-    with noted_launch(tmp_path, {"kind": "slurm", "partition": "good"}, []):
+    with noted_launch(tmp_path, {"launch.json": "good"}):
         pass
     before = path.read_text()
-    with pytest.raises(Refused), noted_launch(tmp_path, {"kind": "slurm", "partition": "typo"}, []):
+    with pytest.raises(Refused), noted_launch(tmp_path, {"launch.json": "typo", "new": "typo"}):
         raise Refused("a partition", "another", "hydra.launcher.partition")
-    assert path.read_text() == before
-    with pytest.raises(UserError), noted_launch(tmp_path, {"kind": "slurm", "partition": "later"}, []):
+    assert path.read_text() == before and not (tmp_path / "new").exists()
+    with pytest.raises(UserError), noted_launch(tmp_path, {"launch.json": "later"}):
         raise UserError("a squeue that does not answer", "an answer", "nothing")
     assert "later" in path.read_text()
 

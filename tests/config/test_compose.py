@@ -63,6 +63,14 @@ def test_a_job_leaves_nothing_behind_for_the_next(loader) -> None:
     assert composer.job(["algo=ppo"]) == before
 
 
+def test_how_a_run_is_cut_to_fit_into_memory_is_in_its_config_and_not_in_its_key_or_words(loader) -> None:
+    composer = Composer(loader)
+    plain = composer.job(["optimizer.lr=0.25"])
+    small = composer.job(["algo.loop.microbatch_size=4", "optimizer.lr=0.25", "eval.batch_size=16"])
+    assert (small.config["algo"]["loop"]["microbatch_size"], small.config["eval"]["batch_size"]) == (4, 16)
+    assert (small.key, small.folder, small.config["overrides"]) == (plain.key, plain.folder, ["optimizer.lr=0.25"])
+
+
 def test_interpolations_follow_the_values_of_their_own_job(loader) -> None:
     composer = Composer(loader)
     first, second = (composer.job(["heuristic=temperature", f"heuristic.temperature={t}"]) for t in (1.5, 2.5))

@@ -100,6 +100,15 @@ def test_ten_runs_share_one_sft_run_unless_it_concerns_them() -> None:
     assert len({p.parent.key for p in others if p.parent} | {same[0].parent.key if same[0].parent else ""}) == 4
 
 
+@pytest.mark.parametrize("data", [name for name, file in of_group("data").items() if file.get("rollout")])
+def test_every_arm_is_looked_at_at_one_temperature(data: str) -> None:
+    """What is cut from the distribution follows the rollout; `data.evaluation` may be another decoding altogether."""
+    plain = plan(f"data={data}", "data.rollout.top_k=50").config["data"]
+    hot = plan(f"data={data}", "data.rollout.top_k=50", "heuristic=temperature").config["data"]
+    assert (hot["rollout"]["temperature"], plain["probe"]) == (1.5, plain["rollout"])
+    assert {name: hot[name] for name in ("probe", "evaluation")} == {n: plain[n] for n in ("probe", "evaluation")}
+
+
 def test_a_child_changes_with_the_defaults_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     before = plan("algo=ppo", "heuristic=partial_sft")
     key = runs.run_key

@@ -112,6 +112,26 @@ def test_tables_are_in_no_config() -> None:
     assert not {"scales", "kinds", "online"} & set(".".join(runs.flatten(cfg)).split("."))
 
 
+PRESET = """# @package _global_
+eval: {every: 7, n_logged: 7, batch_size: 7}
+scales: {mini: {eval: {n_logged: 8, batch_size: 8}}}
+algos: {sft: {eval: {batch_size: 9}}}
+"""
+
+
+def test_the_tables_of_a_preset_go_above_its_values_where_they_apply(conf: Path) -> None:
+    (conf / "experiment/theory/mine.yaml").write_text(PRESET)
+    cells = [["scale=mini", "algo=sft"], ["scale=mini", "algo=ppo"], ["scale=paper", "algo=ppo"]]
+    found = [compose_in(conf, *cell, "experiment=theory/mine").eval for cell in cells]
+    assert [(e.every, e.n_logged, e.batch_size) for e in found] == [(7, 8, 9), (7, 8, 8), (7, 7, 7)]
+    assert not {"scales", "algos"} & compose_in(conf, "experiment=theory/mine").keys()
+    (conf / "experiment/theory/more.yaml").write_text("# @package _global_\ndefaults: [theory/mine]\n")
+    with pytest.raises(
+        UserError, match=r"theory/more.yaml:2: a preset on top of theory/mine.*; change conf/experiment"
+    ):
+        compose_in(conf, "experiment=theory/more")
+
+
 def test_entries_are_no_groups_and_no_options() -> None:
     """Completion, help and the answer to an unknown option ask the sources for exactly this."""
     folders = {path.name for path in CONF.iterdir() if path.is_dir()}
@@ -160,6 +180,14 @@ WRONG = {  # file, old text, new text, name that is wrong
     "key of an entry": ("data/narrativeqa", "{lr: 1.0e-4}", "{lrr: 1.0e-4}", "optimizer.lrr"),
     "key of a model": ("data/narrativeqa", "model: t5_mini", "model: {name: t5_mini, valu: {}}", "model.valu"),
     "key of a kind": ("algo/sft", "step_fraction:", "step_fractions:", "algo.loop.step_fractions"),
+    "scale of a preset": ("experiment/apa/like_for_like", "  mini:  ", "  mimi:  ", "mimi"),
+    "algorithm of a preset": ("experiment/apa/like_for_like", "\n  ppo:", "\n  pop:", "pop"),
+    "key of a preset": (
+        "experiment/apa/like_for_like",
+        "gae_lambda: 0.95\n",
+        "gae_lambd: 0.95\n",
+        "algo.loss.gae_lambd",
+    ),
     "type of a value": ("data/narrativeqa", "{lr: 1.0e-4}", "{lr: small}", "optimizer.lr=small"),
 }
 
@@ -175,8 +203,9 @@ def test_a_wrong_name_in_a_table_is_one_line_with_its_place(
     path.write_text(before.replace(old, new, 1))
     monkeypatch.setattr(messages, "CONF", conf)
     algo = file.removeprefix("algo/") if file.startswith("algo/") else "ppo"
+    preset = [file.replace("experiment/", "experiment=", 1)] if file.startswith("experiment/") else []
     with pytest.raises(Exception) as error:
-        compose_in(conf, f"algo={algo}")
+        compose_in(conf, f"algo={algo}", *preset)
     line = messages.explain(error.value)
     assert "\n" not in line and "; expected " in line and "; change " in line
     place, _, rest = line.partition(": ")
@@ -202,10 +231,10 @@ def test_a_mistake_outside_the_tables_has_no_place_in_them() -> None:
 @pytest.mark.parametrize("text", ["a: 1e-4\nb: 1_000\nc: 2026-01-01\nd: {on: .inf}", *FILES], ids=["text", *FILES])
 def test_values_are_read_as_omegaconf_reads_them(text: str) -> None:
     text = (CONF / text).read_text() if text in FILES else text
-    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales._loader(), get_yaml_loader()))
+    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales.yaml_loader(), get_yaml_loader()))
     assert repr(ours) == repr(theirs)
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     with pytest.raises(yaml.YAMLError, match="duplicate key a"):
-        yaml.load("a: 1\na: 2", Loader=scales._loader())
+        yaml.load("a: 1\na: 2", Loader=scales.yaml_loader())

@@ -7,11 +7,17 @@ import pytest
 from test_config import CONF, plan
 
 from rftlab import runs
+from rftlab.config.options import content as of_file
+from rftlab.config.options import of_group
+from rftlab.config.scales import Tables
 
 FILES = sorted((CONF / "experiment").rglob("*.yaml"))
+ONLINE = [name for name in of_group("algo") if Tables(CONF).find(f"data/scales/online/imdb/mini/{name}/text")]
+BUDGET = ["experiment=apa/like_for_like"]  # any budget: not every algorithm has one at scale=paper
 SHARED = {  # of the released code of APA, beside the defaults
     "algo.loss.whiten_advantages": "minibatch",
     "algo.loop.score_scaling": "running",
+    "model.unfrozen_blocks": 2,
     "optimizer.build.betas": [0.9, 0.95],
 }
 
@@ -30,7 +36,7 @@ def test_a_diagnosis_samples_and_scores_what_training_does(scale: str, data: str
     common = [f"scale={scale}", f"data={data}"]
     first, *others = (plan(*common, f"algo={algo}").config for algo in ("diagnose", "ppo", "apa", "sft"))
     for other in others:
-        assert (first["data"], first["model"]) == (other["data"], other["model"])
+        assert (first["data"], first["model"]["policy"]) == (other["data"], other["model"]["policy"])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF / "experiment").with_suffix("")))
@@ -47,6 +53,7 @@ def test_released_code_of_apa_changes_what_the_docs_list() -> None:
     assert changed == SHARED | {
         "algo.loop.score_clip": 100.0,
         "data.rollout.top_k": 50,
+        "data.probe.top_k": 50,
         "data.evaluation.top_k": 50,  # IMDB is evaluated as it is sampled
     }
 
@@ -66,26 +73,66 @@ def test_released_code_of_ppo_changes_what_the_docs_list() -> None:
 @pytest.mark.parametrize(("algo", "lr"), [("apa", 1e-6), ("ppo", 8e-6)])
 def test_the_budget_of_the_125m_model_is_that_of_the_released_code(algo: str, lr: float) -> None:
     preset = f"experiment=apa/released_code_{algo}"
-    changed = differences(["data=imdb", "scale=paper", preset], ["data=imdb", f"{preset}_125m"])
-    sizes = {"iterations": 625, "prompts_per_iteration": 128, "minibatch_size": 8, "microbatch_size": 8}
-    expected = {f"algo.loop.{name}": value for name, value in sizes.items()} | {"optimizer.lr": lr}
-    assert changed.items() <= expected.items()
-    assert {"algo.loop.iterations", "algo.loop.prompts_per_iteration"} <= changed.keys()
+    config = plan("data=imdb", f"{preset}_125m").config
+    loop, steps = config["algo"]["loop"], 128 // 8 * 2
+    assert (loop["prompts_per_iteration"], loop["samples_per_prompt"], loop["minibatch_size"]) == (128, 1, 8)
+    assert loop["iterations"] * steps == 20_000 and loop["update_epochs"] == 2
+    assert abs(config["eval"]["every"] * steps - 1000) < steps
+    unwhitened = "algo.loss.whiten_advantages=none"  # over the budget in tokens of scale=paper, PPO's would be refused
+    changed = differences(["data=imdb", "scale=paper", preset, unwhitened], ["data=imdb", f"{preset}_125m"])
+    assert changed["optimizer.lr"] == lr if algo == "ppo" else "optimizer.lr" not in changed
+    assert {key for key in changed if not key.startswith(("algo.loop.", "eval."))} <= {
+        "optimizer.lr",
+        "algo.loss.whiten_advantages",
+    }
 
 
 def test_released_code_of_razin_changes_what_the_docs_list() -> None:
     preset = "experiment=vanishing_gradients/released_code"
-    assert differences(["scale=paper"], ["scale=paper", preset]) == {"data.rollout.top_k": 50}
-    changed = differences(["scale=mini"], ["scale=mini", preset])
-    assert changed == {
+    sampling = {"data.rollout.top_k": 50, "data.probe.top_k": 50, "model.value.head": "linear"}
+    ppo = {
         "algo.loss.value_clip_range": None,
         "algo.loss.gamma": 0.99,
-        "algo.loss.whiten_advantages": "minibatch",
         "algo.loop.update_epochs": 5,
-        "data.rollout.top_k": 50,
-        "model.value.head": "linear",
         "optimizer.max_grad_norm": 0.5,
     }
+    for algo, own in {"ppo": ppo, "sft": {}, "diagnose": {"algo.loop.n_prompts": 5000}}.items():
+        assert differences([f"algo={algo}"], [f"algo={algo}", preset]) == sampling | own
+
+
+@pytest.mark.parametrize("algo", ["ppo", "sft", "diagnose"])
+@pytest.mark.parametrize("data", ["narrativeqa", "imdb"])
+def test_scale_paper_is_the_released_code_of_razin_also_where_no_preset_is_named(algo: str, data: str) -> None:
+    words = ["scale=paper", f"data={data}", f"algo={algo}"]
+    changed = differences(words, [*words, "experiment=vanishing_gradients/released_code"])
+    assert changed == {}
+
+
+@pytest.mark.parametrize("data", ["narrativeqa", "imdb"])
+def test_all_runs_of_a_dataset_sample_alike_at_scale_paper(data: str) -> None:
+    """The published sampling is the dataset's: SFT, diagnosis and every online algorithm are measured with it."""
+    common = ["scale=paper", f"data={data}"]
+    cells = [[f"algo={algo}"] for algo in ("sft", "diagnose")] + [[f"algo={algo}", *BUDGET] for algo in ONLINE]
+    rollouts = [plan(*common, *cell).config["data"]["rollout"] for cell in cells]
+    assert all(rollout == rollouts[0] for rollout in rollouts) and rollouts[0]["top_k"] == 50
+
+
+def test_apa_of_the_paper_trains_the_last_two_layers_and_a_separate_value_network_with_an_mlp() -> None:
+    for words in (["scale=paper", "algo=apa"], ["experiment=apa/released_code_apa"]):
+        model = plan("data=imdb", *words).config["model"]
+        assert model["unfrozen_blocks"] == 2 and model["value"] == {"kind": "separate", "head": "mlp"}
+    model = plan("data=imdb", "experiment=apa/released_code_ppo").config["model"]
+    assert model["unfrozen_blocks"] == 2 and model["value"] == {"kind": "head", "head": "mlp"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_preset_takes_no_heuristic_back(path: Path) -> None:
+    """A preset goes above a heuristic: a key that both set would be the preset's, and the heuristic a mere name."""
+    turned = {key for content in of_group("heuristic").values() for key in runs.flatten(content)}
+    own = of_file(f"experiment/{path.relative_to(CONF / 'experiment').with_suffix('')}")
+    tables = [row for name in ("scales", "algos") for row in own.get(name, {}).values()]
+    for content in (own, *tables):
+        assert not turned & {key for key in runs.flatten(content) if not key.startswith(("heuristic.", "parent."))}
 
 
 @pytest.mark.parametrize("preset", ["apa/released_code_apa", "apa/released_code_ppo"])

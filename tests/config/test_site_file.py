@@ -17,6 +17,15 @@ MISTAKES = {
     "a word for a number": ("timeout_min: long\n", "timeout_min: long"),
     "a list for a name": ("partition: [a, b]\n", "partition: ['a', 'b']"),
     "a key twice": ("partition: a\npartition: b\n", "line 2"),
+    "minutes to base 60": (
+        "sbatch:\n  time-min: 1:30:00\n",
+        "line 2: sbatch: time-min: 1:30:00, which YAML reads as 5400",
+    ),
+    "an octal number": ("sbatch: {nice: 0100}\n", "expected '0100' in quotes"),
+    "a number that is written otherwise": ("sbatch: {reservation: 1.10}\n", "expected '1.10' in quotes"),
+    "a digit group": ("sbatch: {reservation: 2026_11}\n", "which YAML reads as 202611; expected '2026_11' in quotes"),
+    "an exponent": ("sbatch: {comment: 1e3}\n", "expected '1e3' in quotes"),
+    "a word for no": ("sbatch: {propagate: no}\n", "expected 'no' in quotes, or true for an option"),
     "words for options": ("sbatch: --exclude=node7\n", "{exclude: node7}"),
 }
 
@@ -34,7 +43,13 @@ def test_mistakes_name_the_file(tmp_path: Path, mistake: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "# nothing yet\n", "partition: gpu\nsetup: [module load cuda]\nsbatch: {exclude: n7}\n"]
+    "text",
+    [
+        "",
+        "# nothing yet\n",
+        "partition: gpu\nsetup: [module load cuda]\nsbatch: {exclude: n7}\n",
+        "sbatch: {time-min: '1:30:00', nice: 100, exclusive: true, mail-type: 'no'}\n",
+    ],
 )
 def test_a_good_file_passes(tmp_path: Path, text: str) -> None:
     path = tmp_path / "slurm.yaml"

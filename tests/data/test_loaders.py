@@ -137,6 +137,6 @@ def test_a_connection_that_breaks_while_rows_are_read_is_a_user_error(
     def breaks(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr(datasets, "load_dataset", breaks)
+    monkeypatch.setattr(datasets, "load_dataset_builder", breaks)
     with pytest.raises(UserError, match="cannot be read"):
         load_imdb(mirror)

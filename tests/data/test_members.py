@@ -74,6 +74,7 @@ def named(path: tuple) -> str:
 
 
 LEAVES = [(member, path) for member in ON_HUB for path in leaves(member.record.columns)]
+PLACES = sorted({(member.name, path[:end]) for member, path in LEAVES for end in range(1, len(path) + 1)}, key=str)
 COLUMNS = [(member, name) for member in ON_HUB for name in member.record.columns]
 SPLITS = [(member, split) for member in ON_HUB for split in member.hub_splits()]
 
@@ -224,6 +225,19 @@ def test_a_value_that_is_missing_or_of_another_kind_is_named_with_its_row(one: M
     write(mirror / "org" / "other", dict.fromkeys(one.hub_splits(), wrong))
     with pytest.raises(UserError, match=found.replace("org/set", "org/other").format(place, r"\[7\]")):
         one.load(mirror, hub_id="org/other")
+
+
+@pytest.mark.parametrize(("name", "what"), PLACES, ids=[f"{name}-{named(what)}" for name, what in PLACES])
+def test_a_null_at_any_depth_of_one_row_is_named_with_split_row_and_column(name: str, what: tuple, mirror: Path):
+    one = next(member for member in ON_HUB if member.name == name)
+    split = one.hub_splits()[-1]
+    rows = one.rows(split, 12)
+    features = write(mirror / "org" / "set", dict.fromkeys(one.hub_splits(), rows))
+    rows[7] = changed(rows[7], what, None)
+    write(mirror / "org" / "set", {s: rows if s == split else one.rows(s, 12) for s in one.hub_splits()}, features)
+    place = named(what).replace("[", r"\[").replace("]", r"\]")
+    with pytest.raises(UserError, match=rf"row 7 of split '{split}' of org/set has {place}.*None; expected a"):
+        one.load(mirror)
 
 
 @cases(SPLITS)

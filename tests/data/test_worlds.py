@@ -67,7 +67,9 @@ def test_other_story_text_scores_near_zero_against_the_answers():
     """Score eight words from elsewhere against each answer: most score exactly zero."""
     examples = load(narrativeqa, n_train=200).train
     others = [" ".join(stories.prose(9, "x", i).split()[10:18]) for i in range(len(examples))]
-    scores = RougeLMax(word_limit=100, stem=True)([""] * len(others), others, [example.targets for example in examples])
+    scores = RougeLMax(word_limit=100, stem=True, weight=1.0)(
+        [""] * len(others), others, [example.targets for example in examples]
+    )
     assert np.mean(scores == 0.0) > 0.8
     assert scores.mean() < 0.05
 

@@ -14,7 +14,7 @@ from rftlab.diagnostics.language import leave_one_out, squared_norms
 from rftlab.errors import UserError
 from rftlab.models import Policy
 from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.streams import row_noise, stream
 from rftlab.types import Responses, Sampling
 
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_new_tokens=0, max_new_tokens=1)
@@ -24,7 +24,8 @@ SETTINGS = {"max_new_tokens": 1, "reward_range": (0.0, 1.0), "prefixes": 2, "pow
 
 
 def draw(policy: Policy, count: int, sampling: Sampling = SAMPLING) -> Responses:
-    return sample(policy, *PROMPT, sampling, count, stream(0, "sample"))
+    noise = row_noise(0, "sample", places=[0], samples=count, steps=sampling.max_new_tokens)
+    return sample(policy, *PROMPT, sampling, count, noise)
 
 
 def reward_of_tokens(ids: torch.Tensor) -> np.ndarray:

@@ -8,30 +8,40 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
-from rftlab.launch.early import likely
+from rftlab.launch.early import OUTPUTS, likely_outputs
 from rftlab.stop import interrupted
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "starts"),
+    ("arguments", "outputs"),
     [
-        ("-m algo=ppo,apa", True),
-        ("--multirun +sweep=seeds seed=0,1", True),
-        ("algo=ppo", False),
-        ("-m algo=ppo hydra/launcher=slurm", False),
-        ("-m algo=ppo sweep.dry_run=true", False),
-        ("-m algo=ppo sweep.snapshot=true", False),
-        ("-m --cfg job", False),
-        ("-m --help", False),
-        ("-sc install=bash", False),
-        ("-m data=mnist hydra.launcher.slots=1", True),
+        ("-m algo=ppo,apa", "outputs"),
+        ("--multirun +sweep=seeds seed=0,1 paths.outputs=/data/rft", "/data/rft"),
+        ("-m data=mnist hydra.launcher.slots=1 paths.outputs=a ++paths.outputs=b", "b"),
+        ("algo=ppo", None),
+        ("-m algo=ppo hydra/launcher=slurm", None),
+        ("-m algo=ppo sweep.dry_run=true", None),
+        ("-m algo=ppo sweep.snapshot=false", None),
+        ("-m algo=ppo paths=lab", None),
+        ("-m algo=ppo paths.outputs='a b'", None),
+        ("-m algo=ppo paths.outputs=${oc.env:HOME}", None),
+        ("-m --cfg job", None),
+        ("-m --help", None),
+        ("-sc install=bash", None),
     ],
 )
-def test_a_head_start_is_for_sweeps_that_fork_from_the_code_as_it_is(arguments: str, starts: bool) -> None:
-    assert likely(arguments.split()) == starts
+def test_a_head_start_is_for_sweeps_of_this_machine_that_say_plainly_where_they_write(
+    arguments: str, outputs: str | None
+) -> None:
+    assert likely_outputs(arguments.split()) == (None if outputs is None else Path(outputs))
+
+
+def test_the_head_start_writes_where_the_default_outputs_lie() -> None:
+    assert yaml.safe_load((ROOT / "conf" / "paths" / "default.yaml").read_text())["outputs"] == OUTPUTS
 
 
 def test_a_ctrl_c_is_found_behind_the_error_that_a_library_makes_of_it() -> None:
@@ -114,8 +124,8 @@ def where(answer):
 if __name__ == "__main__":
     answer = multiprocessing.get_context("forkserver").SimpleQueue()
     found = []
-    for source in (None, Path(sys.argv[1])):
-        start_workers(source)
+    for snapshot in (False, True):
+        start_workers(Path(sys.argv[1]), snapshot)
         process = multiprocessing.get_context("forkserver").Process(target=where, args=(answer,))
         process.start()
         found.append(answer.get())
@@ -126,14 +136,11 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp_path: Path) -> None:
-    from rftlab.sweeps.snapshot import take_snapshot
-
-    copy = take_snapshot(tmp_path)
     script = tmp_path / "fork.py"
     script.write_text(FORK)
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
-        [sys.executable, str(script), str(copy)],
+        [sys.executable, str(script), str(tmp_path)],
         cwd=ROOT / "src",
         env=environment,
         capture_output=True,
@@ -142,7 +149,7 @@ def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp
     )
     first, second = done.stdout.split()
     assert Path(first).is_relative_to(ROOT / "src"), done.stderr
-    assert Path(second).is_relative_to(copy), done.stderr
+    assert Path(second).is_relative_to(tmp_path / ".snapshots"), done.stderr
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,9 +39,9 @@ def sweep(outputs: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def start(outputs: Path, *overrides: str) -> subprocess.Popen[bytes]:
+def start(outputs: Path, *overrides: str, root: Path = ROOT) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command(outputs, *overrides), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        command(outputs, *overrides), cwd=root, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 
@@ -112,6 +113,23 @@ def test_jobs_of_a_killed_launcher_save_and_end(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*/checkpoints/*.pt"))) >= 2
     dry = sweep(tmp_path, "algo.loop.iterations=100000", "seed=0,1", "sweep.dry_run=true")
     assert "2 resume" in dry.stdout
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_edits_after_the_start_reach_no_job_that_waits(tmp_path: Path, snapshot: bool) -> None:
+    """Code, assets and config files of a copied tree are spoiled while the first job runs."""
+    tree, outputs = tmp_path / "tree", tmp_path / "outputs"
+    for folder in ("src", "conf"):
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("local"))
+    grid = ["algo.loop.iterations=6", "seed=0,1", "hydra.launcher.slots=1"]
+    asked = [] if snapshot else ["sweep.snapshot=false"]
+    launcher = start(outputs, *grid, *asked, root=tree)
+    wait_until(lambda: trained(outputs, 1))
+    for path in [*tree.rglob("*.py"), *tree.rglob("*.yaml"), *tree.rglob("*.json"), *tree.rglob("*.safetensors")]:
+        path.write_text("edited = 1 / 0\n")
+    assert launcher.wait(120) == (0 if snapshot else 1)
+    states = sorted(status["state"] for status in state(outputs).values())
+    assert states == (["done", "done"] if snapshot else ["done", "failed"])
 
 
 def test_the_warm_process_hands_its_jobs_frozen_libraries_and_a_collector_that_works() -> None:

@@ -28,6 +28,7 @@ EVALUATION = {
     "probe_samples": 3,
     "probe_every": 2,
     "probe_prompts_during": 4,
+    "probe_null": False,
     "std_below": 0.05,
     "n_logged": 1,
 }
@@ -61,6 +62,7 @@ def lab_in(make_policy: Callable[[str], Policy]) -> Callable[..., Lab]:
         value: str = "separate",
         max_grad_norm: float | None = 1.0,
         rollout: dict[str, float] | None = None,
+        probe: dict[str, float] | None = None,
         checkpoint_every: int = 1,
         data: Splits | None = None,
         evaluation: dict[str, object] | None = None,
@@ -79,6 +81,7 @@ def lab_in(make_policy: Callable[[str], Policy]) -> Callable[..., Lab]:
                 max_target_tokens=MAX_NEW,
                 append_eos=True,
                 rollout=sampling,
+                probe=sampling if probe is None else Sampling(**ROLLOUT | probe),
                 evaluation=greedy,
                 reward=Recorder(policy, folder, **reward or {}),
                 low_reward=0.1,

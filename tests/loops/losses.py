@@ -17,7 +17,7 @@ def ppo(**values: object) -> PPO:
         "gamma": 1.0,
         "gae_lambda": 0.95,
         "whiten_advantages": "minibatch",
-        "kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5),
+        "kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5, unit="response"),
     }
     return PPO(**defaults | values)
 
@@ -29,16 +29,18 @@ def apa(**values: object) -> APA:
 
 def reinforce(**values: object) -> TextReinforce:
     defaults = {"gamma": 1.0, "entropy_coef": 0.0, "whiten_advantages": "rollout"}
-    return TextReinforce(**defaults | {"kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5)} | values)
+    return TextReinforce(**defaults | {"kl": AdaptiveKL(initial=0.05, target=6.0, rate=0.5, unit="response")} | values)
 
 
 def online(**values: object) -> Online:
     defaults = {
         "iterations": 3,
         "prompts_per_iteration": 4,
+        "tokens_per_iteration": None,
         "samples_per_prompt": 2,
         "update_epochs": 2,
         "minibatch_size": 4,
+        "minibatch_tokens": None,
         "microbatch_size": 2,
         "score_scaling": "running",
         "score_clip": 10.0,
@@ -46,6 +48,13 @@ def online(**values: object) -> Online:
     return Online(**defaults | values)
 
 
+def in_tokens(**values: object) -> Online:
+    """Count in tokens: 24 per rollout, two optimiser steps of about 12 in each pass."""
+    sizes = {"prompts_per_iteration": None, "minibatch_size": None, "tokens_per_iteration": 24, "minibatch_tokens": 12}
+    return online(**{"update_epochs": 1, "microbatch_size": 4} | sizes | values)
+
+
 def supervised(**values: object) -> Supervised:
     defaults = {"steps": 5, "step_fraction": 1.0, "sample_fraction": 0.5, "batch_size": 4, "microbatch_size": 2}
+    defaults["whole_text"] = None
     return Supervised(**defaults | values)

@@ -11,8 +11,8 @@ from rftlab.errors import UserError
 from rftlab.loops.diagnose import Diagnose
 
 LOOP = Diagnose(
-    n_prompts=12, samples_per_prompt=4, batch_size=5, bound_prompts=0, bound_samples=4, bound_prefixes=1,
-    power_iterations=1, reward_low=0.0, reward_high=1.0,
+    n_prompts=12, samples_per_prompt=4, bound_prompts=0, bound_seconds=None, bound_samples=4,
+    bound_prefixes=1, power_iterations=2, reward_low=0.0, reward_high=1.0,
 )  # fmt: skip
 
 

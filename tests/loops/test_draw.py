@@ -10,22 +10,22 @@ EXAMPLES = [Example(id=str(i), prompt="", targets=("a",)) for i in range(10)]
 
 
 def test_each_pass_sees_every_example_once() -> None:
-    drawn = [pair for number in range(5) for pair in draw(EXAMPLES, 4, seed=3, number=number)]
+    drawn = [pair for number in range(5) for pair in draw(EXAMPLES, 4, seed=3, position=4 * number)]
     for epoch in (0, 1):
         assert sorted(e.id for e, p in drawn if p == epoch) == sorted(e.id for e in EXAMPLES)
 
 
 def test_passes_and_seeds_differ_in_order() -> None:
     orders = {
-        tuple(e.id for e, _ in draw(EXAMPLES, 10, seed=seed, number=number)) for seed in (0, 1) for number in (0, 1)
+        tuple(e.id for e, _ in draw(EXAMPLES, 10, seed=seed, position=start)) for seed in (0, 1) for start in (0, 10)
     }
     assert len(orders) == 4
 
 
 def test_a_draw_does_not_depend_on_earlier_draws() -> None:
-    alone = draw(EXAMPLES, 3, seed=0, number=7)
+    alone = draw(EXAMPLES, 3, seed=0, position=21)
     for number in range(8):
-        after_others = draw(EXAMPLES, 3, seed=0, number=number)
+        after_others = draw(EXAMPLES, 3, seed=0, position=3 * number)
     assert alone == after_others
 
 

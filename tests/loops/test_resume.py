@@ -1,32 +1,39 @@
 """A run that was interrupted goes on where its checkpoint was written, and ends as if nothing had happened."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, online, ppo, reinforce, supervised
+from losses import apa, in_tokens, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
+from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.sft import SFT
+from rftlab.errors import UserError
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
+from rftlab.models import Policy
 from rftlab.runs import read_run
 from rftlab.stop import StopRequested
 from rftlab.types import Algorithm
 
+PER_TOKEN = AdaptiveKL(initial=0.05, target=0.1, rate=0.5, unit="token")
+OF_POLICY = {"reward/mean": [(1, 0), (2, 1), (2, 2), (2, 3)]}  # logged where the policy stood that was sampled from
+SMALL = {
+    "sizes": {"train": 1, "validation": 1, "test": 1},
+    "probe_prompts": 2,
+    "probe_prompts_during": 1,
+}  # of quick_lab
 STEPS = 2  # of the optimiser, per iteration of the online loop; each run dies in its second iteration
 RUNS = {
-    "ppo": (
-        online(update_epochs=1, microbatch_size=4),
-        ppo(),
-        2 * STEPS,
-        "reward/mean",
-    ),
+    "ppo": (online(update_epochs=1, microbatch_size=4), ppo(), 2 * STEPS, "reward/mean"),
+    "ppo in tokens": (in_tokens(), ppo(kl=PER_TOKEN), 2 * STEPS, "reward/mean"),
     "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
     "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
@@ -85,10 +92,10 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     resumed = quick_lab("broken", family=family)
     assert loop.run(resumed, loss) == final
 
-    lines = [
-        (line["attempt"], line["step"]) for line in read_lines(folder / "metrics.jsonl") if metric in line["metrics"]
-    ]
-    assert lines == [(1, 1), (2, 2), (2, 3)]  # nothing was done twice, and nothing left out
+    lines = [(line["attempt"], line["step"], line["metrics"]) for line in read_lines(folder / "metrics.jsonl")]
+    for name, steps in (("optimizer/lr", [(1, 1), (2, 2), (2, 3)]), (metric, OF_POLICY.get(metric))):
+        found = [(attempt, step) for attempt, step, metrics in lines if name in metrics]
+        assert steps is None or found == steps, name  # nothing was done twice, and nothing left out
     assert len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
     assert whole.task.reward.checkpoint is not None and whole.task.reward.checkpoint[0] == 2
     assert_equal(whole.task.reward.checkpoint, resumed.task.reward.checkpoint)  # all networks, the optimiser, the rest
@@ -97,6 +104,36 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert untimed(whole.session.run.folder) == untimed(folder)
     assert responses(whole.session.run.folder) == responses(folder)
     assert read_run(whole.session.run.folder).prompts().equals(read_run(folder).prompts())
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+@pytest.mark.parametrize("name", ["ppo", "sft"])
+def test_a_run_that_died_of_memory_goes_on_with_smaller_batches(
+    quick_lab: Callable[..., Lab], make_policy: Callable[[str], Policy], family: str, name: str
+) -> None:
+    def out_of_memory() -> None:
+        raise MemoryError
+
+    loop, loss, death, metric = RUNS[name]
+    whole = quick_lab("whole", family=family)
+    loop.run(whole, loss)
+    broken = quick_lab("broken", family=family, watch={"at": death, "then": out_of_memory})
+    folder = broken.session.run.folder
+    run_until(broken, loop, loss, MemoryError)
+    resumed = quick_lab("broken", family=family, evaluation={**SMALL, "batch_size": 1})
+    replace(loop, microbatch_size=1).run(resumed, loss)
+
+    steps = [line["step"] for line in read_lines(folder / "metrics.jsonl") if metric in line["metrics"]]
+    first = 0 if metric == "reward/mean" else 1  # rollouts are told of the policy that sampled
+    assert (
+        steps == list(range(first, 4))
+        and len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
+    )
+    assert responses(whole.session.run.folder) == responses(folder)  # what was sampled before and after the death
+    one, other = (load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed))
+    start = make_policy(family).state_dict()
+    moved, apart = (sum(float((one[key] - to[key]).square().sum()) ** 0.5 for key in one) for to in (start, other))
+    assert moved > 0.1 and apart < 0.01 * moved  # AdamW may turn the sign of a step of rounding
 
 
 @pytest.mark.parametrize("name", ["ppo", "sft"])
@@ -118,3 +155,10 @@ def test_checkpoints_are_as_far_apart_as_asked(quick_lab: Callable[..., Lab], na
     saved = checkpoint.latest(lab.session.run.folder)
     assert saved is not None and saved[0] == 2
     assert [path.name for path in (lab.session.run.folder / "checkpoints").iterdir()] == ["step_00000002.pt"]
+
+
+def test_a_checkpoint_of_another_version_is_refused_in_words(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("old")
+    checkpoint.save(lab.session.run.folder, 1, {"draws": 1, "step": 4})
+    with pytest.raises(UserError, match=r"a checkpoint with draws, step; expected one with position, step, networks"):
+        online().run(lab, ppo())

@@ -18,7 +18,7 @@ def test_running_std_is_that_of_all_scores_so_far():
     state, seen = RunningScores.empty(), []
     for scores in rollouts(5):
         state, seen = state.update(scores), [*seen, scores.numpy().astype(np.float64)]
-        assert state.std == pytest.approx(np.std(np.concatenate(seen)), rel=1e-9)
+        assert state.std == pytest.approx(np.std(np.concatenate(seen), ddof=1), rel=1e-9)
         assert state.mean == pytest.approx(np.mean(np.concatenate(seen)), rel=1e-9)
 
 
@@ -26,7 +26,7 @@ def test_a_large_offset_does_not_cost_the_std_its_precision():
     generator = torch.Generator().manual_seed(0)
     scores = 1e6 + torch.randn(1000, generator=generator, dtype=torch.float64)
     state = RunningScores.empty().update(scores[:500]).update(scores[500:])
-    assert state.std == pytest.approx(np.std(scores.numpy()), rel=1e-6)
+    assert state.std == pytest.approx(np.std(scores.numpy(), ddof=1), rel=1e-6)
 
 
 def test_split_of_the_scores_into_rollouts_does_not_matter():
@@ -55,7 +55,7 @@ def test_updates_leave_the_old_state_alone_and_nothing_adds_nothing():
 def test_scaled_scores_have_unit_std_and_keep_their_sign():
     scores = rollouts(1)[0] + 50.0
     scaled = scale_scores(scores, RunningScores.empty().update(scores), scaling="running", clip=None)
-    assert scaled.std(correction=0).item() == pytest.approx(1.0, rel=1e-5)
+    assert scaled.std(correction=1).item() == pytest.approx(1.0, rel=1e-5)
     assert (scaled > 0).all(), "scores are not centred"
 
 
@@ -71,7 +71,7 @@ def test_scaling_removes_the_unit_of_the_score():
 @pytest.mark.parametrize("scaling", ["none", "running"])
 def test_clip_bounds_the_score_that_is_used(scaling):
     scores = torch.tensor([-50.0, 0.25, 50.0])
-    unit = RunningScores(count=4.0, mean=0.0, m2=4.0)  # std 1
+    unit = RunningScores(count=5.0, mean=0.0, m2=4.0)  # std 1
     assert scale_scores(scores, unit, scaling=scaling, clip=10.0).tolist() == [-10.0, 0.25, 10.0]
 
 
@@ -86,3 +86,4 @@ def test_scores_that_never_varied_keep_their_size():
     state = RunningScores.empty().update(scores).update(scores)
     assert torch.equal(scale_scores(scores, state, scaling="running", clip=None), scores)
     assert RunningScores.empty().std == 0.0
+    assert RunningScores.empty().update(torch.tensor([3.0])).std == 0.0, "one score has no spread"

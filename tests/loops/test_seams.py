@@ -14,12 +14,13 @@ from rftlab.algorithms.reinforce import TextReinforce
 from rftlab.loops.experience import Schedule, start
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.loops.update import minibatches_of
 from rftlab.models import Policy
 from rftlab.ops import masked_sum, row_sum
 from rftlab.runs import read_run
 from rftlab.types import Algorithm, Experience, Forward, LossOutput, Needs, Totals
 
-NO_PENALTY = AdaptiveKL(initial=0.0, target=None, rate=0.0)
+NO_PENALTY = AdaptiveKL(initial=0.0, target=None, rate=0.0, unit="response")
 
 
 @dataclass
@@ -54,7 +55,7 @@ def made(lab: Lab, algorithm: Algorithm) -> set[str]:
         iterations=1,
         samples_per_prompt=1,
         update_epochs=1,
-        minibatch_size=1,
+        cut=minibatches_of(1),
         numerics=Numerics(microbatch_size=1),
         steps=1,
         trimmed=False,
@@ -83,7 +84,7 @@ def test_the_networks_that_are_asked_for_are_made_and_no_others(
 
 def test_reinforce_asks_for_a_reference_only_where_there_is_a_penalty(quick_lab: Callable[..., Lab]) -> None:
     assert made(quick_lab("without"), reinforce(0.0)) == set()
-    penalty = AdaptiveKL(initial=0.1, target=None, rate=0.0)
+    penalty = AdaptiveKL(initial=0.1, target=None, rate=0.0, unit="response")
     assert made(quick_lab("with"), reinforce(0.0, penalty)) == {"reference"}
 
 
@@ -91,7 +92,7 @@ def test_the_lagged_copy_is_renewed_by_optimiser_steps_not_by_iterations(quick_l
     """Two steps per iteration, a copy after the third and the sixth: rollouts 2, 3, 4 follow steps 2, 4, 6."""
     noting = Noting(needs=Needs(reference=True, old_logprobs=True, lagged_every=3))
     online(iterations=4, update_epochs=1).run(quick_lab("lagged"), noting)
-    for rollout, at_start, is_now in zip(noting.rollouts[1:], (True, False, False), (False, False, True), strict=True):
+    for rollout, at_start, is_now in zip(noting.rollouts[1:4], (True, False, False), (False, False, True), strict=True):
         mask = rollout.response_mask
         lagged, ref, old = (rollout[f"{name}_logprobs"][mask] for name in ("lagged", "ref", "old"))
         assert torch.allclose(lagged, ref, atol=1e-5) == at_start
@@ -104,7 +105,7 @@ def test_an_entropy_bonus_alone_follows_the_gradient_of_the_entropy(
 ) -> None:
     lab = quick_lab("entropy", family=family, max_grad_norm=None, reward={"change": np.zeros_like})
     online(iterations=1, update_epochs=1, minibatch_size=8, microbatch_size=3).run(lab, reinforce(0.5))
-    policy, (call,) = make_policy(family), lab.task.reward.rollouts
+    policy, call = make_policy(family), lab.task.reward.rollouts[0]
     rows = [(prompt, ids_of(text, MAX_NEW)) for prompt, text in zip(call.prompts, call.responses, strict=True)]
     probs = torch.cat([plain_logits(policy, *row) / TEMPERATURE for row in rows]).softmax(-1)
     names, parameters = zip(*policy.named_parameters(), strict=True)
@@ -119,13 +120,13 @@ def test_an_entropy_bonus_alone_follows_the_gradient_of_the_entropy(
 
 
 def test_token_rewards_are_scores_less_the_penalty_at_the_beta_of_the_rollout(quick_lab: Callable[..., Lab]) -> None:
-    kl = AdaptiveKL(initial=0.5, target=1e-3, rate=1.0)
+    kl = AdaptiveKL(initial=0.5, target=1e-3, rate=1.0, unit="response")
     noting = Noting(needs=Needs(reference=True, old_logprobs=True), kl=kl)
     lab = quick_lab("penalty")
     online(score_scaling="none", score_clip=None).run(lab, noting)
     logged = [value for _, key, value in read_run(lab.session.run.folder).metrics() if key == "kl_control/beta"]
     assert logged[0] == 0.5 and len(set(logged)) == 3
-    for rollout, beta in zip(noting.rollouts, logged, strict=True):
+    for rollout, beta in zip(noting.rollouts[:3], logged, strict=True):  # the fourth trains nothing
         mask = rollout.response_mask
         penalty = beta * row_sum(rollout["old_logprobs"] - rollout["ref_logprobs"], mask)
         torch.testing.assert_close(row_sum(rollout["rewards"], mask), rollout.scores - penalty, rtol=1e-4, atol=1e-6)

@@ -1,9 +1,11 @@
 """One optimiser step: rows are divided without parting units, and the parts add up, over processes too."""
 
 import itertools
+import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,14 +90,22 @@ def test_trimming_drops_padding_and_nothing_else():
     assert trimmed.response_mask.sum() == batch().response_mask.sum()
 
 
+def test_where_all_is_padding_one_column_stays():
+    empty = replace(batch(), response_mask=torch.zeros(4, 3, dtype=torch.bool))
+    trimmed = trim(empty)
+    assert trimmed.response_ids.tolist() == [[0], [3], [6], [9]]
+    assert trimmed["values"].shape == (4, 1) and not trimmed.response_mask.any()
+
+
 def test_metrics_add_up_and_of_maxima_the_largest_counts():
-    loss = torch.tensor(0.0)
+    loss = torch.tensor(0.5)
     outputs = [
         LossOutput(loss=loss, metrics={"a": torch.tensor(x)}, maxima={"b": torch.tensor(y)})
         for x, y in ((0.25, -3.0), (0.5, -1.0), (0.125, -2.0))
     ]
-    assert joined(outputs, Ranks()) == {"a": 0.875, "b": -1.0}
-    assert joined([LossOutput(loss=loss, metrics={"a": loss + 1.0})], Ranks()) == {"a": 1.0}
+    norm = torch.tensor(2.0)
+    assert joined(outputs, norm, Ranks()) == {"loss": 1.5, "a": 0.875, "grad/norm": 2.0, "b": -1.0}
+    assert joined([LossOutput(loss=loss, metrics={"a": loss + 0.5})], norm, Ranks())["a"] == 1.0
 
 
 def test_a_nan_among_maxima_is_not_hidden():
@@ -103,7 +113,7 @@ def test_a_nan_among_maxima_is_not_hidden():
         LossOutput(loss=torch.tensor(0.0), metrics={"a": torch.tensor(y)}, maxima={"b": torch.tensor(y)})
         for y in (1.0, float("nan"), 2.0)
     ]
-    assert joined(outputs, Ranks())["b"] != joined(outputs, Ranks())["b"]
+    assert math.isnan(joined(outputs, torch.tensor(0.0), Ranks())["b"])
 
 
 def test_one_process_is_the_identity():
@@ -147,7 +157,7 @@ if rank == 0:
 ranks.sum_gradients([parameter])
 assert parameter.grad.tolist() == [1.0, 2.0]
 output = LossOutput(loss=torch.tensor(0.0), metrics={"a": torch.tensor(1.0)}, maxima={"b": torch.tensor(float(rank))})
-assert joined([output], ranks) == {"a": 2.0, "b": 1.0}
+assert joined([output], torch.tensor(3.0), ranks) == {"loss": 0.0, "a": 2.0, "grad/norm": 3.0, "b": 1.0}
 distributed.destroy_process_group()
 """
 

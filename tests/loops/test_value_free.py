@@ -18,7 +18,7 @@ from rftlab.loops.lab import Lab
 from rftlab.runs import read_run
 
 STEPS = 4  # of the optimiser, per iteration
-NO_PENALTY = AdaptiveKL(initial=0.0, target=None, rate=0.0)
+NO_PENALTY = AdaptiveKL(initial=0.0, target=None, rate=0.0, unit="response")
 
 
 def state_of(lab: Lab, loss: object) -> dict:

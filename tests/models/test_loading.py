@@ -26,7 +26,14 @@ def test_dropout_is_off_whatever_the_config_and_the_mode(tiny_t5, tiny_gpt2, tin
         ("classifier", tiny_bert, {"hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5}),
     ):
         save_pretrained_folder(make(**drop), tmp_path / name)
-        policy = load_policy(source=tmp_path / name, family=name, tokenizer=None, init="pretrained", dtype="float32")
+        policy = load_policy(
+            source=tmp_path / name,
+            family=name,
+            tokenizer=None,
+            init="pretrained",
+            dtype="float32",
+            compute_dtype="float32",
+        )
         model = with_value(policy, "head", "linear", generator()).train()
         policy.lm.train()  # past the guard of Policy.train
         prompts = policy.encode_prompts(PROMPTS, 32, "left")
@@ -65,7 +72,13 @@ def test_stored_folder_loads_here_and_in_transformers(tiny_t5, tmp_path):
     assert next(policy.parameters()).dtype == torch.float32, "the policy itself is not converted"
     for source, mirror in ((tmp_path / "org" / "name", None), ("org/name", tmp_path)):
         loaded = load_policy(
-            source=source, family="seq2seq", tokenizer=None, init="pretrained", dtype="float32", hub_mirror=mirror
+            source=source,
+            family="seq2seq",
+            tokenizer=None,
+            init="pretrained",
+            dtype="float32",
+            compute_dtype="float32",
+            hub_mirror=mirror,
         )
         assert {p.dtype for p in loaded.parameters()} == {torch.float32}
         torch.testing.assert_close(loaded(*batch(policy)).logprobs, policy(*batch(policy)).logprobs, atol=0.05, rtol=0)
@@ -87,6 +100,7 @@ def test_random_weights_follow_the_generator_and_leave_the_global_stream_alone(b
                 tokenizer=None,
                 init="random",
                 dtype="float32",
+                compute_dtype="float32",
                 generator=generator(s),
             ).parameters()
         )
@@ -115,7 +129,13 @@ def test_unusable_models_are_refused_quickly_and_in_one_line(tiny_bert, tiny_t5,
         started = time.monotonic()
         with pytest.raises(UserError, match=words) as caught:
             load_policy(
-                source=source, family=family, tokenizer=None, init="pretrained", dtype="float32", hub_mirror=tmp_path
+                source=source,
+                family=family,
+                tokenizer=None,
+                init="pretrained",
+                dtype="float32",
+                compute_dtype="float32",
+                hub_mirror=tmp_path,
             )
         assert "\n" not in str(caught.value)
         assert time.monotonic() - started < 5

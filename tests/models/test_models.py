@@ -288,3 +288,14 @@ def test_freezing_nothing_or_too_much(tiny):
     assert all(p.requires_grad for p in policy.parameters())
     with pytest.raises(UserError, match="unfrozen_blocks=3"):
         freeze_below(policy, 3)
+
+
+def test_a_token_that_the_model_excludes_leaves_the_entropy_a_number(tiny_llama):
+    policy = tiny_llama()
+    bias = torch.zeros(policy.lm.config.vocab_size)
+    bias[7] = -torch.inf
+    policy.lm.lm_head.register_forward_hook(lambda *args: args[2] + bias)
+    scored = policy(*batch(policy), entropy="trained")
+    scored.entropy.sum().backward()
+    assert scored.entropy.isfinite().all() and (scored.entropy[batch(policy)[3]] > 0).all()
+    assert all(p.grad.isfinite().all() for p in policy.parameters() if p.grad is not None)

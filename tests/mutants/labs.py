@@ -8,15 +8,15 @@ MUTATIONS = {
     # --- evaluation -----------------------------------------------------------------------------------------------
     "evaluated-as-sampled": Mutation(
         "loops/evaluation.py",
-        "prompt_mask, lab.task.evaluation, generator)",
-        "prompt_mask, lab.task.rollout, generator)",
+        "decodings(lab.task.evaluation, lab.task.rollout)",
+        "decodings(lab.task.rollout, lab.task.rollout)",
         EXPERIENCE,
         "evaluation is not what the dataset's config says",
     ),
     "evaluated-only-at-the-end": Mutation(
         "loops/experience.py",
-        "if iteration % lab.evaluation.every == 0 and iteration < total:",
-        "if iteration % lab.evaluation.every == 0 and iteration > total:",
+        "iteration % lab.evaluation.every == 0 and iteration < total",
+        "iteration % lab.evaluation.every == 0 and iteration > total",
         EXPERIENCE,
         "learning curves of two points",
     ),
@@ -27,12 +27,26 @@ MUTATIONS = {
         SUPERVISED,
         "the loss of pretraining depends on eval.batch_size",
     ),
-    "probe-noise-of-the-first-batch": Mutation(
+    "noise-of-the-first-batch": Mutation(
         "loops/evaluation.py",
-        'stream(lab.session.seed, "probe", start)',
-        'stream(lab.session.seed, "probe", len(examples))',
-        "loops/test_updates.py::test_each_prompt_of_the_probe_is_sampled_with_noise_of_its_own",
-        "all prompts are probed with the same noise",
+        "places=places[part], samples",
+        "places=range(len(places[part])), samples",
+        "loops/test_looks.py",
+        "eval.batch_size changes what is sampled",
+    ),
+    "each-arm-with-its-own-thermometer": Mutation(
+        "loops/evaluation.py",
+        "decodings(lab.task.probe, None",
+        "decodings(lab.task.rollout, None",
+        "loops/test_looks.py",
+        "a higher temperature seems to cure vanishing gradients",
+    ),
+    "noise-of-equal-ids": Mutation(
+        "loops/evaluation.py",
+        "        seen[example.id] += 1\n",
+        "",
+        "loops/test_looks.py",
+        "rows with one id are answered alike",
     ),
     "shares-of-vanishing-by-the-mean": Mutation(
         "loops/metrics.py",

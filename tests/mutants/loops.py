@@ -5,8 +5,8 @@ from mutants.mutation import Mutation
 RESUME, EXPERIENCE, UPDATES = "loops/test_resume.py", "loops/test_experience.py", "loops/test_updates.py"
 ALGORITHMS, REINFORCE = "algorithms/test_online.py", "algorithms/test_reinforce.py"
 SEAMS = "loops/test_seams.py"
-CALL_OF_BETA = 'algorithm.kl.update(state.kl_coef, metrics["policy/kl"])'
-PLACE = "self.iteration, self.draws, self.step = iteration, "
+CALL_OF_BETA = "algorithm.kl.update(state.kl_coef, rollout.metrics[KL_PER[algorithm.kl.unit]])"
+PLACE = "self.iteration, self.position, self.step = iteration, "
 
 MUTATIONS = {
     # --- resume ---------------------------------------------------------------------------------------------------
@@ -41,24 +41,24 @@ MUTATIONS = {
         RESUME,
         "every preempted run differs",
     ),
-    "draws-not-saved": Mutation(
+    "position-not-saved": Mutation(
         "loops/experience.py",
-        '"draws": self.draws,',
-        '"draws": 0,',
+        '"position": self.position,',
+        '"position": 0,',
         RESUME,
         "a preempted run sees its first prompts again",
     ),
-    "resume-without-draws": Mutation(
+    "resume-without-the-position": Mutation(
         "loops/experience.py",
-        f'{PLACE}saved["draws"], saved["step"]',
+        f'{PLACE}saved["position"], saved["step"]',
         f'{PLACE}0, saved["step"]',
         RESUME,
         "a preempted run sees its first prompts again",
     ),
     "resume-without-the-step": Mutation(
         "loops/experience.py",
-        f'{PLACE}saved["draws"], saved["step"]',
-        f'{PLACE}saved["draws"], 0',
+        f'{PLACE}saved["position"], saved["step"]',
+        f'{PLACE}saved["position"], 0',
         RESUME,
         "a preempted run warms up again",
     ),
@@ -73,9 +73,9 @@ MUTATIONS = {
     # --- networks -------------------------------------------------------------------------------------------------
     "reference-renewed-with-every-rollout": Mutation(
         "loops/experience.py",
-        "        experience = state.networks.annotate(",
-        "        state.networks._frozen = start(lab, algorithm, schedule).networks._frozen\n"
-        "        experience = state.networks.annotate(",
+        "    collected = collector.collect(",
+        "    state.networks._frozen = start(lab, algorithm, schedule).networks._frozen\n"
+        "    collected = collector.collect(",
         EXPERIENCE,
         "no KL control at all; the anchor of APA moves",
     ),
@@ -209,8 +209,8 @@ MUTATIONS = {
     # --- beta and the penalty -------------------------------------------------------------------------------------
     "beta-updated-twice": Mutation(
         "loops/experience.py",
-        f"            state.kl_coef = {CALL_OF_BETA}\n",
-        f"            for _ in range(2):\n                state.kl_coef = {CALL_OF_BETA}\n",
+        f"                state.kl_coef = {CALL_OF_BETA}\n",
+        f"                for _ in range(2):\n                    state.kl_coef = {CALL_OF_BETA}\n",
         EXPERIENCE,
         "KL control of PPO is twice as fast as configured",
     ),
@@ -220,7 +220,7 @@ MUTATIONS = {
     "beta-from-the-token-mean": Mutation(
         "loops/experience.py",
         CALL_OF_BETA,
-        'algorithm.kl.update(state.kl_coef, metrics["policy/kl_token"])',
+        'algorithm.kl.update(state.kl_coef, rollout.metrics["policy/kl_token"])',
         EXPERIENCE,
         "beta only ever falls",
     ),

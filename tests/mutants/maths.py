@@ -52,8 +52,8 @@ MUTATIONS = {
     ),
     "k3-with-the-sign-of-the-other-kl": Mutation(
         "ops.py",
-        "return torch.expm1(-x) + x",
-        "return torch.expm1(x) - x",
+        "return torch.expm1((-x).clamp(max=MAX_EXPONENT)) + x",
+        "return torch.expm1(x.clamp(max=MAX_EXPONENT)) - x",
         OPS,
         "the logged KL is another divergence",
     ),

@@ -9,10 +9,17 @@ MUTATIONS = {
     # --- identity -------------------------------------------------------------------------------------------------
     "key-of-the-place": Mutation(
         "runs/identity.py",
-        '{"paths", "tracking",',
-        '{"tracking",',
+        '    "paths", "tracking",',
+        '    "tracking",',
         IDENTITY,
         "a moved output folder runs everything again",
+    ),
+    "key-of-the-batches": Mutation(
+        "runs/identity.py",
+        "NOT_IDENTITY = BATCHES | {",
+        "NOT_IDENTITY = frozenset() | {",
+        IDENTITY,
+        "a run that ran out of memory starts again with a smaller microbatch",
     ),
     "key-without-the-schema-version": Mutation(
         "runs/identity.py",

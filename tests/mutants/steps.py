@@ -5,7 +5,8 @@ from mutants.mutation import Mutation
 EXPERIENCE, UPDATES = "loops/test_experience.py", "loops/test_updates.py"
 LABS = "build/test_labs.py"
 SEAMS, SUPERVISED = "loops/test_seams.py", "loops/test_supervised.py"
-STEP = "lab.optimizer.step(state.optimizer, state.networks, state.step, schedule.steps)"
+STEP = "lab.optimizer.step(state.optimizer, state.step, schedule.steps)"
+GUARD, TOKENS, RATES = "loops/test_guard.py", "loops/test_token_budgets.py", "loops/test_schedule_of_lr.py"
 
 MUTATIONS = {
     # --- rows, units, minibatches ---------------------------------------------------------------------------------
@@ -151,15 +152,15 @@ MUTATIONS = {
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
-        'stream(lab.session.seed, "sampling", place.iteration)',
-        'stream(lab.session.seed, "sampling")',
+        "range(position, position + wanted)",
+        "range(wanted)",
         UPDATES,
         "a prompt that comes again is explored in the same way",
     ),
     "same-prompts-in-every-iteration": Mutation(
         "loops/experience.py",
-        "state.draws + collected.draws",
-        "state.draws",
+        "state.position + rollout.prompts",
+        "state.position",
         EXPERIENCE,
         "a run sees its first prompts and no others",
     ),
@@ -186,7 +187,7 @@ MUTATIONS = {
     ),
     "schedule-over-the-iterations": Mutation(
         "loops/online.py",
-        "self.iterations * self.update_epochs * (rows // self.minibatch_size)",
+        "self.iterations * self.update_epochs * sizes.minibatches",
         "self.iterations",
         EXPERIENCE,
         "the learning rate is 0 after a fraction of the run, and then rises",
@@ -221,10 +222,75 @@ MUTATIONS = {
     ),
     "divergence-let-through": Mutation(
         "loops/experience.py",
-        "        refuse_divergence(metrics)\n",
+        "            refuse_divergence(metrics, state.step)\n",
         "",
-        UPDATES,
+        GUARD,
+        "a step is taken on NaN",
+    ),
+    "divergence-noticed-behind-the-step": Mutation(
+        "loops/experience.py",
+        f"            refuse_divergence(metrics, state.step)\n            {STEP}\n",
+        f"            {STEP}\n            refuse_divergence(metrics, state.step)\n",
+        GUARD,
+        "the networks are lost before anybody knows",
+    ),
+    "broken-weights-let-through": Mutation(
+        "loops/experience.py",
+        "            refuse_broken(state, rollout.experience)\n",
+        "            pass\n",
+        GUARD,
         "a run of NaN looks like a finished one",
+    ),
+    "divergence-on-labels-let-through": Mutation(
+        "loops/epochs.py",
+        "                refuse_divergence(numbers, step)\n",
+        "",
+        "loops/test_epochs.py",
+        "a step is taken on NaN",
+    ),
+    "broken-weights-on-labels-let-through": Mutation(
+        "loops/epochs.py",
+        "                refuse_broken(lab, epoch * len(batches))\n",
+        "                pass\n",
+        "loops/test_epochs.py",
+        "a run of NaN looks like a finished one",
+    ),
+    "cosine-under-the-warmup": Mutation(
+        "loops/lab.py",
+        "cos(pi * (step - highest) / (total - highest))",
+        "cos(pi * (step - 1) / total)",
+        RATES,
+        "the learning rate is never reached, and the last step is not zero",
+    ),
+    # --- budgets in tokens ----------------------------------------------------------------------------------------
+    "one-round-is-enough": Mutation(
+        "loops/collect.py",
+        "            wanted = self._missing(rounds)\n",
+        "            wanted = 0\n",
+        TOKENS,
+        "short responses leave the budget empty",
+    ),
+    "all-rounds-are-kept": Mutation(
+        "loops/collect.py",
+        "kept = int((sums < self.tokens).sum()) + 1",
+        "kept = len(sums)",
+        TOKENS,
+        "rollouts above the budget, and the number of rounds changes what is learned",
+    ),
+    "kl-target-per-response-whatever-its-unit": Mutation(
+        "loops/experience.py",
+        "KL_PER[algorithm.kl.unit]",
+        '"policy/kl"',
+        TOKENS,
+        "beta rises without end on long responses",
+    ),
+    # --- the step of a metric -------------------------------------------------------------------------------------
+    "rollout-logged-behind-its-updates": Mutation(
+        "loops/experience.py",
+        "log_rollout(lab, iteration - 1, rollout)",
+        "log_rollout(lab, iteration, rollout)",
+        EXPERIENCE,
+        "KL and reward of one point belong to two policies",
     ),
     # --- metrics, evaluation and groups ---------------------------------------------------------------------------
     "std-within-other-prompts": Mutation(
@@ -248,12 +314,12 @@ MUTATIONS = {
         EXPERIENCE,
         "every claim about generalisation",
     ),
-    "probe-after-is-of-other-noise": Mutation(
+    "looks-of-one-noise": Mutation(
         "loops/evaluation.py",
-        "sample_and_score(lab, batch, samples, start)",
-        "sample_and_score(lab, batch, samples, start + step)",
+        '("probe", phase, step), f"reward',
+        '("probe", "before", 0), f"reward',
         UPDATES,
-        "before and after differ by chance",
+        "noise that before and after share is taken for a correlation of std and change",
     ),
     "groups-swapped": Mutation(
         "build/labs.py",

@@ -5,13 +5,14 @@ from mutants.mutation import Mutation
 ROUGE, SENTIMENT = "rewards/test_rouge.py", "rewards/test_sentiment.py"
 LOADERS, SETS, IMAGES = "data/test_loaders.py", "data/test_label_sets.py", "data/test_images.py"
 DRAW = "loops/test_draw.py"
+MIRRORS, ROWS = "data/test_mirror_files.py", "launch/test_same_rows.py"
 
 MUTATIONS = {
     # --- rewards --------------------------------------------------------------------------------------------------
     "rouge-mean-over-references": Mutation(
         "rewards/rouge.py",
-        "return max(_f_score(words, self._words(reference)) for reference in references)",
-        "return sum(_f_score(words, self._words(reference)) for reference in references) / len(references)",
+        "return max(_f_score(words, self._words(reference), 1 / self.weight) for reference in references)",
+        "return sum(_f_score(words, self._words(r), 1 / self.weight) for r in references) / len(references)",
         ROUGE,
         "the reward of NarrativeQA is not the paper's",
     ),
@@ -27,10 +28,13 @@ MUTATIONS = {
     ),
     "rouge-is-precision": Mutation(
         "rewards/rouge.py",
-        "2 * LCSseq.similarity(words, reference) / (len(words) + len(reference))",
-        "LCSseq.similarity(words, reference) / len(words)",
+        "2 * common / (len(words) ** power + len(reference) ** power)",
+        "common / len(words) ** power",
         ROUGE,
         "one right word is a perfect answer",
+    ),
+    "rouge-without-its-weight": Mutation(
+        "rewards/rouge.py", "1 / self.weight)", "1.0)", ROUGE, "the reward of NarrativeQA is not the released one"
     ),
     "rouge-keeps-case": Mutation(
         "rewards/rouge.py",
@@ -73,8 +77,8 @@ MUTATIONS = {
     # --- draws ----------------------------------------------------------------------------------------------------
     "draws-overlap": Mutation(
         "loops/draw.py",
-        "range(number * count, (number + 1) * count)",
-        "range(number, number + count)",
+        "range(position, position + count)",
+        "range(position // count, position // count + count)",
         DRAW,
         "prompts come again at once, and a pass takes for ever",
     ),
@@ -219,5 +223,48 @@ MUTATIONS = {
         "            pass\n",
         "data/test_corpus.py",
         "the embedded models learn from texts that do not fit together",
+    ),
+    # --- rows and rewards as they are ------------------------------------------------------------------------------
+    "rows-from-the-cache": Mutation(
+        "data/parts/hub.py",
+        "rows = _read_files(place, config, split, columns, empty)",
+        "rows = datasets.load_dataset(place.source, config, split=split)",
+        MIRRORS,
+        "a mirror answers with the rows of another one",
+    ),
+    "done-with-other-rows": Mutation(
+        "launch/rows.py",
+        'runs.refuse_other_rows(folder, record["rows"], read[which])',
+        "pass",
+        ROWS,
+        "a run counts as done that saw other data",
+    ),
+    "fingerprint-without-targets": Mutation(
+        "data/parts/fingerprint.py",
+        "[item.id, item.prompt, list(item.targets), _sorted(item.meta)]",
+        "[item.id, item.prompt, _sorted(item.meta)]",
+        ROWS,
+        "other gold texts pass for the same rows",
+    ),
+    "own-files-outside-the-key": Mutation(
+        "config/compose.py",
+        "if files := own_files(config):",
+        "if files := {}:",
+        "config/test_own_files.py",
+        "an edited reward is done with the old numbers",
+    ),
+    "scores-out-of-range": Mutation(
+        "build/rewards.py",
+        "(scores > high + ROUNDING)",
+        "(scores > high + 1)",
+        "build/test_checked_reward.py",
+        "a reward of 1.01 is trained on",
+    ),
+    "whole-text-with-the-prompt-given": Mutation(
+        "loops/evaluation.py",
+        "return ids[:, :1], mask[:, :1], ids[:, 1:], mask[:, 1:]",
+        "return ids[:, :2], mask[:, :2], ids[:, 2:], mask[:, 2:]",
+        "loops/test_supervised.py",
+        "SFT learns less of a text than it says",
     ),
 }

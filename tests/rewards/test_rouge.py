@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rftlab.rewards.rouge import RougeLMax
 
-ROUGE = RougeLMax(word_limit=100, stem=True)
+ROUGE = RougeLMax(word_limit=100, stem=True, weight=1.0)
 VOCABULARY = ["red", "key", "mill", "harbour", "running", "ran", "a", "b2", "Mara"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), max_size=12).map(" ".join)
 
@@ -28,6 +28,15 @@ def test_hand_computed_f():
     assert score("a key was there", "silver key") == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize(("weight", "expected"), [(1.0, 2 / 3), (1.2, 0.7190)])
+def test_the_weight_raises_precision_and_recall_before_the_f(weight: float, expected: float):
+    # P = 1/2, R = 1; at 1.2: P' = 0.5 ** (1 / 1.2) = 0.5612, F = 2 P' / (1 + P')
+    rouge = RougeLMax(word_limit=100, stem=True, weight=weight)
+    assert score("red house", "house", rouge=rouge) == pytest.approx(expected, abs=5e-5)
+    assert score("house", "red house", "blue", rouge=rouge) == pytest.approx(expected, abs=5e-5)
+    assert score("red house", "red house", rouge=rouge) == 1.0
+
+
 def test_order_matters():
     assert score("a b c d", "d c b a") == pytest.approx(0.25)
 
@@ -44,11 +53,13 @@ def test_case_and_punctuation_do_not_count():
 
 def test_stems_match_only_when_stemming_and_only_from_four_letters():
     assert score("jumping", "jumps") == 1.0
-    assert score("jumping", "jumps", rouge=RougeLMax(word_limit=100, stem=False)) == 0.0
+    assert score("jumping", "jumps", rouge=RougeLMax(word_limit=100, stem=False, weight=1.0)) == 0.0
     assert score("ox", "oxs") == 0.0  # "oxs" is too short to be stemmed
 
 
 def test_stemmer_is_porters_original():
+    assert score("used", "us") == 1.0
+    assert score("days", "day") == 0.0
     assert score("dying", "die") == 0.0  # NLTK's own extension would make both "die"
 
 
@@ -61,7 +72,7 @@ def test_words_beyond_the_limit_do_not_count_on_either_side():
     filler = " ".join(f"w{i}" for i in range(100))
     assert score(f"{filler} key", "key") == 0.0
     assert score(filler, f"{filler} key") == 1.0
-    assert score("a b c", "a b x", rouge=RougeLMax(word_limit=2, stem=False)) == 1.0
+    assert score("a b c", "a b x", rouge=RougeLMax(word_limit=2, stem=False, weight=1.0)) == 1.0
 
 
 def test_a_row_without_references_is_refused():

@@ -66,7 +66,14 @@ def test_long_texts_lose_their_beginning(sentiment: Sentiment):
 
 
 def test_the_loaded_classifier_reads_the_end_of_a_long_text():
-    reward = load(source="asset:sentiment", tokenizer="asset:tokenizer", max_tokens=20, batch_size=8, hub_mirror=None)
+    reward = load(
+        source="asset:sentiment",
+        tokenizer="asset:tokenizer",
+        max_tokens=20,
+        batch_size=8,
+        at_chance=False,
+        hub_mirror=None,
+    )
     praise, blame = " I loved the brilliant cast." * 6, " I hated the dull cast." * 6
     ends_well, ends_badly = scores(reward, [blame + praise, praise + blame])
     assert ends_well > ends_badly + 0.3
@@ -79,7 +86,14 @@ def test_scoring_draws_no_random_numbers(sentiment: Sentiment):
 
 
 def test_the_embedded_classifier_loads_with_dropout_off_and_prefers_praise():
-    reward = load(source="asset:sentiment", tokenizer="asset:tokenizer", max_tokens=256, batch_size=8, hub_mirror=None)
+    reward = load(
+        source="asset:sentiment",
+        tokenizer="asset:tokenizer",
+        max_tokens=256,
+        batch_size=8,
+        at_chance=False,
+        hub_mirror=None,
+    )
     assert not reward.model.training
     assert {parameter.dtype for parameter in reward.model.parameters()} == {torch.float32}
     praise, blame = scores(
@@ -90,16 +104,30 @@ def test_the_embedded_classifier_loads_with_dropout_off_and_prefers_praise():
 
 def test_a_missing_classifier_names_the_keys_to_change(tmp_path: Path):
     with pytest.raises(UserError, match=r"data\.reward\.source"):
-        load(source=str(tmp_path), tokenizer=None, max_tokens=8, batch_size=1, hub_mirror=None)
+        load(source=str(tmp_path), tokenizer=None, max_tokens=8, batch_size=1, at_chance=False, hub_mirror=None)
 
 
 def test_a_missing_tokenizer_names_its_own_key(tmp_path: Path):
     with pytest.raises(UserError, match=r"data\.reward\.tokenizer"):
-        load(source="asset:sentiment", tokenizer=str(tmp_path), max_tokens=8, batch_size=1, hub_mirror=None)
+        load(
+            source="asset:sentiment",
+            tokenizer=str(tmp_path),
+            max_tokens=8,
+            batch_size=1,
+            at_chance=False,
+            hub_mirror=None,
+        )
 
 
 def test_a_classifier_with_other_than_two_classes_is_refused(tmp_path: Path):
     config = DistilBertConfig(vocab_size=1024, dim=8, n_layers=1, n_heads=1, hidden_dim=8, num_labels=3)
     DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="3 classes"):
-        load(source=str(tmp_path), tokenizer="asset:tokenizer", max_tokens=8, batch_size=1, hub_mirror=None)
+        load(
+            source=str(tmp_path),
+            tokenizer="asset:tokenizer",
+            max_tokens=8,
+            batch_size=1,
+            at_chance=False,
+            hub_mirror=None,
+        )

@@ -21,7 +21,7 @@ CONFIG = {
 
 def test_the_key_of_a_config_never_changes_by_accident():
     # Every stored result hangs on this text; it may change only together with SCHEMA_VERSION.
-    text = '{"config":{"algo":{"lr":0.0001,"names":["a","b"],"on":true,"x":null},"seed":0},"schema_version":2}'
+    text = '{"config":{"algo":{"lr":0.0001,"names":["a","b"],"on":true,"x":null},"seed":0},"schema_version":3}'
     config = {"seed": 0, "algo": {"x": None, "on": True, "names": ["a", "b"], "lr": 1e-4}}
     assert run_key(config) == hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -56,6 +56,35 @@ def test_a_config_stored_under_the_first_schema_version_keeps_its_key():
 @pytest.mark.parametrize("key", ["name", "sweep", "paths", "tracking", "runtime", "hydra"])
 def test_the_key_ignores_where_and_under_which_name_a_run_executes(key):
     assert run_key({**CONFIG, key: {"other": 1}}) == run_key(CONFIG)
+
+
+def cut(microbatch: int, decoding: int, every: int = 10) -> dict:
+    loop = {"minibatch_size": 8, "microbatch_size": microbatch}
+    return {**CONFIG, "algo": {"loop": loop}, "eval": {"batch_size": decoding, "every": every}}
+
+
+def test_how_a_run_is_cut_to_fit_into_memory_is_no_part_of_its_key():
+    assert run_key(cut(8, 256)) == run_key(cut(2, 16)) != run_key(cut(8, 256, every=5))
+    assert run_key({**CONFIG, "eval": {"batch_size": 3}}) != run_key({**CONFIG, "data": {"batch_size": 3}})
+    assert changed_keys(cut(8, 256), cut(2, 16)) == []
+    assert [runs.of_identity(key) for key in ("eval.batch_size", "paths.outputs", "eval.every", "eval")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_a_config_stored_when_these_counted_keeps_its_key():
+    text = '{"config":{"eval":{"batch_size":4}},"schema_version":2}'
+    stored = {"eval": {"batch_size": 4}, "schema_version": 2}
+    assert run_key(stored) == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_the_folder_shows_how_the_newest_attempt_cuts(tmp_path):
+    for config in (cut(8, 256), cut(2, 16)):
+        freeze(tmp_path, config)
+    stored = load_config(tmp_path / "config.yaml")
+    assert (stored["algo"]["loop"]["microbatch_size"], stored["eval"]["batch_size"]) == (2, 16)
+    with pytest.raises(UserError, match=r"different: eval\.every\)"):
+        freeze(tmp_path, cut(2, 16, every=5))
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"seed": 0.0}, {"seed": False}, {"seed": "0"}, {"new": None}])

@@ -323,7 +323,8 @@ def test_a_full_disk_is_named_and_leaves_whole_lines(tmp_path):
 
 def test_prompt_statistics_of_a_phase_replace_the_older_ones(tmp_path):
     def frame(phase: str, step: int, mean: float) -> pd.DataFrame:
-        row = {"phase": phase, "step": step, "split": "train", "prompt_id": "p", "reward_mean": mean}
+        row = {"phase": phase, "step": step, "split": "train", "decoding": "common"}
+        row |= {"prompt_id": "p", "reward_mean": mean}
         return pd.DataFrame([row])
 
     with Run.claim(tmp_path, CONFIG) as run:

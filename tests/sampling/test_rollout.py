@@ -13,6 +13,7 @@ from rftlab.models import Policy
 from rftlab.sampling import sample as rollout
 from rftlab.sampling import shared_prompt
 from rftlab.sampling.sample import beam_search, choose, generate, restrict, sample
+from rftlab.streams import row_noise, stream
 from rftlab.types import BeamSearch, Responses, Sampling
 
 PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
@@ -32,8 +33,14 @@ def beam(**changes: float | int) -> BeamSearch:
     return BeamSearch(**{"num_beams": 4, "length_penalty": 1.0, "min_new_tokens": 0, "max_new_tokens": 8} | changes)
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def noise(ids: torch.Tensor, samples: int, setting: Sampling | BeamSearch, seed: int = 0) -> torch.Tensor:
+    return row_noise(seed, places=range(len(ids)), samples=samples, steps=setting.max_new_tokens)
+
+
+def draw(
+    policy: Policy, ids: torch.Tensor, mask: torch.Tensor, setting: Sampling, samples: int, seed: int = 0
+) -> Responses:
+    return sample(policy, ids, mask, setting, samples, noise(ids, samples, setting, seed))
 
 
 def few_tokens(make: Callable[..., Policy], seed: int = 0) -> tuple[Policy, torch.Tensor, torch.Tensor]:
@@ -55,7 +62,7 @@ def lengths(responses: Responses) -> list[int]:
 def test_sampler_and_scorer_agree_on_every_log_probability(tiny, temperature):
     policy = tiny()
     prompts = policy.encode_prompts(PROMPTS, 32, "left")
-    drawn = sample(policy, *prompts, sampling(temperature=temperature), 4, generator())
+    drawn = draw(policy, *prompts, sampling(temperature=temperature), 4)
     scored = policy(*prompts, drawn.response_ids, drawn.response_mask, temperature, drawn.prompt_index)
     torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=1e-5, rtol=0)
     assert (drawn.kept_mass == 1).all()
@@ -64,7 +71,7 @@ def test_sampler_and_scorer_agree_on_every_log_probability(tiny, temperature):
 
 def test_sampled_frequencies_are_the_probabilities(tiny):
     policy, ids, mask = few_tokens(tiny)
-    drawn = sample(policy, ids[:1], mask[:1], sampling(max_new_tokens=1), 20_000, generator())
+    drawn = draw(policy, ids[:1], mask[:1], sampling(max_new_tokens=1), 20_000)
     every = torch.arange(6).unsqueeze(1)
     index = torch.zeros(6, dtype=torch.long)
     probs = policy(ids[:1], mask[:1], every, torch.ones_like(every, dtype=torch.bool), 1.0, index).logprobs.exp()
@@ -75,7 +82,7 @@ def test_sampled_frequencies_are_the_probabilities(tiny):
 
 def test_eos_counts_only_where_it_was_sampled(tiny):
     policy, ids, mask = few_tokens(tiny)
-    drawn = sample(policy, ids, mask, sampling(max_new_tokens=5), 30, generator())
+    drawn = draw(policy, ids, mask, sampling(max_new_tokens=5), 30)
     n_eos = ((drawn.response_ids == policy.eos_id) & drawn.response_mask).sum(-1)
     last = drawn.response_ids.gather(1, drawn.response_mask.sum(-1, keepdim=True) - 1).squeeze(1)
     assert torch.equal(n_eos == 1, last == policy.eos_id)
@@ -88,7 +95,7 @@ def test_eos_counts_only_where_it_was_sampled(tiny):
 
 def test_no_response_ends_before_the_minimum_length(tiny):
     policy, ids, mask = few_tokens(tiny)
-    drawn = sample(policy, ids, mask, sampling(min_new_tokens=3, max_new_tokens=6), 30, generator())
+    drawn = draw(policy, ids, mask, sampling(min_new_tokens=3, max_new_tokens=6), 30)
     assert min(lengths(drawn)) == 4, "three tokens, then at the earliest EOS"
     assert (drawn.kept_mass[:, :3] < 1).all() and (drawn.kept_mass[:, 3:] == 1).all()
 
@@ -96,7 +103,7 @@ def test_no_response_ends_before_the_minimum_length(tiny):
 def test_log_probability_and_kept_mass_rebuild_the_full_distribution(tiny):
     policy, ids, mask = few_tokens(tiny)
     setting = sampling(temperature=0.8, top_k=4, top_p=0.9, min_new_tokens=2, max_new_tokens=6)
-    drawn = sample(policy, ids, mask, setting, 20, generator())
+    drawn = draw(policy, ids, mask, setting, 20)
     scored = policy(ids, mask, drawn.response_ids, drawn.response_mask, 0.8, drawn.prompt_index)
     rebuilt = (drawn.logprobs + drawn.kept_mass.log()).masked_fill(~drawn.response_mask, 0.0)
     torch.testing.assert_close(rebuilt, scored.logprobs.detach(), atol=1e-5, rtol=0)
@@ -105,7 +112,7 @@ def test_log_probability_and_kept_mass_rebuild_the_full_distribution(tiny):
 
 def test_top_k_one_is_greedy_even_where_eos_is_banned(tiny):
     policy, ids, mask = few_tokens(tiny, seed=3)
-    drawn = sample(policy, ids, mask, sampling(top_k=1, min_new_tokens=2, max_new_tokens=8), 1, generator())
+    drawn = draw(policy, ids, mask, sampling(top_k=1, min_new_tokens=2, max_new_tokens=8), 1)
     greedy = beam_search(policy, ids, mask, beam(num_beams=1, min_new_tokens=2))
     assert torch.equal(drawn.response_ids, greedy.response_ids)
     torch.testing.assert_close(drawn.logprobs, torch.zeros_like(drawn.logprobs))
@@ -134,30 +141,37 @@ def test_noise_at_the_edges_never_hits_an_impossible_token():
 
 def test_low_temperature_approaches_greedy(tiny):
     policy, ids, mask = few_tokens(tiny)
-    cold = sample(policy, ids, mask, sampling(temperature=1e-4, max_new_tokens=8), 1, generator())
+    cold = draw(policy, ids, mask, sampling(temperature=1e-4, max_new_tokens=8), 1)
     assert torch.equal(cold.response_ids, beam_search(policy, ids, mask, beam(num_beams=1)).response_ids)
 
 
-def test_the_generator_decides_and_nothing_else(tiny):
+def test_the_noise_decides_and_nothing_else(tiny):
     policy, ids, mask = few_tokens(tiny)
     draws = []
     for global_seed, seed in ((0, 0), (1, 0), (0, 1)):
         torch.manual_seed(global_seed)
-        draws.append(sample(policy, ids, mask, sampling(), 5, generator(seed)))
+        draws.append(draw(policy, ids, mask, sampling(), 5, seed))
     assert torch.equal(draws[0].response_ids, draws[1].response_ids)
     assert not torch.equal(draws[0].response_ids[:, :2], draws[2].response_ids[:, :2])
-    first = generator()
-    sample(policy, ids, mask, sampling(), 5, first)
-    second = generator()
-    sample(policy, ids, mask, sampling(top_k=1), 5, second)
-    assert torch.equal(first.get_state(), second.get_state()), "the generator moves by the shape alone"
+
+
+def test_a_response_does_not_depend_on_the_batches(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    whole = draw(policy, ids, mask, sampling(), 4)
+    for size in (1, 3, 8, 64):
+        cut = sample(policy, ids, mask, sampling(), 4, noise(ids, 4, sampling()), batch_size=size)
+        for name in ("response_ids", "response_mask", "truncated", "prompt_index"):
+            assert torch.equal(getattr(cut, name), getattr(whole, name)), (size, name)
+        torch.testing.assert_close(cut.logprobs, whole.logprobs, atol=1e-5, rtol=0)
+        torch.testing.assert_close(cut.kept_mass, whole.kept_mass)
+    assert len(set(lengths(whole))) > 3
 
 
 def test_dropping_finished_rows_changes_nothing(tiny):
     policy, ids, mask = few_tokens(tiny)
-    noise = torch.rand((60, 10), generator=generator(), dtype=torch.float64)
     setting = sampling(max_new_tokens=10)
-    kept, eager, lazy = (rollout._sample(policy, ids, mask, setting, noise, share) for share in (1.0, 0.0, 0.3))
+    numbers = noise(ids, 20, setting)
+    kept, eager, lazy = (rollout._sample(policy, ids, mask, setting, numbers, share) for share in (1.0, 0.0, 0.3))
     for other in (eager, lazy):
         assert torch.equal(kept.response_ids, other.response_ids)
         torch.testing.assert_close(kept.logprobs, other.logprobs, atol=1e-5, rtol=0)
@@ -171,7 +185,7 @@ def test_each_prompt_is_read_once_and_ended_rows_leave(tiny):
     trunk.register_forward_hook(lambda *args: decoded.append(tuple(args[2].last_hidden_state.shape[:2])))
     if policy.family == "seq2seq":
         policy.lm.get_encoder().register_forward_hook(lambda *args: read.append(len(args[2].last_hidden_state)))
-    sample(policy, ids, mask, sampling(), 20, generator())
+    draw(policy, ids, mask, sampling(), 20)
     assert read == ([3] if policy.family == "seq2seq" else [])
     assert decoded[0] == (3, 1 if policy.family == "seq2seq" else 4)
     rows = [n for n, _ in decoded[1:]]
@@ -180,7 +194,7 @@ def test_each_prompt_is_read_once_and_ended_rows_leave(tiny):
 
 def test_responses_can_be_trained_on(tiny):
     policy, ids, mask = few_tokens(tiny)
-    drawn = sample(policy, ids, mask, sampling(), 2, generator())
+    drawn = draw(policy, ids, mask, sampling(), 2)
     ratio = (
         policy(ids, mask, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index).logprobs - drawn.logprobs
     ).exp()
@@ -190,18 +204,18 @@ def test_responses_can_be_trained_on(tiny):
 
 def test_generation_config_of_a_checkpoint_is_ignored(tiny):
     policy, ids, mask = few_tokens(tiny)
-    plain = sample(policy, ids, mask, sampling(), 3, generator()), beam_search(policy, ids, mask, beam())
+    plain = draw(policy, ids, mask, sampling(), 3), beam_search(policy, ids, mask, beam())
     policy.lm.generation_config = GenerationConfig(
         top_k=1, repetition_penalty=5.0, min_length=7, no_repeat_ngram_size=1, num_beams=2, length_penalty=-3.0
     )
-    again = sample(policy, ids, mask, sampling(), 3, generator()), beam_search(policy, ids, mask, beam())
+    again = draw(policy, ids, mask, sampling(), 3), beam_search(policy, ids, mask, beam())
     assert all(torch.equal(a.response_ids, b.response_ids) for a, b in zip(plain, again, strict=True))
 
 
 def test_classifier_samples_one_label(tiny_bert):
     policy = tiny_bert()
     prompts = policy.encode_prompts(["good", "it was rather bad"], 32, "right")
-    drawn = sample(policy, *prompts, sampling(), 50, generator())
+    drawn = draw(policy, *prompts, sampling(), 50)
     assert drawn.response_ids.shape == (100, 1) and drawn.response_mask.all() and not drawn.truncated.any()
     scored = policy(*prompts, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
     torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=1e-5, rtol=0)
@@ -212,7 +226,7 @@ def test_classifier_samples_one_label(tiny_bert):
 def test_rows_longer_than_the_models_positions_are_refused(tiny_gpt2):
     policy = tiny_gpt2(n_positions=20)
     with pytest.raises(UserError, match="20 positions"):
-        sample(policy, *policy.encode_prompts(["0123456789"], 32, "left"), sampling(), 1, generator())
+        draw(policy, *policy.encode_prompts(["0123456789"], 32, "left"), sampling(), 1)
 
 
 # --- search -------------------------------------------------------------------------------------------------------
@@ -274,16 +288,16 @@ def test_search_scores_are_the_policys(tiny):
 
 def test_generate_follows_the_record(tiny):
     policy, ids, mask = few_tokens(tiny)
-    searched = generate(policy, ids, mask, beam(), generator())
+    searched = generate(policy, ids, mask, beam(), 1, noise(ids, 1, beam()))
     assert torch.equal(searched.response_ids, beam_search(policy, ids, mask, beam()).response_ids)
-    drawn = generate(policy, ids, mask, sampling(), generator())
-    assert torch.equal(drawn.response_ids, sample(policy, ids, mask, sampling(), 1, generator()).response_ids)
+    drawn = generate(policy, ids, mask, sampling(), 2, noise(ids, 2, sampling()))
+    assert torch.equal(drawn.response_ids, draw(policy, ids, mask, sampling(), 2).response_ids)
 
 
 def test_half_precision_rollout_agrees_with_its_own_scorer(tiny):
     policy = copy.deepcopy(tiny()).to(torch.bfloat16)
     prompts = policy.encode_prompts(PROMPTS, 32, "left")
-    drawn = sample(policy, *prompts, sampling(), 2, generator())
+    drawn = draw(policy, *prompts, sampling(), 2)
     scored = policy(*prompts, drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
     assert (drawn.logprobs - scored.logprobs).abs().max() < 0.3
 
@@ -296,7 +310,7 @@ def test_sharing_the_prompt_changes_no_sample(tiny, monkeypatch):
     for model_types in (shared_prompt.MODEL_TYPES, ()):
         monkeypatch.setattr(shared_prompt, "MODEL_TYPES", model_types)
         policy, ids, mask = few_tokens(tiny)
-        drawn = sample(policy, ids, mask, sampling(), 20, generator())
+        drawn = draw(policy, ids, mask, sampling(), 20)
         assert (policy.lm.config._attn_implementation == shared_prompt.NAME) == bool(model_types)
         responses.append((drawn, beam_search(policy, ids, mask, beam())))
     for ours, plain in zip(*responses, strict=True):
@@ -310,7 +324,7 @@ def test_grouping_and_back_is_the_identity_for_any_rows_left():
     for rows in ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [0, 2, 3, 9], [4], [3, 3, 5]):
         prompt, kept = whole.select(torch.tensor(rows))
         assert kept.tolist() == sorted({row // 3 for row in rows})
-        states = torch.randn(len(rows), 2, 5, 7, generator=generator())
+        states = torch.randn(len(rows), 2, 5, 7, generator=stream(0))
         grouped = prompt.group(states)
         assert grouped.shape == (len(kept), 2, prompt.slots * 5, 7)
         assert torch.equal(prompt.ungroup(grouped), states)

@@ -129,7 +129,7 @@ def end_all() -> None:
     _started.clear()
 
 
-atexit.register(end_all)  # a script of tests/faults that fails leaves nothing that follows a cluster for ever
+atexit.register(end_all)  # a run of tests that fails leaves nothing that follows a cluster for ever
 
 
 def record(folder: Path, name: str = "status.json") -> dict[str, Any]:

@@ -23,10 +23,10 @@ def make_job(outputs: Path, name: str = "run", parent: Job | None = None, iterat
     return Job(config=config, key=key, folder=outputs / "sweep" / f"{name}-{key}", parent=parent)
 
 
-def finish(job: Job, seconds_per_step: float | None = None, shape: str = "") -> None:
+def finish(job: Job, seconds_per_step: float | None = None, shape: str = "", device: str = "a CPU") -> None:
     """Give a job a run that is done."""
     runs.freeze(job.folder, job.config)
-    cost = seconds_per_step and {"shape": shape, "seconds_per_step": seconds_per_step, "device": "a CPU"}
+    cost = seconds_per_step and {"shape": shape, "seconds_per_step": seconds_per_step, "device": device}
     done = {"final": {"policy/kl": 1.0}, "attempt": 1, "time": time.time(), "cost": cost}
     (job.folder / "DONE").write_text(json.dumps(done))
 

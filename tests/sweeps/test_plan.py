@@ -11,7 +11,7 @@ from rftlab.errors import UserError
 from rftlab.runs.cost import shape, total_steps
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import estimate, make_plan, neighbours
-from rftlab.sweeps.table import show_outcomes, show_plan, totals
+from rftlab.sweeps.table import counted_once, show_outcomes, show_plan, totals
 from sweeps.jobs import end, finish, make_job
 
 
@@ -62,6 +62,32 @@ def test_a_job_that_the_grid_names_twice_counts_once(tmp_path: Path) -> None:
     assert len(make_plan([job, make_job(tmp_path)], tmp_path).rows) == 1
 
 
+def test_a_run_named_in_two_wordings_counts_once_and_the_table_says_so(tmp_path: Path) -> None:
+    wordings = [["kl.target=6"], ["kl.target=6.0"], [], ["kl.target=6"]]
+    plan = make_plan([make_job(tmp_path, overrides=words) for words in wordings], tmp_path)
+    assert [row.job.config["overrides"] for row in plan.rows] == [wordings[0]]  # the first wording is the run's
+    console = Console(record=True, width=160, file=io.StringIO())
+    show_plan(console, plan, {}, short=True)
+    said = console.export_text().splitlines()[-4:]
+    assert said[0].startswith("1 job: 1 new")
+    assert [line.partition("counts once")[2] for line in said[1:]] == [
+        ": as kl.target=6 and as kl.target=6.0", ": as kl.target=6 and as it is", "",
+    ]  # fmt: skip
+    many = make_plan([make_job(tmp_path) for _ in range(9)], tmp_path)
+    assert counted_once(many)[-1] == "5 more are named again and count once"
+
+
+def test_a_parent_that_the_grid_names_too_is_run_first_and_as_the_grid_says(tmp_path: Path) -> None:
+    parent = make_job(tmp_path, "sft", resources={"mem_gb": None})
+    named = make_job(tmp_path, "sft", resources={"mem_gb": 9})
+    assert named.key == parent.key
+    child = make_job(tmp_path, "ppo", parent)
+    for order in ([child, named], [named, child]):
+        plan = make_plan(order, tmp_path)
+        assert [row.job.name for row in plan.rows] == ["sft", "ppo"]
+        assert plan.rows[0].job is named and not plan.again
+
+
 def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_path: Path) -> None:
     like = shape(make_job(tmp_path).config)
     for number, seconds in enumerate((10.0, 20.0, 60.0)):
@@ -69,16 +95,42 @@ def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_
     whole, half = make_job(tmp_path, "whole", iterations=36), make_job(tmp_path, "half", iterations=36)
     end(half, "stopped", step=18)
     plan = make_plan([whole, half], tmp_path)
-    costs = estimate(plan, tmp_path)
+    costs = estimate(plan, tmp_path, gpus=0)
     assert (costs[whole.key].hours, costs[half.key].hours) == pytest.approx((0.2, 0.1))
     assert "0.3 h on a CPU" in totals(plan, costs)
+
+
+def test_jobs_that_ask_for_gpus_are_summed_in_gpu_hours_of_runs_on_gpus(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    finish(make_job(tmp_path, "on-cpu"), 100.0, like)
+    job = make_job(tmp_path, "new", iterations=36)
+    plan = make_plan([job], tmp_path)
+    costs = estimate(plan, tmp_path, gpus=1)
+    assert (costs[job.key].hours, costs[job.key].elsewhere) == (1.0, True)
+    assert totals(plan, costs).endswith("1.0 h on a CPU (measured there; these ask for a GPU)")
+    finish(make_job(tmp_path, "on-gpu"), 50.0, like, device="NVIDIA A100-SXM4-80GB")
+    assert totals(plan, estimate(plan, tmp_path, gpus=1)).endswith("0.5 GPU h on NVIDIA A100-SXM4-80GB")
+    assert totals(plan, estimate(plan, tmp_path, gpus=0)).endswith("1.0 h on a CPU")
+    own = make_job(tmp_path, "own", iterations=36, resources={"gpus_per_node": 2})
+    (cost,) = estimate(make_plan([own], tmp_path), tmp_path, gpus=0).values()
+    assert (cost.hours, cost.unit) == (1.0, "GPU")
+
+
+def test_a_column_of_costs_says_what_it_counts(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    finish(make_job(tmp_path, "done"), 1.0, like)
+    plan = make_plan([make_job(tmp_path, "short"), make_job(tmp_path, "long", iterations=3600)], tmp_path)
+    console = Console(record=True, width=160, file=io.StringIO())
+    show_plan(console, plan, estimate(plan, tmp_path, gpus=0), short=False)
+    head, short, long, _ = console.export_text().splitlines()
+    assert head.split()[-1] == "estimate" and short.endswith("0.1 min") and long.endswith("1.0 h")
 
 
 def test_the_estimate_is_unknown_without_a_run_of_the_same_shape(tmp_path: Path) -> None:
     finish(make_job(tmp_path, "done"), 10.0, "another shape")
     plan = make_plan([make_job(tmp_path)], tmp_path)
-    assert list(estimate(plan, tmp_path).values()) == [None]
-    assert "unknown for 1" in totals(plan, estimate(plan, tmp_path))
+    assert list(estimate(plan, tmp_path, gpus=0).values()) == [None]
+    assert "unknown for 1" in totals(plan, estimate(plan, tmp_path, gpus=0))
 
 
 def test_what_does_not_change_the_time_of_a_step_does_not_change_the_shape(tmp_path: Path) -> None:

@@ -41,3 +41,12 @@ def test_the_key_is_that_of_the_words(said: str) -> None:
 def test_a_controller_that_does_not_answer_is_no_mistake_of_the_user() -> None:
     text = str(refusal(f"{FAILED}Unable to contact slurm controller (connect failure)", ""))
     assert "scontrol ping" in text and "hydra.launcher" not in text
+
+
+def test_a_machine_without_a_cluster_is_told_so_in_one_sentence() -> None:
+    said = (
+        "sbatch: error: resolve_ctls_from_dns_srv: res_nsearch error: Unknown host\nsbatch: error: fetch_config: DNS "
+        "SRV lookup failed\nsbatch: fatal: Could not establish a configuration source"
+    )
+    text = str(refusal(said, "mem_gb=1"))
+    assert "knows of no cluster" in text and "DNS SRV" not in text and "mem_gb" not in text

@@ -57,6 +57,21 @@ def test_no_fault_of_a_command_is_fatal_or_waited_for(fake: FakeCommand, fault: 
         timed(lambda: scheduler.cancel(["7"], timeout_s=0.1), 1.1)
 
 
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'Slurmctld(primary) at head is UP'", None),
+        ("echo 'Slurmctld(primary) at head is DOWN'; exit 1", "the controller (slurmctld) does not answer"),
+        ("echo 'scontrol: error: fetch_config: DNS SRV lookup failed' >&2; exit 1", "this machine knows of no cluster"),
+        ("exec sleep 60", "scontrol gave no answer within 0.1 s"),
+    ],
+)
+def test_a_launch_asks_first_whether_there_is_a_cluster(fake: FakeCommand, script: str, why: str | None) -> None:
+    fake("scontrol", script)
+    said = timed(lambda: scheduler.silence(timeout_s=0.1), 1.1)
+    assert said is None if why is None else str(said).startswith(why)
+
+
 def test_no_missing_command_is_fatal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert scheduler.queue() is None

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rftlab.errors import UserError
-from rftlab.sweeps.slurm.queue import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _submit
+from rftlab.sweeps.slurm.ledger import Ledger
+from rftlab.sweeps.slurm.queue import LOST_POLLS, UNSEEN_POLLS, SlurmQueue, _Executor, _submit
 from rftlab.sweeps.slurm.scheduler import Queued
 from rftlab.sweeps.slurm.settings import Resources, SlurmSettings, check_resources
 from sweeps.jobs import end, finish, make_job
@@ -152,3 +154,16 @@ def test_a_refused_rest_does_not_wait_for_the_jobs_of_others(tmp_path: Path, mon
     finish(jobs[0])
     queue.states[jobs[0].key] = "done"
     assert queue.may_submit(50)  # all of another sweep
+
+
+def test_jobs_that_slurm_took_are_followed_though_a_full_disk_cannot_note_them(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise UserError("cannot write: No space left on device", "room", "paths.outputs")
+
+    monkeypatch.setattr(_Executor, "_submit_command", lambda *_: SimpleNamespace(job_id="7"))
+    monkeypatch.setattr(Ledger, "record", full)
+    job, console = make_job(tmp_path), _Console()
+    queue = SlurmQueue([job], tmp_path / "sweep", replace(SETTINGS, max_array_size=3), None)
+    _submit(queue, console, dict)
+    assert queue.taken == {job.key} and queue.waiting == 0 and not queue.finished
+    assert "No space left" in console.lines[0]

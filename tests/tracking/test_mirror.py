@@ -93,7 +93,7 @@ def test_a_run_arrives_whole_under_the_parent_of_its_sweep(uri, target, tmp_path
     assert history(uri, run.info.run_id, "reward/mean") == [(0, 0.0), (1, 0.1), (2, 0.2)]
     assert run.data.params == {
         "name": "a", "seed": "0", "scale": "mini", "data.source": "bundled", "algo.lr": "0.0001",
-        "algo.betas": "[0.9, 1]", "schema_version": "2",
+        "algo.betas": "[0.9, 1]", "schema_version": "3",
     }  # fmt: skip
     expected = {
         "run_key": run_key(CONFIG), "attempt": "1", "scale": "mini", "data_source": "bundled", "sweep": "sweep",

@@ -1,6 +1,7 @@
 """The coefficient of the KL penalty: constant, or adapted towards a target."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rftlab.ranges import NonNegative, Positive
 
@@ -15,7 +16,8 @@ class AdaptiveKL:
     """
 
     initial: NonNegative[float]  # beta_0; 0 means no penalty, and stays 0
-    target: Positive[float] | None  # nats per response, the unit of the measured KL; None keeps beta constant
+    target: Positive[float] | None  # nats per `unit`; None keeps beta constant
+    unit: Literal["response", "token"]  # what the target is measured in: `policy/kl`, or `policy/kl_token`
     rate: NonNegative[float]  # relative change of beta per unit of clipped error
 
     def update(self, beta: float, measured_kl: float) -> float:
@@ -23,7 +25,8 @@ class AdaptiveKL:
 
         Args:
             beta: Coefficient that the rollout was rewarded with.
-            measured_kl: Mean over responses of the sequence sum of k1, in nats. NaN makes beta NaN.
+            measured_kl: k1 in nats per `unit`: the mean over responses of its sequence sum, or its mean over tokens.
+                NaN makes beta NaN.
         """
         if self.target is None:
             return beta

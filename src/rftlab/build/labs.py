@@ -6,7 +6,11 @@ from typing import Any
 
 import torch
 
+from rftlab import runs
+from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
+from rftlab.config.policy_checks import check_positions
+from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
@@ -15,7 +19,7 @@ from rftlab.loops.session import Session
 from rftlab.models import Policy, freeze_below, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
-from rftlab.types import LabelSplits
+from rftlab.types import LabelSplits, Splits
 
 
 def build(
@@ -33,6 +37,35 @@ def build(
     if "loader" not in config["data"]:
         return session
     return build_text(config, session, device, start)
+
+
+def rows_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Read the rows that a config names, and give the fingerprint of each split.
+
+    Raises:
+        UserError: They cannot be had.
+    """
+    return fingerprint(_splits(config))
+
+
+def _noted_rows(config: Mapping[str, Any], session: Session) -> Any:
+    """Read the rows of a run, and keep in its folder which they are.
+
+    Raises:
+        UserError: They cannot be had, or an earlier attempt at the run saw others.
+    """
+    splits = _splits(config)
+    runs.note_rows(session.run.folder, config, fingerprint(splits))
+    return splits
+
+
+def _splits(config: Mapping[str, Any]) -> Splits | LabelSplits:
+    data = config["data"]
+    return make(data["loader"], source=data["source"], hub_mirror=_mirror(config))
+
+
+def _mirror(config: Mapping[str, Any]) -> Path | None:
+    return config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
 
 
 def architecture(lab: Lab | LabelLab | Session) -> str | None:
@@ -55,9 +88,8 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
 
 def build_text(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
-    data, evaluation = config["data"], config["eval"]
-    mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
-    task = _task(data, mirror, device)
+    evaluation = config["eval"]
+    task = _task(config, _noted_rows(config, session), device)
     policy = _policy(config, device, start)
     return Lab(
         task=task,
@@ -75,6 +107,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
                     "probe_prompts",
                     "probe_samples",
                     "probe_every",
+                    "probe_null",
                     "probe_prompts_during",
                     "std_below",
                     "n_logged",
@@ -86,9 +119,9 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     )
 
 
-def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) -> Task:
-    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
-    places = {"hub_mirror": mirror, "device": device} if data["reward"] and "source" in data["reward"] else {}
+def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
+    data = config["data"]
+    places = {"hub_mirror": _mirror(config), "device": device} if data["reward"] and "source" in data["reward"] else {}
     task = Task(
         name=data["name"],
         splits=splits,
@@ -97,8 +130,9 @@ def _task(data: Mapping[str, Any], mirror: Path | None, device: torch.device) ->
         max_target_tokens=data["target"]["max_tokens"],
         append_eos=data["target"]["append_eos"],
         rollout=make(data["rollout"]),
+        probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=make(data["reward"], **places),
+        reward=data["reward"] and CheckedReward(reward=make(data["reward"], **places), name=data["reward"]["_target_"]),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
@@ -116,6 +150,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
         load_weights(policy, start)
+    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
     freeze_below(policy, model["unfrozen_blocks"])
     return policy.to(device)
 
@@ -126,10 +161,9 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
 def build_labels(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> LabelLab:
     """Make the objects of a run on labels; all inputs go to the device at once."""
     data = config["data"]
-    mirror = config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
-    splits = make(data["loader"], source=data["source"], hub_mirror=mirror)
+    splits = _noted_rows(config, session)
     generator = stream(config["seed"], "initialisation")
-    given = {"example": splits.train} if data["inputs"] == "images" else {"hub_mirror": mirror}
+    given = {"example": splits.train} if data["inputs"] == "images" else {"hub_mirror": _mirror(config)}
     new_network = make(config["model"]["network"], _partial_=True, _convert_="all")
     network = new_network(classes=data["classes"], generator=generator, **given)
     if start is not None:

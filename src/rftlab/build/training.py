@@ -15,6 +15,7 @@ from rftlab import runs
 from rftlab.build import labs
 from rftlab.config.make import make
 from rftlab.errors import UserError
+from rftlab.loops import checkpoint
 from rftlab.loops.session import Session
 from rftlab.runs import naming
 from rftlab.stop import StopFlag
@@ -40,7 +41,11 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         torch.set_num_threads(config["runtime"]["threads"])
     device = _device(config["runtime"]["device"])
     start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
-    run = runs.Run.claim(folder, config)
+    try:
+        run = runs.Run.claim(folder, config, {"device": device.type})
+    except runs.RunIsDone:
+        checkpoint.remove_all(folder)  # of a process that was killed right behind DONE
+        raise
     log.info("%s  -> %s", naming.headline(runs.flatten(config)), folder)
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
@@ -51,6 +56,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         loss = config["algo"].get("loss")
         final = loop.run(lab) if loss is None else loop.run(lab, make(loss))
         run.finish(final)
+        checkpoint.remove_all(run.folder)  # after DONE: a run that is killed before it needs them
     return final
 
 

@@ -14,13 +14,17 @@ from hydra.types import HydraContext, RunMode
 
 from rftlab import runs
 from rftlab.commands import train
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.compose import Composer
 from rftlab.config.options import CONF
 from rftlab.errors import UserError, unwritable
 from rftlab.sweeps.job import Job, folder_of
 
-SHORT = {"n_prompts": "algo.loop.n_prompts", "samples": "algo.loop.samples_per_prompt"}
+SHORT = {
+    "n_prompts": "algo.loop.n_prompts",
+    "samples": "algo.loop.samples_per_prompt",
+    "bounds": "algo.loop.bound_prompts",
+}
 SWEEP = "preflight"
 HELP = """rftlab diagnose: will reinforcement finetuning work here? Look before you train.
 
@@ -29,14 +33,15 @@ expected gradient, how sure that is, and what to do (terminal, HTML, PNG, CSV; t
 
 Usage
   python src/diagnose.py model=t5_mini data=narrativeqa [n_prompts=500 samples=10]
-  python src/diagnose.py data=imdb data.source=hub paths.hub_mirror=DIR      real rows
+  python src/diagnose.py data=narrativeqa data.source=hub paths.hub_mirror=DIR    real rows
   python src/diagnose.py data=narrativeqa init_from=RUN_KEY                  the policy that a finished run ended with
   python src/diagnose.py data=narrativeqa heuristic=partial_sft              after a little SFT, which is run first
   python src/diagnose.py -m data=narrativeqa,imdb                            several, then the reports of these
 
 Keys
   n_prompts=N  samples=N       prompts, and responses to each (500, 10)
-  algo.loop.bound_prompts=N    prompts whose gradient and its bounds are measured (6; 0 = none)
+  bounds=N                     prompts whose gradient and its bounds are measured as well (0)
+  algo.loop.bound_seconds=S    when to stop measuring these, with what is done kept (600)
   algo.loop.reward_low=0  algo.loop.reward_high=1    interval of the reward, for bounds and threshold
   data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for src/train.py (--help there)
 """
@@ -62,13 +67,20 @@ def main(report: Report) -> None:
     sys.argv[1:] = [*map(_long, arguments), "algo=diagnose"]
     if not any(argument.startswith("sweep.name=") for argument in arguments):
         sys.argv.append(f"sweep.name={SWEEP}")
+    with outlive_reader():
+        code = _diagnose(report)
+    if code:
+        sys.exit(code)
+
+
+def _diagnose(report: Report) -> int:
+    """Sample, then report; returns the exit code."""
     jobs: list[Job] = []
     failed = _sample(jobs)
     asked = get_args_parser().parse_args(sys.argv[1:])  # after Hydra: what it refuses has been said
     several = asked.multirun and not asked.cfg and not asked.info
     code = _report(_jobs(asked.overrides) if several else jobs, report)
-    if failed or code:
-        sys.exit(failed or code)
+    return failed or code
 
 
 def _sample(finished: list[Job]) -> int:

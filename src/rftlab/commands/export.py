@@ -1,6 +1,5 @@
 """Make the embedded assets: the tokenizer from the bundled worlds, the weights from finished pretraining runs."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rftlab import runs
 from rftlab.assets import asset_folder
 from rftlab.data.corpus import tokenizer_texts
 from rftlab.data.parts.tokenizer import train_tokenizer
-from rftlab.errors import UserError
+from rftlab.errors import Parser, UserError
 from rftlab.models import load_policy, load_weights, save_pretrained_folder
 from rftlab.streams import stream
 
@@ -26,7 +25,8 @@ def export(record: runs.RunRecord) -> Path:
         family=model["family"],
         tokenizer=model["tokenizer"],
         init="random",
-        dtype=model["dtype"],
+        dtype="float32",
+        compute_dtype="float32",  # nothing is computed
         generator=stream(record.config["seed"], "initialisation"),
     )
     load_weights(policy, record.folder / "final" / "model.safetensors")
@@ -40,7 +40,7 @@ def export(record: runs.RunRecord) -> Path:
 
 def main() -> None:
     """Make one part of the assets; exit code 2 where its runs are missing."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(prog="python -m rftlab.commands.export", description=__doc__)
     parser.add_argument("part", choices=("tokenizer", "weights"))
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="where the runs of the sweep `assets` lie"

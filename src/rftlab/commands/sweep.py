@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 
 from rftlab import runs
-from rftlab.commands.pipe import reader_may_leave
-from rftlab.errors import UserError
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
+from rftlab.errors import Parser, UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
 from rftlab.launch.whole_sweep import exit_code
@@ -30,11 +30,13 @@ from rftlab.sweeps.slurm.logs import submission_logs
 from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
 from rftlab.sweeps.status import UNFINISHED, Queue, RunStatus, launcher_of, read_queue, statuses, to_cancel
 from rftlab.sweeps.table import make_console, show_outcomes, show_statuses
+from rftlab.tracking.store import absolute_uri
 
 BAD_INPUT = 2
 BEGIN_S = 5.0  # between a run's hold of its folder and its first status, at most
 FOLLOW_S = 0.5
 LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
+WORK = ("cancel", "retry", "sync", "clean")  # commands that do more than print
 LEFTOVERS = ("failed", "lost", "stopped", "new")
 
 
@@ -42,7 +44,8 @@ def main() -> None:
     """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        with reader_may_leave():
+        works = any(word in WORK for word in sys.argv[1:2])
+        with outlive_reader() if works else reader_may_leave():
             arguments = _parser().parse_args()
             sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:
@@ -52,18 +55,10 @@ def main() -> None:
         sys.exit(130)
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are one line like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; expected what `{self.prog} --help` lists; change the command", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
+    parser = Parser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = _Parser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--outputs", type=Path, default=Path("outputs"), help="paths.outputs of the runs (outputs)")
     common.add_argument("--sweep", help="one sweep (sweep.name); default: all")
 
@@ -282,6 +277,8 @@ def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
 
     records = [runs.read_run(Path(run.folder)) for run in _found(arguments, read_queue(arguments.outputs, PREFIX))
                if Path(run.folder, "config.yaml").exists()]  # fmt: skip
+    if arguments.uri is not None:
+        absolute_uri(arguments.uri)  # refused also where there is nothing to send
     by_uri: dict[str, list[Path]] = {}
     for record in records:
         if (uri := arguments.uri or record.config["tracking"]["uri"]) is not None:

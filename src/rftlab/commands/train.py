@@ -5,7 +5,6 @@ import errno
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -18,20 +17,25 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
-from rftlab.commands.pipe import reader_may_leave
+from rftlab.commands.arguments import as_hydra_wants
+from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
-from rftlab.errors import UserError, unwritable
+from rftlab.errors import Unwritable, UserError, unwritable
 from rftlab.launch import single
+from rftlab.launch.early import NOTHING_RUNS
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 from rftlab.sweeps.job import Job
 
 log = logging.getLogger("rftlab")
 
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)  # not: a file that is missing
-BAD_INPUT = 2
+UNWRITABLE = (  # not: a file that is missing
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
+SOME_FAILED, BAD_INPUT = 1, 2
 INTERRUPTED = 130
 
 
@@ -44,37 +48,34 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
         with reader_may_leave():
             _help()
         return
-    sys.argv[1:] = [_as_hydra_wants(argument) for argument in sys.argv[1:]]
+    prints = any({argument, argument.partition("=")[0]} & {*NOTHING_RUNS} for argument in sys.argv[1:])
+    with reader_may_leave() if prints else outlive_reader():
+        _run(finished)
+
+
+def _run(finished: Callable[[Job], None]) -> None:
+    """Let Hydra read the command line and do what it says."""
     os.environ.setdefault("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing, and the wording is ours
 
     atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
+        sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         _refuse(error)
-    except OSError as error:  # Hydra makes the folder of the outputs before it calls us
+    except OSError as error:  # of a folder that is made before a run or a sweep begins
         if error.errno not in UNWRITABLE or error.filename is None:
             raise
         _refuse(unwritable(error.filename, error, "paths.outputs"))
     except ValueError as error:
-        if not str(error).startswith(("Only one of --", "The --resolve")):  # Hydra's wording of clashing flags
+        if not str(error).startswith(("Only one of --", "The --resolve", "Config group override")):  # Hydra's own words
             raise
         _refuse(error)
-
-
-def _as_hydra_wants(argument: str) -> str:
-    """Let an override be written in the way that comes naturally.
-
-    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
-    free dictionary, which Hydra wants to be told.
-    """
-    argument = re.sub(r"^\+experiment=", "experiment=", argument)
-    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
 
 
 def _help() -> None:
@@ -83,6 +84,7 @@ def _help() -> None:
 
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
+    job = None
     try:
         if HydraConfig.get().mode == RunMode.RUN:
             _refuse_sweep_settings(cfg)
@@ -98,7 +100,13 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
     except (UserError, OmegaConfBaseException) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise  # the sweep goes on with the other jobs and reports this one at its end
-        _refuse(error)  # as an exception, Hydra would print a line of its own before ours
+        # as an exception, Hydra would print a line of its own before ours
+        _refuse(error, SOME_FAILED if isinstance(error, Unwritable) and _began(job) else BAD_INPUT)
+
+
+def _began(job: Job | None) -> bool:
+    """Say whether a run, or its parent, was ever begun."""
+    return job is not None and ((job.folder / "status.json").exists() or _began(job.parent))
 
 
 def _refuse_sweep_settings(cfg: DictConfig) -> None:
@@ -107,22 +115,24 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
     Raises:
         UserError: A launcher other than the default one, or a dry run.
     """
-    choices = HydraConfig.get().runtime.choices
+    node = HydraConfig.get()
+    choices = node.runtime.choices
     launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
     given = {
         f"hydra/launcher={launcher}": launcher != "local",
         f"+sweep={sweep}": sweep is not None,
         "sweep.dry_run=true": cfg.sweep.dry_run,
+        **{words: True for words in node.overrides.hydra if words.startswith(("hydra.launcher.", "hydra.sweeper."))},
     }
     for found, is_there in given.items():
         if is_there:
             raise UserError(f"{found} for a single run", "a sweep, which may be of one job", "the command: add -m")
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _refuse(error: Exception, code: int = BAD_INPUT) -> NoReturn:
     if interrupted(error):
         sys.exit(INTERRUPTED)
     if os.environ["RFTLAB_TRACEBACK"] == "1":
         traceback.print_exception(error)
     print(f"error: {explain(error)}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(code)

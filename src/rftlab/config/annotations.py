@@ -57,7 +57,9 @@ def _union(arguments: tuple[Any, ...]) -> Meaning:
     found = [meaning(argument) for argument in arguments if argument is not types.NoneType]
     kinds = {item.kind for item in found}
     first = found[0] if len(kinds) == 1 else Meaning(Any)
-    return replace(first, kind=first.kind | None if len(found) < len(arguments) else first.kind)
+    if len(found) == len(arguments):
+        return first
+    return replace(first, kind=first.kind | None, rules=tuple(replace(rule, of_null=False) for rule in first.rules))
 
 
 def _choice(options: tuple[Any, ...]) -> Meaning:

@@ -1,5 +1,7 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -7,17 +9,27 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab.config.files import OF_HYDRA
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.policy_checks import check_policy
+from rftlab.config.signatures import constant, method
+from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
-from rftlab.tracking.store import absolute_uri
+from rftlab.runs.identity import flatten
+from rftlab.tracking.store import absolute_uri, sqlite_path
+
+HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?(?<![.-])")
+DATABASE = "mlflow.db"  # in paths.outputs, unless tracking.uri says otherwise
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
     """Refuse keys that were added with `+` and that no schema knows: a typo would change nothing, silently."""
     for key in _unknown(cfg, ""):
         raise unknown_key(key)
+    for key in _removed(cfg, ""):
+        raise UserError(f"no {key} any more", "every key of the config, with a value", key)
 
 
 def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
@@ -30,6 +42,15 @@ def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
             yield from _unknown(child, f"{prefix}{name}.")
 
 
+def _removed(node: DictConfig, prefix: str) -> Iterator[str]:
+    kind = OmegaConf.get_type(node)
+    known = {f.name for f in fields(kind)} - set(OF_HYDRA) if is_dataclass(kind) else set()
+    yield from (f"{prefix}{name}" for name in sorted(known - set(node)))
+    for name, child in node.items_ex(resolve=False):
+        if isinstance(child, DictConfig) and not (child._is_none() or child._is_interpolation() or child._is_missing()):
+            yield from _removed(child, f"{prefix}{name}.")
+
+
 def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
     """Refuse values out of their `ranges` (key, rule) and combinations that cannot work.
 
@@ -37,29 +58,49 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
         UserError: What was found, what was expected and which key to change.
     """
     check_ranges(config, ranges)
+    _check_finite(config)
+    check_targets(config)
     _check_combinations(config)
+    _check_warmup(config)
     _check_paths(config)
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
     node: Any = config
     for part in key.split("."):
-        if not isinstance(node, Mapping | DictConfig) or part not in node:
+        if not isinstance(node, (dict, Mapping, DictConfig)) or part not in node:  # dict first: it is quicker to ask
             return None
         node = node[part]
     return node
 
 
+def check_hydra(node: Any) -> None:
+    """Refuse what Hydra would do to a run behind its back.
+
+    Raises:
+        UserError: The working directory would move, and every relative path of the config with it.
+    """
+    if node.job.chdir:
+        expected = "false, as relative paths mean the folder where the command was typed"
+        raise UserError("hydra.job.chdir=true", expected, "hydra.job.chdir")
+
+
 def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None:
-    """Refuse values out of range; null is in every range, as the types say where it may stand.
+    """Refuse values out of range; null is in most ranges, as the types say where it may stand.
 
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
     for key, rule in ranges:
         value = _get(config, key)
-        if value is not None and not rule.holds(value):
-            raise UserError(f"{key}={value}", rule.expected, key)
+        if (value is not None or rule.of_null) and not rule.holds(value):
+            raise UserError(f"{key}={'null' if value is None else value}", rule.expected, key)
+
+
+def _check_finite(config: Mapping[str, Any]) -> None:
+    for key, value in flatten(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key}={value}", "a finite number", key)
 
 
 def _check_combinations(config: Mapping[str, Any]) -> None:
@@ -76,18 +117,28 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
+    _check_reward(data)
+    if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
+        found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
+        raise UserError(
+            found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
+        )
+    check_policy(config)
     if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")
+    if data["reward"] is not None and data["evaluation"] is None:
+        raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
-        _check_rollout_sizes(loop, data["loader"]["n_train"])
+        _check_rollout_sizes(algo, data)
+        _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
     if algo["name"] == "pretrain" and data["rollout"] is not None:
         raise UserError(
             f"algo=pretrain with data={data['name']}", "a plain-text corpus, e.g. data=corpus_spans", "data"
         )
-    for name in ("rollout", "evaluation"):
+    for name in ("rollout", "probe", "evaluation"):
         decoding = data[name]
         if decoding and decoding["min_new_tokens"] > decoding["max_new_tokens"]:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
@@ -119,7 +170,13 @@ def check_kind(config: Mapping[str, Any]) -> str:
     loop = _get(config, "algo.loop._target_")
     if loop is None or kind_of_loop(loop) not in (kind, None):
         raise UserError(f"algo={algo['name']} with data={data['name']}", algorithms_for(kind), "algo or data")
+    needs_loss = len(method(loop, "run")) > 2  # beside itself and the lab
+    if needs_loss != (algo["loss"] is not None) and kind_of_loop(loop) is not None:
+        expected = "a loss, as this loop trains" if needs_loss else "null, as this loop trains nothing"
+        raise UserError(f"algo.loss={'null' if needs_loss else '...'}", expected, "algo.loss or algo.loop")
     optimizer = config["optimizer"]
+    if optimizer["build"] is None and algo["loss"] is not None:
+        raise UserError("no optimizer", "one, as this run trains: adamw, adam or sgd", "optimizer")
     if "lr" in optimizer and optimizer["lr"] is None and algo["loss"] is not None:
         raise UserError("optimizer.lr=null", "a number above 0, as this run trains", "optimizer.lr")
     if kind != "text" and heuristic["name"] == "partial_sft":
@@ -169,12 +226,42 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
 
 
+def _check_reward(data: Mapping[str, Any]) -> None:
+    """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
+    reward = data["reward"] or {}
+    embedded = str(reward.get("source")).startswith("asset:")
+    if data["source"] == "hub" and embedded and not reward.get("at_chance"):
+        raise UserError(
+            f"data.source=hub with data.reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
+            "data.reward.source (with data.reward.tokenizer), or data.reward.at_chance=true to use it all the same",
+        )
+
+
 def _has_labels(data: Mapping[str, Any]) -> bool:
     """Say whether the targets are labels: nothing is sampled, and a target is one token without an end."""
     return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
 
 
-def _check_rollout_sizes(loop: Mapping[str, Any], n_train: int | None) -> None:
+IN_ROWS, IN_TOKENS = ("prompts_per_iteration", "minibatch_size"), ("tokens_per_iteration", "minibatch_tokens")
+
+
+def _check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    """Let rollouts and minibatches be counted in rows or in tokens, and fit into each other."""
+    loop = algo["loop"]
+    given = {key for key in (*IN_ROWS, *IN_TOKENS) if loop[key] is not None}
+    if given not in (set(IN_ROWS), set(IN_TOKENS)):
+        values = {key: "null" if loop[key] is None else loop[key] for key in (*IN_ROWS, *IN_TOKENS)}
+        found = ", ".join(f"{key}={value}" for key, value in values.items())
+        expected = f"either {' and '.join(IN_ROWS)}, or {' and '.join(IN_TOKENS)}, and null for the other two"
+        raise UserError(f"algo.loop: {found}", expected, f"algo.loop.{', '.join(values)}")
+    if given == set(IN_ROWS):
+        _check_sizes_in_rows(loop, data["loader"]["n_train"])
+    else:
+        _check_sizes_in_tokens(algo, data["rollout"]["max_new_tokens"])
+
+
+def _check_sizes_in_rows(loop: Mapping[str, Any], n_train: int | None) -> None:
     prompts = loop["prompts_per_iteration"]
     rows = prompts * loop["samples_per_prompt"]
     name = "algo.loop.prompts_per_iteration x samples_per_prompt"
@@ -187,15 +274,93 @@ def _check_rollout_sizes(loop: Mapping[str, Any], n_train: int | None) -> None:
         raise UserError(found, f"at most {n_train}", "algo.loop.prompts_per_iteration or data.loader.n_train")
 
 
+def _check_sizes_in_tokens(algo: Mapping[str, Any], longest: int) -> None:
+    """Let a minibatch hold the longest unit, so that no pass has fewer units than minibatches."""
+    loop = algo["loop"]
+    whole, part = loop["tokens_per_iteration"], loop["minibatch_tokens"]
+    if part > whole:
+        found = f"algo.loop.minibatch_tokens={part} above tokens_per_iteration={whole}"
+        raise UserError(found, f"at most {whole}", "algo.loop.minibatch_tokens or algo.loop.tokens_per_iteration")
+    words = f"data.rollout.max_new_tokens={longest}"
+    if constant(algo["loss"]["_target_"], "unit") == "group":
+        longest *= loop["samples_per_prompt"]
+        words += f" x algo.loop.samples_per_prompt={loop['samples_per_prompt']}"
+    if part < longest:
+        found = f"algo.loop.minibatch_tokens={part} below {words}"
+        change = "algo.loop.minibatch_tokens or data.rollout.max_new_tokens"
+        raise UserError(found, f"{longest} or more, which the longest unit may have", change)
+
+
+LEAST_WHITENED = 8  # responses; of two, whitening makes one good and the other bad, whatever they are
+
+
+def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
+    """Let the advantages of no fewer than `LEAST_WHITENED` responses be whitened together."""
+    loop, over = algo["loop"], algo["loss"]["whiten_advantages"]
+    if over == "none":
+        return
+    key = {"minibatch": ("minibatch_size", "minibatch_tokens")}.get(over, ("prompts_per_iteration", IN_TOKENS[0]))
+    if loop[key[0]] is not None:
+        name, rows = key[0], loop[key[0]] * (1 if over == "minibatch" else loop["samples_per_prompt"])
+    else:
+        name, rows = key[1], loop[key[1]] // longest
+    if rows < LEAST_WHITENED:
+        found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.{name}={loop[name]})"
+        expected = f"{LEAST_WHITENED} responses or more, or whitening over the rollout or of none"
+        raise UserError(found, expected, f"algo.loss.whiten_advantages or algo.loop.{name}")
+
+
+def _check_warmup(config: Mapping[str, Any]) -> None:
+    """Let the warm-up end before the run, where the number of optimiser steps is known."""
+    warmup, total = config["optimizer"]["warmup_steps"], optimizer_steps(config)
+    if total is not None and 0 < total <= warmup:
+        found = f"optimizer.warmup_steps={warmup} of {total} optimiser steps"
+        raise UserError(found, f"fewer than {total}, so that the learning rate is reached", "optimizer.warmup_steps")
+
+
+def optimizer_steps(config: Mapping[str, Any]) -> int | None:
+    """Say how many optimiser steps a run takes; None where that depends on the data, or nothing is trained."""
+    loop = config["algo"]["loop"]
+    if "step_fraction" in loop:
+        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "update_epochs" in loop:
+        return _online_steps(loop)
+    if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:
+        full, rest = divmod(n, loop["batch_size"])
+        return loop["epochs"] * (full + (rest > 1 or (rest == 1 and not full)))
+    return None
+
+
+def _online_steps(loop: Mapping[str, Any]) -> int | None:
+    whole, part = loop["tokens_per_iteration"], loop["minibatch_tokens"]
+    if loop["prompts_per_iteration"] is not None:
+        whole, part = loop["prompts_per_iteration"] * loop["samples_per_prompt"], loop["minibatch_size"]
+    return None if whole is None or part is None else loop["iterations"] * loop["update_epochs"] * (whole // part)
+
+
 def _check_divides(name: str, whole: int, key: str, part: int) -> None:
     if whole % part:
         raise UserError(f"{name}={whole} is not a multiple of {key}={part}", f"a divisor of {whole}", key)
 
 
 def _check_paths(config: Mapping[str, Any]) -> None:
-    if (uri := config["tracking"]["uri"]) is not None:
-        absolute_uri(uri)
+    for key in ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id"):
+        if _get(config, key) == "":
+            raise UserError(f"{key} is empty", "a path or a name", key)
+    uri = config["tracking"]["uri"]
+    database = None if uri is None else sqlite_path(absolute_uri(uri))
+    sweep = Path(config["paths"]["outputs"]).absolute() / config["sweep"]["name"]
+    for file in (sweep.parent / DATABASE, database):
+        if (
+            file is not None
+            and sweep.parent == file.parent
+            and re.match(rf"{re.escape(file.name)}($|[.-])", sweep.name)
+        ):
+            raise UserError(f"sweep.name={sweep.name}, the database of the tracking", "another name", "sweep.name")
     mirror, data = config["paths"]["hub_mirror"], config["data"]
+    if data["source"] == "hub" and not HUB_ID.fullmatch(hub_id := data["loader"]["hub_id"]):
+        expected = "the name of a dataset of the hub, ORG/NAME or NAME; a folder of such goes to paths.hub_mirror"
+        raise UserError(f"data.loader.hub_id={hub_id}", expected, "data.loader.hub_id")
     if mirror is None:
         return
     if not Path(mirror).is_dir():

@@ -22,14 +22,16 @@ from omegaconf.errors import MissingMandatoryValue
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
+from rftlab.config.sources import own_files
+from rftlab.config.texts import kept
 from rftlab.config.typed import ranges_of
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
-OWN_DATA = ("rollout", "rewards")  # keys of the data that concern the child's objective alone
+OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
+OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
-OF_NO_CELL = runs.NOT_IDENTITY | {"seed"}  # what all seeds of a setting, wherever they run, do not share
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -100,7 +102,9 @@ class Composer:
         if config["parent"] is not None:
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
-        config["overrides"] = [text for text in overrides if _top(text) not in OF_NO_CELL]
+        if files := own_files(config):
+            config["files"] = files
+        config["overrides"] = [text for text in overrides if _of_cell(text)]
         key = runs.run_key(config)
         folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
         return Job(config=config, key=key, folder=folder, parent=parent)
@@ -110,7 +114,7 @@ class Composer:
         structural, values = [], []
         for text in overrides:
             if text not in self._parsed:
-                (self._parsed[text],) = self._parser.parse_overrides([text])
+                (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]
             key = override.key_or_group
             if self._loader.repository.group_exists(key) or key.split(".")[0] == "hydra":
@@ -137,11 +141,12 @@ class Composer:
     def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:
         """Compose the parent from its own groups, then give it the child's data, model and seed.
 
-        Sampling settings and the rewards of labels are the child's alone: runs that differ in them share one parent.
-        What counts iterations of the child's loop means nothing in another loop.
+        Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone:
+        runs that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
         """
         groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
-        shared = {name: config[name] for name in ("seed", "model", "sweep", "paths", "tracking", "resources")}
+        shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
+        shared["model"] = {k: v for k, v in config["model"].items() if k not in OWN_MODEL}
         shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
         shared["eval"] = {k: v for k, v in config["eval"].items() if k not in OWN_EVAL}
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
@@ -158,9 +163,10 @@ class Composer:
         return self._parents[known]
 
 
-def _top(override: str) -> str:
-    """Return the group, or the first part of the key, that an override concerns."""
-    return re.split(r"[./@=]", override.lstrip("+~"), maxsplit=1)[0]
+def _of_cell(override: str) -> bool:
+    """Say whether an override concerns what all seeds of a setting share, wherever they run."""
+    key = re.split(r"[/@=]", override.lstrip("+~"), maxsplit=1)[0]
+    return key != "seed" and runs.of_identity(key)
 
 
 def _differences(cfg: DictConfig, values: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,13 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 
-from rftlab.config.options import CONF, known_keys, options
-from rftlab.config.scales import place_of_mistake
+from hydra.errors import OverrideParseException
+from yaml import MarkedYAMLError
+
+from rftlab.config.options import CONF, choices, groups, known_keys
+from rftlab.config.scales import place_of_mistake, unreadable
 from rftlab.errors import UserError
 
 TYPES = {  # as OmegaConf calls them
@@ -12,6 +16,9 @@ TYPES = {  # as OmegaConf calls them
     **{"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"},
 }
 OTHER_TYPE = "a value of another type"
+GROUPS = ("algo", "data", "heuristic", "model", "optimizer")  # whose options may be written like keys
+MOST_ALIKE, SHORTEST_WORD = 4, 3
+INNER_GROUPS = ("hydra/launcher", "hydra/sweeper", "data/kind")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
 
@@ -19,12 +26,33 @@ def explain(error: Exception) -> str:
     """Say in one line what was found, what was expected and which key to change."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OverrideParseException):
+        return str(_unreadable(error.override))
+    if isinstance(error, MarkedYAMLError):
+        return str(unreadable(str(getattr(error.problem_mark, "name", "a file of the config")), error))
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
             place = place_of_mistake(CONF, text)
             return f"{place}: {found}" if place else str(found)
-    return " ".join(text.split())
+    key = re.search(r"full_key: (\S+)", text)
+    found = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return str(UserError(found, "what Hydra can read and work out", key.group(1) if key else "the command line"))
+
+
+def _unreadable(override: str) -> UserError:
+    """Word an override that is none, or whose value has signs that mean something to Hydra."""
+    name, equals, _ = override.partition("=")
+    if not equals:
+        likely = [f"{group}={override}" for group in groups() if override in choices(group)]
+        expected = f"KEY=VALUE{', e.g. ' if likely else ''}{' or '.join(likely)}"
+        return UserError(f"{override!r} without a value", expected, "the command line")
+    if not re.fullmatch(r"[+~]{0,2}[\w./@-]+", name):
+        return UserError(
+            f"{override}, whose key cannot be read", "KEY=VALUE with a key of conf/, without spaces", "the command line"
+        )
+    expected = f"""KEY=VALUE, with quotes of its own for a text of such signs: "{name}='...'\""""
+    return UserError(f"{override}, which cannot be read", expected, name.lstrip("+~"))
 
 
 def _unknown_schema(text: str) -> UserError | None:
@@ -36,13 +64,18 @@ def _unknown_schema(text: str) -> UserError | None:
 
 
 def _unknown_option(text: str) -> UserError | None:
-    if not (match := re.search(r"Could not find '([^']+)/([^'/]+)'", text)):
+    if not (match := re.search(r"Could not find '([^']+/[^']*)'", text)):
         return None
-    group, option = match.groups()
+    inner = next((name for name in INNER_GROUPS if match.group(1).startswith(f"{name}/")), None)
+    parts = match.group(1).split("/")
+    group = inner or "/".join(parts[: 2 if parts[0] == "hydra" else 1])
+    option = match.group(1).removeprefix(f"{group}/")
     available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
-    if group.startswith("experiment"):  # one group of many folders
-        option = f"{group}/{option}".removeprefix("experiment/")
-        group, available = "experiment", options("experiment")
+    if "/" in option or group == "experiment":  # as in a path, or one group of many folders
+        available = [name for name in choices(group) if name.startswith(f"{option}/")] or choices(group)
+    if re.search(r"\.\w+$|^/", option):
+        expected = f"the name of a file of conf/{group} ({', '.join(available)}), or of {group}/ in a --config-dir"
+        return UserError(f"{group}={option}, a path", expected, group)
     return UserError(f"{group}={option}, which is no option", _one_of(option, available), f"{group}")
 
 
@@ -63,6 +96,8 @@ def unknown_key(key: str) -> UserError:
     known = known_keys()
     if key == "sweep":
         return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
+    if key.startswith("hydra.sweeper."):
+        return UserError(f"{key} on the command line", "axes as KEY=1,2 or as +sweep=NAME", key)
     if key in known:  # some other option of the group has it
         group = key.split(".")[0]
         return UserError(
@@ -70,26 +105,80 @@ def unknown_key(key: str) -> UserError:
             f"another {group}, one that has it",
             f"{key} or {group}",
         )
-    longer = sorted(full for full in known if full.endswith(f".{key}"))
-    expected = " or ".join(longer) if 0 < len(longer) <= 4 else _one_of(key, sorted(known), "a key of conf/")
+    expected = " or ".join(_like(key, sorted(known))) or "a key of conf/"
     return UserError(f"key {key}, which the config does not have", expected, key)
 
 
+def _like(key: str, known: Sequence[str]) -> list[str]:
+    """Return at most four keys that somebody may have meant who wrote `key`, and options of that name.
+
+    The first rule that finds any decides: the same last part, nearly the same letters, the same words in the last part.
+    """
+    last = key.rpartition(".")[2]
+    named = [f"{group}={last}" for group in GROUPS if last in choices(group)]
+    same = [full for full in known if full.endswith(f".{last}")]
+    if not 0 < len(same) <= MOST_ALIKE:
+        same = difflib.get_close_matches(key, known, n=3, cutoff=0.8) or _share_words(last, known)
+    return [*same, *named][:MOST_ALIKE] or difflib.get_close_matches(key, known, n=3, cutoff=0.6)
+
+
+def _share_words(name: str, known: Sequence[str]) -> list[str]:
+    """Return the keys whose last part has most of the words of `name`, or words that begin with them."""
+    words = [word for word in name.split("_") if len(word) >= SHORTEST_WORD]
+    of_jobs = {full.rpartition(".")[2] for full in known if full.startswith("resources.")}
+
+    def count(full: str) -> int:
+        place, _, last = full.rpartition(".")
+        if place == "hydra.launcher" and last in of_jobs:
+            return 0  # what a job asks for itself is named
+        return sum(any(other.startswith(word) for other in last.split("_")) for word in words)
+
+    counts = {full: count(full) for full in known}
+    most = max(counts.values(), default=0)
+    found = [full for full in known if most and counts[full] == most]
+    return found if len(found) <= MOST_ALIKE else []
+
+
 def _wrong_type(text: str) -> UserError | None:
-    match = re.search(r"Value '([^']*)'[^\n]*(?:could not be converted|is not a valid|is not supported)[^\n]*", text)
+    match = re.search(
+        r"Value '([^\n]*?)'(?: of type '\w+')?[^\n']*(?:could not be converted|is not a valid|is not supported)[^\n]*",
+        text,
+    )
     match = match or re.search(r"Incompatible value '([^']*)' for field of type '(?:\w+)'", text)
     if not match:
         return None
     key = re.search(r"full_key: (\S+)", text)
-    kind = re.search(r"(?:converted to|field of type) '?(\w+)", text)
+    kind = re.search(r"(?:converted to|field of type|is not a valid) '?(\w+)", text)
     name = key.group(1) if key else "the key"
     value = "null" if match.group(1) == "None" else match.group(1)
     return UserError(f"{name}={value}", TYPES.get(kind.group(1), OTHER_TYPE) if kind else OTHER_TYPE, name)
 
 
+def _other_shape(text: str) -> UserError | None:
+    if match := re.search(r"Error merging override \+*([^\s=]+)(\S*)", text):
+        key, value = match.groups()
+        expected = "what stands in conf/: a list, or keys and values, where there is one"
+        return UserError(f"{key}{value}, of another shape than the config", expected, key)
+    if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        key = match.group(1)
+        return UserError(f"+{key}=..., which is there already", f"{key}=..., without the plus", key)
+    return None
+
+
 def _null(text: str) -> UserError | None:
     match = re.search(r"field '([^']+)' is not Optional", text)
     return UserError(f"{match.group(1)}=null", "a value", match.group(1)) if match else None
+
+
+def _interpolation(text: str) -> UserError | None:
+    if match := re.search(r"Interpolation key '([^']+)' not found", text):
+        expected = _one_of(match.group(1), sorted(known_keys()), "a key of conf/")
+        return UserError(
+            f"${{{match.group(1)}}}, a key that the config does not have", expected, "the value with ${...}"
+        )
+    if match := re.search(r"Unsupported interpolation type (\S+)", text):
+        return UserError(f"${{{match.group(1)}:...}}", "${KEY} or ${oc.env:NAME}", "the value with ${...}")
+    return None
 
 
 def _swept_launcher(text: str) -> UserError | None:
@@ -125,6 +214,8 @@ RECOGNISED = (
     _unknown_key,
     _wrong_type,
     _null,
+    _other_shape,
+    _interpolation,
     _swept_launcher,
     _no_sweep,
     _bad_syntax,

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from rftlab.config.scales import GLOBAL, TABLES
+from rftlab.config.scales import GLOBAL, tables_of
 from rftlab.config.signatures import NotFoundError, method
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -32,10 +32,22 @@ WORDS = {  # for the help, in its order
 KIND_OF_LAB = {"Lab": "text", "LabelLab": "labels", "Session": "cases"}  # what a loop is given -> what it works on
 
 
+def groups() -> list[str]:
+    """Return the names of the groups that have a choice; not those whose options are whole sweeps or sites."""
+    return sorted(
+        path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("sweep", "local", "hydra")
+    )
+
+
 def options(group: str) -> list[str]:
     """Return the names of the files of a group; of `experiment`, with their folders."""
     root = CONF / group
     return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+
+
+def choices(group: str) -> list[str]:
+    """Return what `group=` may be; the folders of `experiment` belong to the names, those of other groups do not."""
+    return [name for name in options(group) if group == "experiment" or "/" not in name]
 
 
 @cache
@@ -118,7 +130,7 @@ def _keys_of(file: str) -> Iterator[str]:
     group = file.rpartition("/")[0]
     header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text())
     package = header.group(1) if header else group.replace("/", ".")
-    aside = {"defaults", "hydra", *TABLES.get(group, ())}
+    aside = {"defaults", "hydra", *tables_of(group)}
     own = {key: value for key, value in content(file).items() if key not in aside}
     yield from _paths(own, "" if package in (GLOBAL, "") else f"{package}.")
     for table in content(file).get("kinds", {}).values():

@@ -4,6 +4,7 @@
     conf/data/kind/KIND.yaml  optimizer: NAME
     conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}
     conf/scale/NAME.yaml      kinds: {KIND: {...}}
+    conf/experiment/**/NAME.yaml    scales: {SCALE: {...}}    algos: {ALGO: {...}}
 
 An entry `{...}` is what a config file with `# @package _global_` would hold. The defaults list of `conf/train.yaml`
 names entries as if they were files, so Hydra merges them in the order that stands there. The tables themselves are part
@@ -16,7 +17,7 @@ stand for an entry: it means the entry at the same place in that algorithm's fil
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,9 +30,16 @@ from yaml.resolver import Resolver
 
 from rftlab.errors import UserError
 
-TABLES = {"data": ("scales",), "data/kind": ("optimizer",), "algo": ("kinds", "scales"), "scale": ("kinds",)}
+TABLES = {
+    "data": ("scales",),
+    "data/kind": ("optimizer",),
+    "algo": ("kinds", "scales"),
+    "scale": ("kinds",),
+    "experiment": ("scales", "algos"),
+}
 ONLINE_LOOP = "rftlab.loops.online.Online"
 GLOBAL = "_global_"
+Restore = Callable[[Any, str, str], None]  # of content, given the text and the name of its file
 
 
 @dataclass(frozen=True)
@@ -57,29 +65,34 @@ class File:
 class Tables:
     """The tables of one config folder."""
 
-    def __init__(self, root: Path) -> None:
-        """Take the folder; files are read when they are needed."""
+    def __init__(self, root: Path, restore: Restore | None = None) -> None:
+        """Take the folder, and what is done to the content of a file, given its text and name, when it is read."""
         self._root = root
+        self._restore = restore
         self._files: dict[str, File] = {}
 
     def read(self, file: str) -> File | None:
         """Read `GROUP/NAME`; None if there is no such file or files of this group have no tables.
 
         Raises:
-            UserError: A table names something that does not exist.
-            yaml.YAMLError: The file cannot be read, or holds a key twice.
+            UserError: The file cannot be read, holds a key twice, or a table names something that does not exist.
         """
         path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
-        if group not in TABLES or not path.is_file():
+        if not tables_of(group) or not path.is_file():
             return None
         stat = path.stat()
         stamp = stat.st_mtime_ns, stat.st_size
         if file not in self._files or self._files[file].stamp != stamp:
             text = path.read_text(encoding="utf-8")
-            values = yaml.load(text, Loader=_loader()) or {}
+            try:
+                values = yaml.load(text, Loader=yaml_loader()) or {}
+            except yaml.YAMLError as error:
+                raise unreadable(f"{self._root.name}/{file}.yaml", error) from None
             check = _Check(self._root, file)
             check.mapping((), values)
-            tables = {name: values.pop(name) for name in TABLES[group] if name in values}
+            if self._restore is not None:
+                self._restore(values, text, file)
+            tables = {name: values.pop(name) for name in tables_of(group) if name in values}
             check.tables(group, tables)
             self._files[file] = File(stamp, text, values, tables)
         return self._files[file]
@@ -88,7 +101,8 @@ class Tables:
         """Return the entry that a config path of the defaults list names, or None if there is none.
 
         Raises:
-            UserError: The dataset has tables for other scales only, or a name stands for an entry that does not exist.
+            UserError: The dataset has tables for other scales only, a name stands for an entry that does not exist, or
+                a preset builds on one with tables.
         """
         match path.split("/"):
             case ["model", "default", name]:
@@ -107,6 +121,8 @@ class Tables:
                 return self._entry(f"data/{data}", "scales", scale, "online")
             case ["data", "scales", "algo", data, scale, algo]:
                 return self._entry(f"data/{data}", "scales", scale, algo)
+            case ["experiment", "scales" | "algos" as table, *option, row] if option:
+                return self._of_preset(f"experiment/{'/'.join(option)}", table, row)
         return None
 
     def place(self, path: str, key: str) -> str | None:
@@ -154,6 +170,17 @@ class Tables:
             raise UserError(found, expected, f"{self._root.name}/{entry.file}.yaml")
         return other
 
+    def _of_preset(self, file: str, table: str, row: str) -> Entry | None:
+        """Return an entry of the chosen preset; those of a preset that it builds on would silently not apply."""
+        read = self.read(file)
+        for base in read.values.get("defaults") or () if read else ():
+            if isinstance(base, str) and self._of(f"experiment/{base.removeprefix('/experiment/')}"):
+                found = f"{where(self._root, file, ('defaults',))}: a preset on top of {base}, which has tables"
+                raise UserError(
+                    found, "one without tables below it, or its values copied", f"{self._root.name}/{file}.yaml"
+                )
+        return self._entry(file, table, row)
+
     def _is_online(self, algo: str, kind: str) -> bool:
         file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
         loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
@@ -190,6 +217,9 @@ class _Check:
             case "data":
                 for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
                     self._scale_of_data(("scales", scale), table)
+            case _:
+                self._kinds(("scales",), tables.get("scales", {}), self._options("scale"))
+                self._kinds(("algos",), tables.get("algos", {}), self._options("algo"))
 
     def _kinds(self, keys: tuple[str, ...], table: Any, kinds: Collection[str], algos: Collection[str] = ()) -> None:
         for kind, entry in self._rows(keys, table, kinds):
@@ -232,14 +262,27 @@ class _Check:
         return _options(self._root, group)
 
 
+def tables_of(group: str) -> tuple[str, ...]:
+    """Return the tables that files of a group may have; presets have theirs in every folder of `experiment`."""
+    return TABLES.get("experiment" if group.startswith("experiment/") else group, ())
+
+
 def place_of_mistake(root: Path, text: str) -> str | None:
     """Say where in a table the value stands that Hydra could not merge, from Hydra's words; None if it is in none."""
     entry, key = re.search(r"In '([^']+)': \w+ raised", text), re.search(r"full_key: (\S+)", text)
     return Tables(root).place(entry.group(1), key.group(1)) if entry and key else None
 
 
+def unreadable(where: str, error: Exception) -> UserError:
+    """Word what YAML cannot read of a file, with its line."""
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    reason = getattr(error, "problem", None) or "no text"
+    return UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where)
+
+
 @cache
-def _loader() -> type[yaml.SafeLoader]:
+def yaml_loader() -> type[yaml.SafeLoader]:
     """Return OmegaConf's loader (1e-4 is a number, no key stands twice), with libyaml's parser where there is one."""
     omegaconf = get_yaml_loader()
     if not yaml.__with_libyaml__:

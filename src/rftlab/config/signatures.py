@@ -92,6 +92,16 @@ def method(target: str, name: str) -> list[str]:
     return ["" if argument.annotation is None else ast.unparse(argument.annotation) for argument in taken]
 
 
+def constant(target: str, name: str) -> Any:
+    """Return what the body of a class says that a name is; None where it is no literal, or is not said."""
+    found = _find(target)
+    for item in found[1].body if found is not None else []:
+        match item:
+            case ast.AnnAssign(target=ast.Name(id=word), value=ast.Constant(value=value)) if word == name:
+                return value
+    return None
+
+
 def _fields(module: "_Module", definition: ast.ClassDef) -> dict[str, Parameter] | None:
     fields: dict[str, Parameter] = {}
     for base in definition.bases:
@@ -158,6 +168,15 @@ def _method_of_record(module: "_Module", value: ast.expr) -> tuple["_Module", De
     return (found[0], methods[0]) if methods else None
 
 
+def source_file(name: str) -> Path | None:
+    """Return the source of a module; None where it has none of its own.
+
+    Raises:
+        NotFoundError: There is no such module.
+    """
+    return _file(name, name)
+
+
 @cache
 def _file(name: str, target: str) -> Path | None:
     """Return the source of a module by walking down from its top-level package, whose folder Python knows."""
@@ -193,10 +212,19 @@ class _Module:
     @staticmethod
     @cache
     def read(path: Path, name: str) -> "_Module":
-        """Parse a file; it is read once."""
+        """Parse a file; it is read once.
+
+        Raises:
+            UserError: It cannot be read, or is no Python.
+        """
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        text = path.read_text()
-        return _Module(name, package, text, {word: node for node in ast.parse(text).body for word in _bound(node)})
+        try:
+            text = path.read_text(encoding="utf-8")
+            body = ast.parse(text).body
+        except (OSError, SyntaxError, ValueError) as error:  # no text, or no Python
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            raise UserError(f"{path}{line}: {getattr(error, 'msg', error)}", "Python", f"{path}, or _target_") from None
+        return _Module(name, package, text, {word: node for node in body for word in _bound(node)})
 
     def surely_lacks(self, word: str) -> bool:
         """Say whether a name can neither be defined here nor be made when the module is imported."""

@@ -8,6 +8,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rftlab.config.scales import unreadable
+from rftlab.config.texts import refuse_rewritten
 from rftlab.errors import UserError
 
 KINDS = {
@@ -32,14 +34,12 @@ def check_site_file(path: Path) -> None:
         values = yaml.safe_load(text)
         OmegaConf.load(path)  # refuses what is written twice
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark is not None else ""
-        reason = getattr(error, "problem", None) or "no text"
-        raise UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where) from None
+        raise unreadable(where, error) from None
     if values is None:
         return
     if not isinstance(values, dict):
         raise UserError(f"{where} holds {str(values)[:60]!r}", "lines of KEY: VALUE, with the colon", where)
+    refuse_rewritten(text, ("sbatch",), where)
     known = sorted(f.name for f in fields(SlurmLauncher))
     for key, value in values.items():
         if key not in known:

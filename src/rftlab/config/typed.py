@@ -38,7 +38,7 @@ class Declared:
 
 
 @dataclass(frozen=True)
-class _Takes:
+class Takes:
     """What a class or function takes from a config."""
 
     meanings: Mapping[str, Meaning]
@@ -58,7 +58,7 @@ def typed(node: DictConfig, place: Place, declared: Declared | None = None, keys
     if name is None:
         return node
     if takes is None:  # its source does not say what it takes
-        takes = _Takes({str(key): Meaning(Any) for key in node}, ())
+        takes = Takes({str(key): Meaning(Any) for key in node}, ())
     _check_known(node, takes, declared, place, keys)
     lacking = [key for key in takes.required if key not in set(node)]
     if declared is None or not declared.filled:
@@ -74,7 +74,7 @@ def typed(node: DictConfig, place: Place, declared: Declared | None = None, keys
     return made
 
 
-def _type_children(node: DictConfig, takes: _Takes | None, place: Place, declared: Declared | None, keys: Keys) -> None:
+def _type_children(node: DictConfig, takes: Takes | None, place: Place, declared: Declared | None, keys: Keys) -> None:
     """Give types to the mappings in a mapping: by their own `_target_`, or else as the annotation of the field says."""
     filled = declared is not None and declared.filled
     for key, child in list(node.items_ex(resolve=False)):
@@ -98,7 +98,7 @@ def ranges_of(cfg: DictConfig, prefix: str = "") -> Iterator[tuple[str, Rule]]:
 
 def ranges_of_target(target: str) -> Iterator[tuple[str, Rule]]:
     """Give every argument of a target that has a range or choices, with what must hold."""
-    takes = _takes_of(ELSEWHERE.get(target, target))
+    takes = takes_of(ELSEWHERE.get(target, target))
     for key, said in takes.meanings.items() if takes else ():
         yield from ((key, rule) for rule in said.rules)
 
@@ -113,32 +113,37 @@ def _target(node: DictConfig) -> str | None:
     return value if isinstance(value, str) and value != MISSING else None
 
 
-def _takes(name: str, place: Place, keys: Keys) -> _Takes | None:
+def _takes(name: str, place: Place, keys: Keys) -> Takes | None:
     try:
-        return _takes_of(ELSEWHERE.get(name, name))
+        return takes_of(ELSEWHERE.get(name, name))
     except NotFoundError as error:
         raise error.refusal(f"{place(keys)}: ", ".".join(keys)) from None
 
 
 @cache
-def _takes_of(name: str) -> _Takes | None:
+def takes_of(name: str) -> Takes | None:
+    """Return what a class or function takes, None where its source does not say.
+
+    Raises:
+        NotFoundError: There is no such module, or no such name in it.
+    """
     parameters = signature(name)
     if parameters is None:
         return None
     meanings = {key: found for key, taken in parameters.items() if not (found := meaning(taken.hint)).given}
-    return _Takes(meanings, tuple(key for key in meanings if parameters[key].required))
+    return Takes(meanings, tuple(key for key in meanings if parameters[key].required))
 
 
 def _closest(declared: Declared, node: DictConfig) -> str | None:
     def distance(name: str) -> int:
-        takes = _takes_of(name)
+        takes = takes_of(name)
         assert takes is not None, name
         return len(set(node) - set(takes.meanings)) + len(set(takes.required) - set(node))
 
     return min(declared.classes, key=distance, default=None)
 
 
-def _check_known(node: DictConfig, takes: _Takes, declared: Declared | None, place: Place, keys: Keys) -> None:
+def _check_known(node: DictConfig, takes: Takes, declared: Declared | None, place: Place, keys: Keys) -> None:
     known = {*takes.meanings, *OF_HYDRA, *(declared.besides if declared else ())}
     for key in map(str, node):
         if key not in known:
@@ -155,7 +160,7 @@ def _check_complete(node: DictConfig, lacking: list[str], place: Place, keys: Ke
         raise UserError(f"{place(keys)}: no {', '.join(full)}", "a value, or ??? where other files give it", full[0])
 
 
-def _field(node: DictConfig, key: str, takes: _Takes) -> tuple[Any, tuple[Rule, ...]]:
+def _field(node: DictConfig, key: str, takes: Takes) -> tuple[Any, tuple[Rule, ...]]:
     """Return type and rules of a field; the type of a mapping whose fields are declared is that of the typed child."""
     said = takes.meanings.get(key, Meaning(str if key == "_target_" else Any))
     child = node._get_node(key)
@@ -169,7 +174,7 @@ def _field(node: DictConfig, key: str, takes: _Takes) -> tuple[Any, tuple[Rule, 
 
 def _whole(name: str) -> type:
     """Return the structure of a class with all its fields."""
-    takes = _takes_of(name)
+    takes = takes_of(name)
     assert takes is not None, name
     return _structure(name, tuple((key, *_field(OmegaConf.create({}), key, takes)) for key in takes.meanings))
 
@@ -180,7 +185,7 @@ def _structure(name: str, described: tuple[tuple[str, Any, tuple[Rule, ...]], ..
     return make_dataclass(name.rpartition(".")[2], made)
 
 
-def _refuse_value(node: DictConfig, takes: _Takes, place: Place, keys: Keys, error: OmegaConfBaseException) -> NoReturn:
+def _refuse_value(node: DictConfig, takes: Takes, place: Place, keys: Keys, error: OmegaConfBaseException) -> NoReturn:
     full = str(error.full_key)
     first = full.split(".")[0].split("[")[0]
     kind = takes.meanings[first].kind if first in takes.meanings else Any

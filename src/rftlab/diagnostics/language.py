@@ -10,6 +10,7 @@ so that two sums over the samples, of g_i and of ||g_i||^2, give an unbiased est
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 
@@ -26,6 +27,8 @@ from rftlab.models import Policy
 from rftlab.types import Responses
 
 Tokens = tuple[int, ...]
+
+Tick = Callable[[], None]
 
 MISSING_MASS = 1e-4  # responses drawn from less of the vocabulary than this leaves do not estimate this gradient
 
@@ -58,6 +61,7 @@ def sampled_gradient_bound(
     prefixes: int,
     power_iterations: int,
     generator: torch.Generator,
+    tick: Tick = lambda: None,
 ) -> SampledGradientBound:
     """Estimate the gradient of the expected reward of one prompt and its bounds from G >= 2 sampled responses.
 
@@ -69,6 +73,7 @@ def sampled_gradient_bound(
     Args:
         max_new_tokens: L_out, the most tokens that a response may have.
         power_iterations: steps of the power iteration per prefix; each costs two backward passes.
+        tick: called before the gradient of each response and before each power iteration; what it raises ends all.
 
     Raises:
         UserError: the responses were drawn from a part of the vocabulary only.
@@ -78,10 +83,10 @@ def sampled_gradient_bound(
     rows = [
         tuple(ids[mask].tolist()) for ids, mask in zip(responses.response_ids, responses.response_mask, strict=True)
     ]
-    estimate, square = _gradient(policy, prompt_ids, prompt_mask, rows, scores, temperature)
+    estimate, square = _gradient(policy, prompt_ids, prompt_mask, rows, scores, temperature, tick)
     looked_at = _draw_prefixes(rows, prefixes, generator)
     norms = [
-        logits_jacobian_norm(policy, prompt_ids, prompt_mask, prefix, temperature, power_iterations, generator)
+        logits_jacobian_norm(policy, prompt_ids, prompt_mask, prefix, temperature, power_iterations, generator, tick)
         for prefix in looked_at
     ]
     jacobian_norm = max(norms, default=nan)
@@ -141,6 +146,7 @@ def _gradient(
     rows: list[Tokens],
     scores: Float[np.ndarray, " n"],
     temperature: float,
+    tick: Tick,
 ) -> tuple[float, float]:
     """Stream over the distinct responses; those that sum to no weight at all cost nothing.
 
@@ -149,20 +155,21 @@ def _gradient(
     weights: defaultdict[Tokens, list[float]] = defaultdict(list)
     for row, weight in zip(rows, leave_one_out(scores).tolist(), strict=True):
         weights[row].append(weight)
-    parameters = _trained(policy)
+    parameters = trained(policy)
     total = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
     square_sum = 0.0
     for row, shares in weights.items():
         if not any(shares):
             continue
-        gradient = _log_gradient(policy, prompt_ids, prompt_mask, row, temperature, parameters)
+        tick()
+        gradient = log_gradient(policy, prompt_ids, prompt_mask, row, temperature, parameters)
         square_sum += sum(share**2 for share in shares) * _square(gradient)
         for entry, part in zip(total, gradient, strict=True):
             entry.add_(part, alpha=sum(shares))
     return squared_norms(_square(total), square_sum, len(rows))
 
 
-def _log_gradient(
+def log_gradient(
     policy: Policy,
     prompt_ids: Int[Tensor, "1 p"],
     prompt_mask: Bool[Tensor, "1 p"],
@@ -177,7 +184,8 @@ def _log_gradient(
     return list(torch.autograd.grad(forward.logprobs.sum(), parameters, allow_unused=True, materialize_grads=True))
 
 
-def _trained(policy: Policy) -> list[nn.Parameter]:
+def trained(policy: Policy) -> list[nn.Parameter]:
+    """List the parameters of which gradients and Jacobians are taken."""
     return [p for p in policy.parameters() if p.requires_grad]
 
 
@@ -204,12 +212,13 @@ def logits_jacobian_norm(
     temperature: float,
     power_iterations: int,
     generator: torch.Generator,
+    tick: Tick = lambda: None,
 ) -> float:
     """Estimate the operator norm of d (logits / temperature) / d parameters after a prefix, from below."""
     # the fused kernels of attention cannot be differentiated twice
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         logits = _next_logits(policy, prompt_ids, prompt_mask, prefix) / temperature
-        return operator_norm(logits, _trained(policy), power_iterations, generator)
+        return operator_norm(logits, trained(policy), power_iterations, generator, tick)
 
 
 def _next_logits(
@@ -224,7 +233,11 @@ def _next_logits(
 
 
 def operator_norm(
-    outputs: Float[Tensor, " k"], parameters: list[nn.Parameter], power_iterations: int, generator: torch.Generator
+    outputs: Float[Tensor, " k"],
+    parameters: list[nn.Parameter],
+    power_iterations: int,
+    generator: torch.Generator,
+    tick: Tick = lambda: None,
 ) -> float:
     """Estimate the largest singular value of J = d outputs / d parameters by power iteration on J J^T.
 
@@ -237,6 +250,7 @@ def operator_norm(
     u = torch.randn(outputs.shape, generator=generator, device=generator.device).to(outputs)
     largest = 0.0
     for _ in range(power_iterations):
+        tick()
         u = u / u.norm()
         pullback = list(torch.autograd.grad(outputs, [p for _, p in pairs], u, retain_graph=True))
         largest = max(largest, _square(pullback) ** 0.5)

@@ -8,26 +8,30 @@ from rftlab.errors import UserError
 from rftlab.files import shared_file_system
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import PREFIX, ledgers, reconciled
+from rftlab.tracking.store import absolute_uri, sqlite_path
 
 log = logging.getLogger("rftlab")
 
 
 def require_slurm() -> None:
-    """Refuse a machine without SLURM's client.
+    """Refuse a machine without SLURM's client, or one whose cluster does not answer.
 
     Raises:
-        UserError: There is no `sbatch`.
+        UserError: There is no `sbatch`, or no controller.
     """
     if not scheduler.available():
         raise UserError("no sbatch on this machine", "a login node of a SLURM cluster", "hydra/launcher=local")
+    if (why := scheduler.silence()) is not None:
+        expected = "the login node of a cluster that is up (`scontrol ping`)"
+        raise UserError(
+            f"no cluster that answers: {why}", expected, "hydra/launcher=local, or nothing: try again later"
+        )
 
 
 def warn_about_database(uri: str | None) -> None:
     """Warn where runs of several nodes would write one SQLite file over a network."""
-    if uri is None or not uri.startswith("sqlite:///"):
-        return
-    path = Path(uri.removeprefix("sqlite:///")).absolute()
-    if (kind := shared_file_system(path)) is not None:
+    path = None if uri is None else sqlite_path(absolute_uri(uri))
+    if path is not None and (kind := shared_file_system(path)) is not None:
         log.warning(
             "tracking.uri is an SQLite file on a shared file system (%s), which several nodes can damage; "
             "expected a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later; "

@@ -11,8 +11,9 @@ from rich.console import Console
 from rftlab.errors import UserError
 from rftlab.launch.clusters import ask_queue, require_slurm
 from rftlab.launch.early import WARM
+from rftlab.launch.needs import require_hub
 from rftlab.launch.worker import work_in_slot
-from rftlab.sweeps.fork_server import start_server, stop_server
+from rftlab.sweeps.fork_server import start_server
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.local import Slots, make_slots, run_jobs, visible_gpus
 from rftlab.sweeps.slurm.queue import run_on_slurm
@@ -45,16 +46,23 @@ class _JobMirror:
 
 
 def run_locally(jobs: Sequence[Job], slots: Slots, console: Console) -> Mapping[str, str]:
-    """Run jobs on this machine, and send them to the tracking server; returns the state of each by key."""
+    """Run jobs on this machine, and send them to the tracking server; returns the state of each by key.
+
+    Raises:
+        UserError: A job needs the hub, which is out of reach; or the first job cannot be started.
+    """
+    require_hub(job.config for job in jobs)
     with mirroring(jobs[0].config, ahead=True) as mirror:
         return run_jobs(jobs, work_in_slot, slots, console, _JobMirror(mirror))
 
 
-def start_workers(source: Path | None) -> None:
-    """Start what `run_locally` forks jobs from; `source` is a snapshot of the code, None the code as it is."""
-    if source is not None:
-        stop_server()  # an early one has the code as it is
-    start_server(WARM, source)
+def start_workers(outputs: Path, snapshot: bool) -> None:
+    """Start what `run_locally` forks jobs from, unless an early start was right about the code that they run.
+
+    Raises:
+        UserError: There is no room for the snapshot, or for temporary files.
+    """
+    start_server(WARM, take_snapshot(outputs) if snapshot else None)
 
 
 def run_remotely(
@@ -89,7 +97,7 @@ def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], co
         case "local":
             runtime = jobs[0].config["runtime"]
             slots = machine_slots(values["slots"], None, runtime["device"])
-            start_workers(None)
+            start_workers(sweep_folder.parent, settings.get("snapshot", True))
             return run_locally(jobs, slots, console)
         case "slurm":
             require_slurm()

@@ -9,7 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from rftlab import runs
+from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
+from rftlab.files import disk_errors
+from rftlab.launch.needs import require_hub
+from rftlab.launch.rows import check_rows
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
@@ -24,6 +28,7 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
         UserError: On an unknown key, a value out of range, or a combination that cannot work.
     """
     node = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    check_hydra(node)
     choices = node.runtime.choices if choices is None else choices
     overrides = [str(override) for override in node.overrides.task]
     cfg = cfg.copy()
@@ -44,10 +49,14 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     """
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
+            check_rows([(job.config, record.folder)])
             log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
+    require_hub([job.config])
     if job.parent is not None:
         execute(job.parent, stop)
+    with disk_errors(job.folder.parent):  # here, as the libraries take seconds
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
     from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run
 
     try:

@@ -1,7 +1,7 @@
 """A sweep from its jobs to its summary: plan, launch what is missing, say what became of it."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
+from rftlab.launch.rows import check_rows
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
@@ -19,12 +20,15 @@ from rftlab.sweeps.slurm.refusal import Refused
 from rftlab.sweeps.table import show_outcomes, show_plan
 
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+UNDER_WAY = ("running", "queued")
+SHOWN = 3  # keys in a sentence
 
 
 class JobLauncher(Protocol):
     """What a sweep asks of a launcher."""
 
     follows: bool  # whether it watches over jobs that an earlier command has submitted
+    gpus: int  # of a job that does not ask for a number itself
 
     def begin(self) -> None:
         """Start what takes time, while the sweep is still being planned."""
@@ -50,6 +54,7 @@ class Sweep:
     name: str
     outputs: Path
     dry_run: bool
+    config: str  # what the command line made, in YAML
 
 
 def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console: Console) -> int:
@@ -64,7 +69,8 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
         console.print(f"states may be older than the queue: {error}", style="yellow", highlight=False, soft_wrap=True)
         queued = {}
     plan = make_plan(jobs, sweep.outputs, queued)
-    costs = estimate(plan, sweep.outputs)
+    check_rows((row.job.config, row.folder) for row in plan.rows if row.state != "new")
+    costs = estimate(plan, sweep.outputs, launcher.gpus)
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):
         console.print(line, soft_wrap=True, highlight=False)
@@ -73,9 +79,12 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     _note_elsewhere(sweep, plan, console)
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
+    _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
     if not to_do:
         return DONE
-    with noted_launch(sweep.outputs / sweep.name, launcher.settings(), to_do):
+    launch = {"launcher": dict(launcher.settings()), "jobs": {job.key: job.folder.name for job in to_do}}
+    notes = {"launch.json": json.dumps(launch, indent=1) + "\n", "multirun.yaml": sweep.config}
+    with noted_launch(sweep.outputs / sweep.name, notes):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
@@ -91,6 +100,21 @@ def _note_elsewhere(sweep: Sweep, plan: Plan, console: Console) -> None:
         console.print(f"{len(elsewhere)} of them in other sweeps of {sweep.outputs}", highlight=False)
 
 
+def _tell_of_others(sweep: Sweep, plan: Plan, own: Collection[str], console: Console) -> None:
+    """Say which runs of the sweep another command has under way, as this one does not wait for them."""
+    others = [row.job.key for row in plan.rows if row.state in UNDER_WAY and row.job.key not in own]
+    if not others:
+        return
+    which = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
+    runs_are = "1 run is" if len(others) == 1 else f"{len(others)} runs are"
+    console.print(
+        f"{runs_are} under way by another command, for which this one does not wait ({which}): "
+        f"`python src/sweep.py status --outputs {sweep.outputs} --sweep {sweep.name}` tells how far they are; "
+        "this command again, when they have ended, does what they leave",
+        style="yellow", highlight=False, soft_wrap=True, markup=False,
+    )  # fmt: skip
+
+
 def exit_code(ends: Sequence[Outcome]) -> int:
     """Say how a sweep ended: 1 where a job failed or was lost or could not start, 130 where one was stopped."""
     states = {end.state for end in ends}
@@ -102,22 +126,23 @@ def exit_code(ends: Sequence[Outcome]) -> int:
 
 
 @contextmanager
-def noted_launch(folder: Path, launcher: Mapping[str, Any], jobs: Sequence[Job]) -> Generator[None]:
+def noted_launch(folder: Path, notes: Mapping[str, str]) -> Generator[None]:
     """Keep how a sweep was launched last, for `sweep.py status` and `retry`; a launch that is refused leaves no note.
 
-    The note comes before the launch, as the process may be killed in the middle of it.
+    The notes (file -> content) come before the launch, as the process may be killed in the middle of it, or the disk be
+    full after it.
     """
-    path = folder / "launch.json"
-    before = path.read_text() if path.exists() else None
+    before = {path: path.read_text() if path.exists() else None for path in (folder / name for name in notes)}
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    note = {"launcher": dict(launcher), "jobs": {job.key: job.folder.name for job in jobs}}
-    write_atomic(path, json.dumps(note, indent=1) + "\n")
+    for name, content in notes.items():
+        write_atomic(folder / name, content)
     try:
         yield
     except Refused:
-        if before is None:
-            path.unlink()
-        else:
-            write_atomic(path, before)
+        for path, content in before.items():
+            if content is None:
+                path.unlink()
+            else:
+                write_atomic(path, content)
         raise

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rftlab import runs
 from rftlab.errors import UserError
-from rftlab.files import read_json
+from rftlab.files import MODE, read_json
 from rftlab.runs.records import load_config, log_path
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.fork_server import ignore_stops, receive_stops
@@ -46,7 +46,7 @@ def _stop_with_launcher(sign_of_life: Connection, stop: StopFlag) -> None:
 
 def redirect_output(folder: Path) -> None:
     """Send standard output and standard error of this process, libraries included, to the job's log."""
-    handle = os.open(log_path(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(log_path(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, MODE)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from rftlab.loops.draw import draw
-from rftlab.loops.evaluation import encode, encode_targets, score
+from rftlab.loops.evaluation import encode, encode_targets, encode_whole, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
-from rftlab.sampling.sample import sample
-from rftlab.streams import stream
-from rftlab.types import Example, Experience
+from rftlab.sampling.sample import joined, sample
+from rftlab.streams import row_noise
+from rftlab.types import Example, Experience, Responses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,21 +22,23 @@ class Place:
     """How far a run has come in its data; it is in the checkpoint."""
 
     iteration: int  # the one to collect for, from 1
-    draws: int  # of prompts, before this iteration
+    position: int  # in the order of prompts: how many of them earlier iterations took
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """The experience of one iteration, what describes it, and how many draws of prompts it took."""
+    """The experience of one iteration, what describes it, and how many prompts it took."""
 
     experience: Experience
     metrics: dict[str, float]
-    draws: int
+    prompts: int
 
 
 @runtime_checkable
 class Collector(Protocol):
     """A source of experience; what it gives is a function of the networks, the run seed and the place."""
+
+    samples: ClassVar[bool]  # whether it draws from the policy: what it gives then describes the policy
 
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Give the experience of one iteration."""
@@ -44,21 +47,25 @@ class Collector(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """Responses of the policy to fresh prompts, scored by the reward."""
+    """Responses of the policy to fresh prompts, scored by the reward.
 
-    prompts: int
+    With a budget of `tokens`, prompts are drawn in rounds until their responses have so many. The first prompts that
+    fill it are kept, each with all its responses; the next iteration goes on behind them.
+    """
+
+    prompts: int  # of a round: the only one, or the first
+    tokens: int | None  # None = one round
     samples_per_prompt: int
     unit: Literal["row", "group"]
+
+    samples: ClassVar[bool] = True
 
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Draw prompts, sample responses and score them."""
         assert lab.task.rollout is not None
-        drawn = draw(lab.task.splits.train, self.prompts, lab.session.seed, place.draws)
-        examples = [example for example, _ in drawn]
-        prompt_ids, prompt_mask = encode(lab, examples)
-        generator = stream(lab.session.seed, "sampling", place.iteration)
-        responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, self.samples_per_prompt, generator)
+        examples, responses = self._sampled(lab, place)
         _, scores = score(lab, examples, responses)
+        prompt_ids, prompt_mask = encode(lab, examples)
         experience = Experience(
             prompt_ids=prompt_ids,
             prompt_mask=prompt_mask,
@@ -69,21 +76,89 @@ class Sampled:
             scores=torch.as_tensor(scores, dtype=torch.float32, device=prompt_ids.device),
             temperature=lab.task.rollout.temperature,
         )
-        return Collected(experience=experience, metrics=sampling_metrics(responses), draws=1)
+        return Collected(experience=experience, metrics=sampling_metrics(responses), prompts=len(examples))
+
+    def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], Responses]:
+        """Sample in rounds until the budget is filled, and keep the prompts that fill it."""
+        assert lab.task.rollout is not None
+        steps = lab.task.rollout.max_new_tokens
+        examples: list[Example] = []
+        rounds: list[Responses] = []
+        wanted = self.prompts
+        while wanted:
+            position = place.position + len(examples)  # in the order of the whole run: what the noise is keyed by
+            asked = [example for example, _ in draw(lab.task.splits.train, wanted, lab.session.seed, position)]
+            row, places = encode(lab, asked), range(position, position + wanted)
+            noise = row_noise(lab.session.seed, "sampling", places=places, samples=self.samples_per_prompt, steps=steps)
+            rounds.append(
+                sample(
+                    lab.policy, *row, lab.task.rollout, self.samples_per_prompt, noise,
+                    batch_size=lab.evaluation.batch_size,
+                )
+            )  # fmt: skip
+            examples += asked
+            wanted = self._missing(rounds)
+        responses = joined(rounds, lab.policy.pad_id)
+        if self.tokens is None:
+            return examples, responses
+        sums = self._tokens_of_prompts(responses).cumsum(0)
+        kept = int((sums < self.tokens).sum()) + 1
+        return examples[:kept], first_rows(responses, kept * self.samples_per_prompt)
+
+    def _missing(self, rounds: Sequence[Responses]) -> int:
+        """Say how many more prompts the budget asks for, if their responses are as long as those so far."""
+        if self.tokens is None:
+            return 0
+        counts = torch.cat([self._tokens_of_prompts(responses) for responses in rounds])
+        there = int(counts.sum())
+        return ceil_div(max(0, self.tokens - there) * len(counts), there)
+
+    def _tokens_of_prompts(self, responses: Responses) -> Int[Tensor, " b"]:
+        return responses.response_mask.sum(1).view(-1, self.samples_per_prompt).sum(1)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Divide and round up."""
+    return -(-a // b)
+
+
+def first_rows(responses: Responses, n: int) -> Responses:
+    """Keep the first n responses, as wide as the longest of them."""
+    width = int(responses.response_mask[:n].sum(1).max())
+    return Responses(
+        response_ids=responses.response_ids[:n, :width],
+        response_mask=responses.response_mask[:n, :width],
+        logprobs=responses.logprobs[:n, :width],
+        kept_mass=responses.kept_mass[:n, :width],
+        truncated=responses.truncated[:n],
+        prompt_index=responses.prompt_index[:n],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fixed:
-    """Gold texts: every target of a prompt is a pair of its own, and each pass over the prompts takes the next one."""
+    """Gold texts: every target of a prompt is a pair of its own, and each pass over the prompts takes the next one.
+
+    With `whole_text`, prompt and target are one text of at most so many tokens, and all of it is learned.
+    """
 
     examples: Sequence[Example]
     pairs: int
+    whole_text: int | None = None
+
+    samples: ClassVar[bool] = False
 
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Draw (prompt, target) pairs, from the shortest to the longest: like rows waste little on padding."""
-        drawn = draw(self.examples, self.pairs, lab.session.seed, place.draws)
-        prompt_ids, prompt_mask = encode(lab, [example for example, _ in drawn])
-        ids, mask = encode_targets(lab, [example.targets[epoch % len(example.targets)] for example, epoch in drawn])
+        drawn = draw(self.examples, self.pairs, lab.session.seed, place.position)
+        asked = [example for example, _ in drawn]
+        targets = [example.targets[epoch % len(example.targets)] for example, epoch in drawn]
+        if self.whole_text is None:
+            prompt_ids, prompt_mask = encode(lab, asked)
+            ids, mask = encode_targets(lab, targets)
+        else:
+            texts = [example.prompt + target for example, target in zip(asked, targets, strict=True)]
+            prompt_ids, prompt_mask, ids, mask = encode_whole(lab, texts, self.whole_text)
         order = (prompt_mask.sum(1) + mask.sum(1)).argsort()
         experience = Experience(
             prompt_ids=prompt_ids[order],
@@ -95,7 +170,7 @@ class Fixed:
             scores=None,
             temperature=1.0,
         )
-        return Collected(experience=experience, metrics={}, draws=1)
+        return Collected(experience=experience, metrics={}, prompts=len(drawn))
 
 
 def _each(rows: Tensor) -> Tensor:

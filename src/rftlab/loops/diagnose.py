@@ -1,31 +1,34 @@
 """Will reinforcement finetuning work here? Reward statistics of many prompts before any training."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 
-from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound
+from rftlab.diagnostics import prompt_statistics, sampled_gradient_bound, time_passes
 from rftlab.errors import UserError
-from rftlab.loops.evaluation import encode, log_samples, prompt_rows, sample_and_score, score, subset
+from rftlab.loops.budget import Kept, Row, Tick, measure_within, spread
+from rftlab.loops.evaluation import answer, encode, log_samples, places_of, prompt_rows, reward, score, subset
 from rftlab.loops.lab import Lab
 from rftlab.ranges import NonNegative, Positive, Samples
-from rftlab.sampling.sample import sample
-from rftlab.streams import stream
+from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.streams import row_noise, stream
 from rftlab.types import Example
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnose:
-    """Sample every prompt several times with the rollout settings; measure gradients and their bounds on a few."""
+    """Sample every prompt several times with the rollout settings; if asked for, measure gradients on a few."""
 
     n_prompts: Positive[int]
     samples_per_prompt: Samples
-    batch_size: Positive[int]  # prompts per sampling batch
-    bound_prompts: NonNegative[int]  # prompts whose gradient is measured; 0 = none
+    bound_prompts: NonNegative[int]  # prompts whose gradient and its bounds are measured; 0 = none
+    bound_seconds: Positive[int] | None  # after which no more of them are; None = as many as they take
     bound_samples: Samples  # responses per such prompt
     bound_prefixes: Positive[int]  # prefixes per such prompt whose Jacobian is measured
     power_iterations: Positive[int]
@@ -40,23 +43,28 @@ class Diagnose:
         Returns:
             The final metrics.
         """
-        session, examples = lab.session, subset(lab.task.splits.train, self.n_prompts, "probe")
-        scores, seconds = self._resume(lab)
-        starts = range(len(scores), len(examples), self.batch_size)
+        assert lab.task.rollout is not None
+        session, rollout = lab.session, lab.task.rollout
+        examples = subset(lab.task.splits.train, self.n_prompts, "probe")
+        scores, seconds, kept = self._resume(lab)
+        places, size = places_of(examples), prompts_at_once(lab.evaluation.batch_size, self.samples_per_prompt)
+        starts = range(len(scores), len(examples), size)
         for start in session.bar(starts, "sampling"):
             started = time.perf_counter()
-            batch = examples[start : start + self.batch_size]
-            responses, texts, new = sample_and_score(lab, batch, self.samples_per_prompt, start)
+            part = slice(start, start + size)
+            answers = answer(lab, examples[part], places[part], rollout, self.samples_per_prompt, "probe", "before", 0)
+            new = reward(lab, answers)
             self._refuse_outside(new[np.isfinite(new)])  # the report counts and leaves out the others
             seconds += time.perf_counter() - started
-            scores = np.concatenate([scores, new.reshape(len(batch), self.samples_per_prompt)])
-            asked = [batch[i] for i in responses.prompt_index.tolist()]
-            log_samples(lab, {"phase": "before", "split": "train"}, asked, texts, new)
+            scores = np.concatenate([scores, new.reshape(-1, self.samples_per_prompt)])
+            log_samples(lab, {"phase": "before", "split": "train"}, answers.examples, answers.texts, new)
             session.save(len(scores), {"scores": torch.from_numpy(scores), "seconds": seconds})
         statistics, std_below = prompt_statistics(scores), self._std_below(lab)
-        session.run.save_prompts(prompt_rows("before", 0, examples, statistics, self.samples_per_prompt))
+        which = "common" if rollout == lab.task.probe else "own"
+        session.run.save_prompts(prompt_rows("before", 0, which, examples, statistics, self.samples_per_prompt))
         if self.bound_prompts:
-            session.run.save_cases(self._cases(lab, examples, statistics.std))
+            save = partial(self._save_gradients, lab, scores, seconds)
+            self._measure_gradients(lab, examples, statistics.std, seconds / scores.size, kept, save)
         final = {f"probe/{name}": value for name, value in statistics.summary(std_below, lab.task.low_reward).items()}
         train = lab.task.splits.train
         final |= {
@@ -68,7 +76,6 @@ class Diagnose:
         vanishing, low = final["probe/share_vanishing"], final.get("probe/share_vanishing_low")
         also = "" if low is None else f", {low:.0%} with a low mean reward too"
         session.describe(f"{vanishing:.0%} of {len(scores)} prompts have a reward std below {std_below:g}{also}")
-        session.forget()
         return final
 
     def _std_below(self, lab: Lab) -> float:
@@ -81,34 +88,79 @@ class Diagnose:
             expected = f"all within {self.reward_low:g} and {self.reward_high:g}"
             raise UserError(found, expected, "algo.loop.reward_low or reward_high")
 
-    def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float]:
+    def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float, Kept]:
         if (saved := lab.session.resume()) is None:
-            return np.empty((0, self.samples_per_prompt)), 0.0
-        return saved[1]["scores"].numpy(), saved[1]["seconds"]
+            return np.empty((0, self.samples_per_prompt)), 0.0, Kept()
+        state = saved[1]
+        return state["scores"].numpy(), state["seconds"], Kept(**state.get("gradients", {}))
 
-    def _cases(self, lab: Lab, examples: list[Example], stds: Float[np.ndarray, " b"]) -> pd.DataFrame:
-        """Measure gradients on prompts from the smallest to the largest std, with responses of their own."""
+    def _save_gradients(self, lab: Lab, scores: Float[np.ndarray, "b g"], seconds: float, kept: Kept) -> None:
+        state = {"scores": torch.from_numpy(scores), "seconds": seconds, "gradients": asdict(kept)}
+        lab.session.save(len(scores) + len(kept.rows), state)
+
+    def _measure_gradients(
+        self,
+        lab: Lab,
+        examples: list[Example],
+        stds: Float[np.ndarray, " b"],
+        sample_s: float,
+        kept: Kept,
+        save: Callable[[Kept], None],
+    ) -> None:
+        """Measure gradients on prompts from the smallest to the largest std, and say before what that will cost.
+
+        `sample_s` is what a sampled and scored response takes, in seconds.
+        """
+        order = np.argsort(stds, kind="stable")
+        ranks = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
+        numbers = [int(order[ranks[i]]) for i in spread(len(ranks))]
+        places = places_of(examples)
+        if len(kept.rows) < len(numbers):
+            lab.session.describe(self._cost(lab, examples[numbers[0]], len(numbers) - len(kept.rows), sample_s))
+        passes = self.bound_samples + self.bound_prefixes * self.power_iterations
+        all_done = measure_within(
+            lab.session,
+            lambda number, tick: self._case(lab, examples[number], places[number], number, tick),
+            numbers,
+            passes=passes,
+            limit_s=self.bound_seconds,
+            kept=kept,
+            save=save,
+        )
+        if not all_done:
+            done = f"gradients of {len(kept.rows)} of {len(numbers)} prompts are measured"
+            lab.session.describe(f"{done}: algo.loop.bound_seconds={self.bound_seconds} are over")
+        if kept.rows:
+            lab.session.run.save_cases(pd.DataFrame(kept.rows))
+
+    def _cost(self, lab: Lab, example: Example, prompts: int, sample_s: float) -> str:
+        """Say what the gradients will cost, if responses are as long as allowed and all of them different."""
+        rollout = lab.task.rollout
+        assert rollout is not None
+        found = time_passes(lab.policy, *encode(lab, [example]), rollout.max_new_tokens, rollout.temperature)
+        passes_s = found.of_prompt(self.bound_samples, self.bound_prefixes, self.power_iterations)
+        seconds = prompts * (passes_s + self.bound_samples * sample_s)
+        limit = "" if self.bound_seconds is None else f", algo.loop.bound_seconds={self.bound_seconds} allows no more"
+        return f"gradients and bounds of {prompts} prompts: about {seconds:.0f} s{limit}"
+
+    def _case(self, lab: Lab, example: Example, place: str, number: int, tick: Tick) -> Row:
+        """Measure the gradient on one prompt, with responses of its own."""
         assert lab.task.rollout is not None
         whole = replace(lab.task.rollout, top_k=0, top_p=1.0, min_new_tokens=0)  # the policy that the gradient is of
-        order = np.argsort(stds, kind="stable")
-        places = np.unique(np.linspace(0, len(examples) - 1, self.bound_prompts).round().astype(int))
-        rows = []
-        for number in lab.session.bar([int(order[place]) for place in places], "gradients"):
-            lab.session.stop.check()
-            example = [examples[number]]
-            prompt = encode(lab, example)
-            generator = stream(lab.session.seed, "gradient", number)
-            responses = sample(lab.policy, *prompt, whole, self.bound_samples, generator)
-            _, scores = score(lab, example, responses)
-            self._refuse_outside(scores)
-            bound = sampled_gradient_bound(
-                lab.policy, *prompt, responses, scores,
-                temperature=whole.temperature,
-                max_new_tokens=whole.max_new_tokens,
-                reward_range=(self.reward_low, self.reward_high),
-                prefixes=self.bound_prefixes,
-                power_iterations=self.power_iterations,
-                generator=generator,
-            )  # fmt: skip
-            rows.append({"input_id": example[0].id, **asdict(bound)})
-        return pd.DataFrame(rows)
+        prompt = encode(lab, [example])
+        draw = {"places": [place], "samples": self.bound_samples, "steps": whole.max_new_tokens}
+        noise = row_noise(lab.session.seed, "gradient", **draw)
+        responses = sample(lab.policy, *prompt, whole, self.bound_samples, noise, lab.evaluation.batch_size)
+        _, scores = score(lab, [example], responses)
+        self._refuse_outside(scores)
+        bound = sampled_gradient_bound(
+            lab.policy, *prompt, responses, scores,
+            temperature=whole.temperature,
+            max_new_tokens=whole.max_new_tokens,
+            reward_range=(self.reward_low, self.reward_high),
+            prefixes=self.bound_prefixes,
+            power_iterations=self.power_iterations,
+            generator=stream(lab.session.seed, "gradient", number),
+            tick=tick,
+        )  # fmt: skip
+        return {"input_id": example.id, **asdict(bound)}

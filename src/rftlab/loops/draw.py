@@ -10,15 +10,15 @@ from rftlab.streams import stream_seed
 from rftlab.types import Example
 
 
-def draw(examples: Sequence[Example], count: int, seed: int, number: int) -> list[tuple[Example, int]]:
-    """Take the `count` examples of draw `number` (from 0): passes over all examples, each in a fresh random order.
+def draw(examples: Sequence[Example], count: int, seed: int, position: int) -> list[tuple[Example, int]]:
+    """Take `count` examples from place `position` (from 0) of the order of a run: passes, each in a fresh random order.
 
     Returns:
         (example, index of the pass) pairs.
     """
     drawn = []
-    for position in range(number * count, (number + 1) * count):
-        epoch, offset = divmod(position, len(examples))
+    for place in range(position, position + count):
+        epoch, offset = divmod(place, len(examples))
         drawn.append((examples[int(_order(len(examples), seed, epoch)[offset])], epoch))
     return drawn
 

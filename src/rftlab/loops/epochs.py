@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.label_lab import LabelLab
 from rftlab.loops.label_metrics import Averages, describe_group, evaluate, norm_of
 from rftlab.models import save_weights
@@ -45,13 +46,19 @@ class Epochs:
             averages = Averages()
             batches = self._batches(lab, epoch)
             for number, rows in enumerate(batches):
-                gradient(lab, algorithm, rows, (epoch, number), averages if measured else None)
+                loss = gradient(lab, algorithm, rows, (epoch, number), averages if measured else None)
                 step, total = (epoch - 1) * len(batches) + number + 1, self.epochs * len(batches)
-                norm = lab.optimizer.step(optimizer, lab.network, step, total)
-                averages.add(len(rows), {"grad/norm": norm})
+                found = torch.stack([loss, lab.optimizer.clip(lab.network)]).tolist()  # the one wait of the step
+                numbers = dict(zip(("loss", "grad/norm"), found, strict=True))
+                refuse_divergence(numbers, step)
+                lab.optimizer.step(optimizer, step, total)
+                averages.add(len(rows), {"grad/norm": numbers["grad/norm"]})
             if measured:
                 session.run.log(epoch, averages.means() | {"time/step_s": time.perf_counter() - started})
-            if epoch % lab.evaluate_every == 0 and epoch < self.epochs:
+            evaluated = epoch % lab.evaluate_every == 0 and epoch < self.epochs
+            if evaluated or epoch == self.epochs or session.due(epoch, self.epochs):
+                refuse_broken(lab, epoch * len(batches))
+            if evaluated:
                 metrics = evaluate(lab, epoch)
                 if epoch % (10 * lab.evaluate_every) == 0:  # thousands of epochs: a line for some of them
                     session.describe(describe(epoch, self.epochs, metrics))
@@ -60,7 +67,6 @@ class Epochs:
         final = evaluate(lab, self.epochs)
         session.describe(describe(self.epochs, self.epochs, final))
         save_weights(lab.network, session.run.folder / "final" / "model.safetensors")
-        session.forget()
         return final
 
     def _resume(self, lab: LabelLab, optimizer: torch.optim.Optimizer) -> int:
@@ -90,10 +96,10 @@ def gradient(
     rows: Int[Tensor, " b"],
     place: tuple[int, int],
     averages: Averages | None,
-) -> None:
+) -> Float[Tensor, ""]:
     """Leave the gradient of a minibatch's mean loss in the parameters, and what describes it in the averages.
 
-    `place` is the minibatch's epoch and number, from which the noise of sampled labels is drawn.
+    `place` is the minibatch's epoch and number, from which the noise of sampled labels is drawn. Returns the mean loss.
     """
     task = lab.task
     lab.network.train()
@@ -110,6 +116,14 @@ def gradient(
         loss.mean().backward()
     else:
         measure(lab.network, batch, loss, groups, averages)
+    return loss.detach().mean()
+
+
+@torch.no_grad()
+def refuse_broken(lab: LabelLab, step: int) -> None:
+    """Stop a run whose network has become useless; it is asked about one input."""
+    lab.network.eval()
+    refuse_broken_network(lab.network, lab.network(lab.task.inputs[:1]), step)
 
 
 def measure(

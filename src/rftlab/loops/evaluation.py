@@ -1,6 +1,8 @@
 """Evaluation of a policy on the splits of its task, and its per-prompt reward statistics."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,11 +11,12 @@ from jaxtyping import Float
 
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
 from rftlab.loops.lab import Lab
-from rftlab.sampling.sample import generate, sample
-from rftlab.streams import stream, stream_seed
-from rftlab.types import Example, Responses
+from rftlab.sampling.sample import generate, prompts_at_once
+from rftlab.streams import row_noise, stream_seed
+from rftlab.types import BeamSearch, Example, Responses, Sampling
 
 SPLITS = ("train", "validation", "test")
+SUFFIX = {"common": "", "own": "_own"}  # of the metrics, by decoding
 
 
 def subset(examples: Sequence[Example], n: int, *purpose: str | int) -> list[Example]:
@@ -27,7 +30,8 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
     """Decode every split as the dataset is evaluated and score it; logs the metrics and a few responses.
 
     Returns:
-        `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward.
+        `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward;
+        `eval_own/...` too where the evaluation samples otherwise than the rollout.
     """
     metrics: dict[str, float] = {}
     for split in SPLITS:
@@ -37,31 +41,31 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
         if lab.task.reward is None or lab.task.evaluation is None:
             metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples).items()}
         else:
-            metrics |= {
-                f"eval/{split}/{name}": value for name, value in _decode_and_score(lab, examples, split, step).items()
-            }
+            for which, decoding in decodings(lab.task.evaluation, lab.task.rollout).items():
+                found = _decode_and_score(lab, examples, decoding, {"step": step, "split": split, "decoding": which})
+                metrics |= {f"eval{SUFFIX[which]}/{split}/{name}": value for name, value in found.items()}
     lab.session.run.log(step, metrics)
     return metrics
 
 
-def _decode_and_score(lab: Lab, examples: list[Example], split: str, step: int) -> dict[str, float]:
-    assert lab.task.reward is not None and lab.task.evaluation is not None
-    texts: list[str] = []
-    lengths: list[int] = []
-    for start in range(0, len(examples), lab.evaluation.batch_size):
-        lab.session.stop.check()
-        batch = examples[start : start + lab.evaluation.batch_size]
-        prompt_ids, prompt_mask = encode(lab, batch)
-        generator = stream(
-            lab.session.seed, "evaluation", split, start
-        )  # the same noise at every evaluation: less variance between them
-        responses = generate(lab.policy, prompt_ids, prompt_mask, lab.task.evaluation, generator)
-        texts += lab.policy.decode(responses.response_ids, responses.response_mask)
-        lengths += responses.response_mask.sum(dim=1).tolist()
-    scores = lab.task.reward([e.prompt for e in examples], texts, [e.targets for e in examples])
+def decodings(common: Sampling | BeamSearch, rollout: Sampling | None) -> dict[str, Sampling | BeamSearch]:
+    """Name the ways in which a policy is looked at: `common` to all runs on the data, and its `own` if that differs.
+
+    A run at another temperature would otherwise bring its own thermometer. A beam search has no temperature.
+    """
+    differs = isinstance(common, Sampling) and rollout is not None and rollout != common
+    return {"common": common} | ({"own": rollout} if differs else {})
+
+
+def _decode_and_score(
+    lab: Lab, examples: list[Example], decoding: Sampling | BeamSearch, where: Mapping[str, object]
+) -> dict[str, float]:
+    # the same noise at every evaluation: less variance between them
+    answers = answer(lab, examples, places_of(examples), decoding, 1, "evaluation", str(where["split"]))
+    scores = reward(lab, answers)
     kept = slice(lab.evaluation.n_logged)
-    log_samples(lab, {"step": step, "split": split}, examples[kept], texts[kept], scores[kept])
-    return {"reward": float(np.mean(scores)), "length": float(np.mean(lengths))}
+    log_samples(lab, where, examples[kept], answers.texts[kept], scores[kept])
+    return {"reward": float(np.mean(scores)), "length": float(np.mean(answers.lengths))}
 
 
 def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
@@ -88,6 +92,20 @@ def encode_targets(lab: Lab, targets: Sequence[str]) -> tuple[torch.Tensor, torc
     return lab.policy.encode_targets(targets, lab.task.max_target_tokens, lab.task.append_eos)
 
 
+def encode_whole(
+    lab: Lab, texts: Sequence[str], max_tokens: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tokenize whole texts for a causal model; (ids, mask) of the first token, both (B 1), and of the rest, both (B t).
+
+    The first token predicts the second, and nothing predicts the first: what is learned of a text is all but that one.
+    Long texts are cut on the side on which prompts are.
+    """
+    ids, mask = lab.policy.encode_prompts(texts, max_tokens, lab.task.truncation_side)
+    to_front = mask.long().argsort(dim=1, descending=True, stable=True)  # prompts are padded on the left
+    ids, mask = ids.gather(1, to_front), mask.gather(1, to_front)
+    return ids[:, :1], mask[:, :1], ids[:, 1:], mask[:, 1:]
+
+
 def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
     """Decode responses and reward them; row i answers `examples[responses.prompt_index[i]]`."""
     assert lab.task.reward is not None
@@ -96,52 +114,104 @@ def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[
     return texts, lab.task.reward([e.prompt for e in asked], texts, [e.targets for e in asked])
 
 
-@torch.no_grad()
-def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
-    """Sample every probe prompt several times with the rollout settings and keep its reward mean and std.
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Responses as text; those to one example are adjacent."""
 
-    The per-prompt statistics go to `prompts.parquet` under `phase` (`before`, `during` or `after`) and `step`, their
-    summary to the metrics (Razin et al. 2024, section 4.1). All phases use the same prompts, `during` the first few of
-    them, and the same noise.
+    examples: list[Example]  # one per response
+    texts: list[str]
+    lengths: list[int]  # tokens, EOS included
+
+
+def places_of(examples: Sequence[Example]) -> list[str]:
+    """Name what the noise of each example is keyed by: its id, and how often that has come before."""
+    seen: Counter[str] = Counter()
+    places = []
+    for example in examples:
+        places.append(f"{example.id}/{seen[example.id]}")
+        seen[example.id] += 1
+    return places
+
+
+@torch.no_grad()
+def answer(
+    lab: Lab,
+    examples: Sequence[Example],
+    places: Sequence[str],
+    decoding: Sampling | BeamSearch,
+    samples: int,
+    *purpose: str | int,
+    label: str | None = None,
+) -> Answers:
+    """Answer each example `samples` times, batch by batch, with a progress bar where there is a `label`.
+
+    The noise of a response is a function of run seed, purpose, place and number of the sample, so the batches matter to
+    rounding alone.
     """
-    if lab.task.reward is None or lab.task.rollout is None:
+    texts: list[str] = []
+    lengths: list[int] = []
+    size = prompts_at_once(lab.evaluation.batch_size, samples)
+    starts = range(0, len(examples), size)
+    for start in starts if label is None else lab.session.bar(starts, label):
+        lab.session.stop.check()
+        part = slice(start, start + size)
+        steps = decoding.max_new_tokens
+        noise = row_noise(lab.session.seed, *purpose, places=places[part], samples=samples, steps=steps)
+        responses = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
+        texts += lab.policy.decode(responses.response_ids, responses.response_mask)
+        lengths += responses.response_mask.sum(dim=1).tolist()
+    return Answers(examples=[e for e in examples for _ in range(samples)], texts=texts, lengths=lengths)
+
+
+def reward(lab: Lab, answers: Answers) -> Float[np.ndarray, " n"]:
+    """Score every answer."""
+    assert lab.task.reward is not None
+    asked = answers.examples
+    return lab.task.reward([e.prompt for e in asked], answers.texts, [e.targets for e in asked])
+
+
+def look_before(lab: Lab) -> dict[str, float]:
+    """Probe the policy before training; a second time, `again`, where the run is to know what two draws of it say."""
+    before = probe(lab, "before", 0)
+    if lab.evaluation.probe_null:
+        probe(lab, "again", 0)
+    return before
+
+
+def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
+    """Sample every probe prompt several times as the data is probed and keep its reward mean and std.
+
+    The per-prompt statistics go to `prompts.parquet` under `phase` (`before`, `again`, `during` or `after`) and `step`,
+    their summary to the metrics (Razin et al. 2024, section 4.1), but for `again`, whose step is that of `before`. All
+    looks are at the same prompts, those `during` at the first few of them, and each has noise of its own: what one
+    finds by chance the next does not find again. Where the rollout samples otherwise, the policy is looked at with the
+    rollout's sampling, too: decoding `own`, metrics `probe_own/...`.
+    """
+    if lab.task.reward is None or lab.task.probe is None:
         return {}
     n_prompts = lab.evaluation.probe_prompts_during if phase == "during" else lab.evaluation.probe_prompts
-    examples = subset(lab.task.splits.train, n_prompts, "probe")
-    statistics: list[PromptStatistics] = []
-    samples = lab.evaluation.probe_samples
-    batch_size = max(1, lab.evaluation.batch_size // 4)  # rows are batch_size / 4 * samples
-    for start in lab.session.bar(range(0, len(examples), batch_size), f"reward statistics {phase}"):
-        lab.session.stop.check()
-        batch = examples[start : start + batch_size]
-        responses, texts, scores = sample_and_score(lab, batch, samples, start)
-        statistics.append(prompt_statistics(scores.reshape(len(batch), samples)))
-        if start == 0:
-            kept = slice(lab.evaluation.n_logged)
-            asked = [batch[i] for i in responses.prompt_index[kept].tolist()]
-            log_samples(lab, {"phase": phase, "step": step, "split": "train"}, asked, texts[kept], scores[kept])
-    merged = PromptStatistics.concatenate(statistics)
-    lab.session.run.save_prompts(prompt_rows(phase, step, examples, merged, samples))
-    summary = merged.summary(lab.evaluation.std_below, lab.task.low_reward)
-    metrics = {f"probe/{name}": value for name, value in summary.items()}
-    lab.session.run.log(step, metrics)
+    examples, samples = subset(lab.task.splits.train, n_prompts, "probe"), lab.evaluation.probe_samples
+    places, metrics, rows = places_of(examples), {}, []
+    ways = decodings(lab.task.probe, None if phase == "again" else lab.task.rollout)
+    for which, decoding in ways.items():
+        look, label = ("probe", phase, step), f"reward statistics {phase}"
+        answers = answer(lab, examples, places, decoding, samples, *look, label=label)
+        scores = reward(lab, answers)
+        kept = slice(lab.evaluation.n_logged)
+        where = {"phase": phase, "step": step, "split": "train", "decoding": which}
+        log_samples(lab, where, answers.examples[kept], answers.texts[kept], scores[kept])
+        statistics = prompt_statistics(scores.reshape(len(examples), samples))
+        rows.append(prompt_rows(phase, step, which, examples, statistics, samples))
+        summary = statistics.summary(lab.evaluation.std_below, lab.task.low_reward)
+        metrics |= {f"probe{SUFFIX[which]}/{name}": value for name, value in summary.items()}
+    lab.session.run.save_prompts(pd.concat(rows, ignore_index=True))
+    if phase != "again":
+        lab.session.run.log(step, metrics)
     return metrics
 
 
-@torch.no_grad()
-def sample_and_score(
-    lab: Lab, examples: Sequence[Example], samples: int, start: int
-) -> tuple[Responses, list[str], Float[np.ndarray, " n"]]:
-    """Answer the examples of the probe set from place `start` on, with that place's noise, and score the answers."""
-    assert lab.task.rollout is not None
-    prompt_ids, prompt_mask = encode(lab, examples)
-    generator = stream(lab.session.seed, "probe", start)
-    responses = sample(lab.policy, prompt_ids, prompt_mask, lab.task.rollout, samples, generator)
-    return responses, *score(lab, examples, responses)
-
-
 def prompt_rows(
-    phase: str, step: int, examples: Sequence[Example], statistics: PromptStatistics, samples: int
+    phase: str, step: int, decoding: str, examples: Sequence[Example], statistics: PromptStatistics, samples: int
 ) -> pd.DataFrame:
     """Give the rows of `prompts.parquet` of one look at the probe set."""
     return pd.DataFrame(
@@ -149,6 +219,7 @@ def prompt_rows(
             "phase": phase,
             "step": step,
             "split": "train",
+            "decoding": decoding,
             "prompt_id": [e.id for e in examples],
             "reward_mean": statistics.mean,
             "reward_std": statistics.std,
@@ -159,7 +230,7 @@ def prompt_rows(
 
 def log_samples(
     lab: Lab,
-    where: dict[str, object],
+    where: Mapping[str, object],
     examples: Sequence[Example],
     texts: Sequence[str],
     scores: Float[np.ndarray, " n"],

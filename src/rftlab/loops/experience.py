@@ -13,14 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rftlab.errors import UserError
 from rftlab.loops.collect import Collector, Place
-from rftlab.loops.evaluation import evaluate, probe
+from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
+from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import KL_WINDOW, mean_of, negative_kl, refuse_divergence, rollout_metrics
+from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, rollout_metrics
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.score_scaling import RunningScores, scale_scores
-from rftlab.loops.update import accumulate_gradient, minibatches
+from rftlab.loops.update import Cut, accumulate_gradient, joined
 from rftlab.models import value_function
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.streams import stream
@@ -35,7 +37,7 @@ class Schedule:
     iterations: int
     samples_per_prompt: int
     update_epochs: int  # passes over the experience of an iteration, each in a fresh order
-    minibatch_size: int
+    cut: Cut  # of a pass into minibatches
     numerics: Numerics
     steps: int  # optimiser steps of the whole run, over which the learning rate is scheduled
     trimmed: bool  # microbatches lose their padding; not where they must be read in the shape in which they were scored
@@ -48,7 +50,7 @@ class State:
     """What an iteration takes over from those before it; all of it goes into a checkpoint."""
 
     iteration: int
-    draws: int
+    position: int  # in the order of prompts
     step: int
     networks: NetworkSet
     optimizer: torch.optim.Optimizer
@@ -58,7 +60,7 @@ class State:
     def to_dict(self) -> dict[str, Any]:
         """Give tensors and plain data for a checkpoint."""
         return {
-            "draws": self.draws,
+            "position": self.position,
             "step": self.step,
             "networks": self.networks.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -67,8 +69,15 @@ class State:
         }
 
     def restore(self, iteration: int, saved: dict[str, Any]) -> None:
-        """Go to the state of a checkpoint."""
-        self.iteration, self.draws, self.step = iteration, saved["draws"], saved["step"]
+        """Go to the state of a checkpoint.
+
+        Raises:
+            UserError: It holds something else, as those of other versions of this code may.
+        """
+        if saved.keys() != self.to_dict().keys():
+            found = f"a checkpoint with {', '.join(saved)}"
+            raise UserError(found, f"one with {', '.join(self.to_dict())}", "checkpoints/ of the run folder: remove it")
+        self.iteration, self.position, self.step = iteration, saved["position"], saved["step"]
         self.networks.load_state_dict(saved["networks"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.kl_coef = saved["kl_coef"]
@@ -89,37 +98,86 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     if (saved := session.resume()) is not None:
         state.restore(*saved)
     else:
-        before = probe(lab, "before", 0)
+        before = look_before(lab)
         session.describe(describe(schedule, 0, evaluate(lab, 0) | before))
-    metrics: dict[str, float] = {}
+    updates: dict[str, float] = {}
     recent_kl: deque[float] = deque(maxlen=KL_WINDOW)
+    told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     places = range(state.iteration + 1, total + 1)
     for iteration in session.bar(places, f"{schedule.word}s", total=total, initial=state.iteration):
         started = time.perf_counter()
-        collected = collector.collect(lab, Place(iteration=iteration, draws=state.draws))
-        experience = state.networks.annotate(collected.experience)
-        timing = {} if experience.scores is None else {"time/rollout_s": time.perf_counter() - started}
-        experience = credit(lab, algorithm, schedule, state, experience)
-        metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
-        metrics |= collected.metrics | update(lab, algorithm, schedule, state, experience, iteration)
-        refuse_divergence(metrics)
-        if "policy/kl" in metrics:
-            recent_kl.append(metrics["policy/kl"])
+        rollout = gather(lab, algorithm, collector, schedule, state)
+        timing = {"time/rollout_s": time.perf_counter() - started} if collector.samples else {}
+        refuse_divergence(rollout.metrics, state.step + 1)
+        if told:
+            session.describe(describe(schedule, iteration - 1, told | rollout.metrics))
+        updates, told = update(lab, algorithm, schedule, state, rollout.experience, iteration), {}
+        if "policy/kl" in rollout.metrics:
+            recent_kl.append(rollout.metrics["policy/kl"])
             if (warning := negative_kl(recent_kl)) is not None:
                 session.describe(warning)
-        if algorithm.kl is not None and "policy/kl" in metrics:
-            state.kl_coef = algorithm.kl.update(state.kl_coef, metrics["policy/kl"])
-        state.iteration, state.draws = iteration, state.draws + collected.draws
-        session.run.log(iteration, metrics | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
-        if iteration % lab.evaluation.every == 0 and iteration < total:
-            session.describe(describe(schedule, iteration, evaluate(lab, iteration) | metrics))
+            if algorithm.kl is not None:
+                state.kl_coef = algorithm.kl.update(state.kl_coef, rollout.metrics[KL_PER[algorithm.kl.unit]])
+        state.iteration, state.position = iteration, state.position + rollout.prompts
+        log_rollout(lab, iteration - 1, rollout)
+        session.run.log(iteration, updates | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
+        evaluates = iteration % lab.evaluation.every == 0 and iteration < total
+        looks = evaluates or lab.evaluation.probes(iteration, total) or session.due(iteration, total)
+        if looks or collector.samples or iteration == total:
+            refuse_broken(state, rollout.experience)
+        if evaluates:
+            told = evaluate(lab, iteration)
+            if not collector.samples:
+                session.describe(describe(schedule, iteration, told))
+                told = {}
         if lab.evaluation.probes(iteration, total):
             probe(lab, "during", iteration)
         if session.due(iteration, total):
             session.save(iteration, state.to_dict())
+    metrics = updates
+    if collector.samples:
+        rollout = gather(lab, algorithm, collector, schedule, state)
+        refuse_divergence(rollout.metrics, state.step)
+        log_rollout(lab, total, rollout)
+        metrics |= rollout.metrics
     final = finish(lab, total)
     session.describe(describe(schedule, total, final | metrics))
     return metrics | final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """The experience of an iteration, credited, with the numbers that describe the policy that it comes from."""
+
+    experience: Experience
+    metrics: dict[str, float]
+    prompts: int
+
+
+def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule, state: State) -> Rollout:
+    """Collect experience with the policy as it is now, add the columns that are asked for, and credit it."""
+    collected = collector.collect(lab, Place(iteration=state.iteration + 1, position=state.position))
+    experience = credit(lab, algorithm, schedule, state, state.networks.annotate(collected.experience))
+    metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
+    return Rollout(experience=experience, metrics=metrics | collected.metrics, prompts=collected.prompts)
+
+
+@torch.no_grad()
+def refuse_broken(state: State, experience: Experience) -> None:
+    """Stop a run whose networks have become useless; they are asked about one row, the longest of a supervised step."""
+    row = experience.rows(torch.tensor([len(experience.unit) - 1], device=experience.unit.device))
+    scored = state.networks(row, "none")
+    said = scored.logprobs if scored.values is None else torch.stack([scored.logprobs, scored.values])
+    refuse_broken_network(state.networks, said, state.step)
+
+
+def log_rollout(lab: Lab, iteration: int, rollout: Rollout) -> None:
+    """Log what a rollout says of the policy after `iteration` iterations of updates, from which it was sampled.
+
+    This comes after the updates on it, together with their metrics: a run that is killed in between logs it once.
+    """
+    if rollout.metrics:
+        lab.session.run.log(iteration, rollout.metrics)
 
 
 def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
@@ -130,7 +188,7 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
     networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics)
     return State(
         iteration=0,
-        draws=0,
+        position=0,
         step=0,
         networks=networks,
         optimizer=lab.optimizer.make(networks),
@@ -170,17 +228,19 @@ def update(
     updates: list[dict[str, float]] = []
     for epoch in range(schedule.update_epochs):
         generator = stream(lab.session.seed, "minibatches", iteration, epoch)
-        for rows in minibatches(experience.unit, schedule.minibatch_size, generator):
+        for rows in schedule.cut(experience, generator):
             state.step += 1
             minibatch = experience.rows(rows)
             if algorithm.whiten_advantages == "minibatch":
                 minibatch = whitened(minibatch, lab.ranks.sum)
-            metrics = accumulate_gradient(
+            outputs = accumulate_gradient(
                 algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks
             )
-            norm = lab.optimizer.step(state.optimizer, state.networks, state.step, schedule.steps)
+            metrics = joined(outputs, lab.optimizer.clip(state.networks), lab.ranks)
+            refuse_divergence(metrics, state.step)
+            lab.optimizer.step(state.optimizer, state.step, schedule.steps)
             state.networks.after_step(state.step)
-            updates.append(metrics | {"grad/norm": norm})
+            updates.append({name: value for name, value in metrics.items() if name != "loss"})
     metrics = mean_of(updates)
     metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)
     if experience.scores is not None:

@@ -6,8 +6,7 @@ from rftlab.models import save_weights
 
 
 def finish(lab: Lab, step: int) -> dict[str, float]:
-    """Evaluate, keep the weights under `final/`, drop the checkpoints; returns the final metrics."""
+    """Evaluate and keep the weights under `final/`; returns the final metrics."""
     final = evaluate(lab, step) | probe(lab, "after", step)
     save_weights(lab.policy, lab.session.run.folder / "final" / "model.safetensors")
-    lab.session.forget()
     return final

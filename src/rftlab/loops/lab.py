@@ -6,7 +6,8 @@ from math import cos, inf, pi
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from rftlab.loops.session import Session
 from rftlab.models import Policy
@@ -24,7 +25,8 @@ class Task:
     truncation_side: str  # left | right: the side on which a long prompt loses tokens
     max_target_tokens: int
     append_eos: bool
-    rollout: Sampling | None
+    rollout: Sampling | None  # of training
+    probe: Sampling | None  # of looks at the train prompts; the same in runs whose rollouts differ in temperature
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
     low_reward: float | None  # a mean reward below this is low
@@ -36,11 +38,12 @@ class Evaluation:
 
     every: int  # iterations (online) or steps (supervised)
     sizes: dict[str, int]  # split -> prompts
-    batch_size: int
+    batch_size: int  # responses decoded at a time, in evaluations, looks and rollouts
     probe_prompts: int
     probe_samples: int
     probe_every: int | None  # iterations or steps between two looks during training; None = before and after only
     probe_prompts_during: int  # the first so many of the probe prompts
+    probe_null: bool  # take a second look before training
     std_below: float
     n_logged: int
 
@@ -62,8 +65,8 @@ class OptimizerSpec:
 
     build: BuildOptimizer
     lr: float
-    schedule: str  # constant | cosine (to zero at the last step)
-    warmup_steps: int
+    schedule: str  # constant | cosine (from lr after the warm-up to zero at the last step)
+    warmup_steps: int  # linear, up to lr at this step
     max_grad_norm: float | None  # None = no clipping
 
     def make(self, module: nn.Module) -> torch.optim.Optimizer:
@@ -72,20 +75,24 @@ class OptimizerSpec:
 
     def lr_at(self, step: int, total: int) -> float:
         """Give the learning rate of optimiser step `step`, counted from 1, of `total`."""
-        warmup = min(1.0, step / self.warmup_steps) if self.warmup_steps else 1.0
-        if self.schedule == "constant":
-            return self.lr * warmup
-        return self.lr * warmup * 0.5 * (1 + cos(pi * (step - 1) / total))
+        if step < self.warmup_steps:
+            return self.lr * step / self.warmup_steps
+        highest = max(1, self.warmup_steps)
+        if self.schedule == "constant" or step == highest:
+            return self.lr
+        return self.lr * 0.5 * (1 + cos(pi * (step - highest) / (total - highest)))
 
-    def step(self, optimizer: torch.optim.Optimizer, module: nn.Module, step: int, total: int) -> float:
-        """Clip the joint gradient norm, take one step, clear the gradients; returns the norm before clipping."""
+    def clip(self, module: nn.Module) -> Float[Tensor, ""]:
+        """Clip the joint gradient norm; returns the norm before clipping, without waiting for it."""
         parameters = [p for p in module.parameters() if p.requires_grad]
-        norm = nn.utils.clip_grad_norm_(parameters, inf if self.max_grad_norm is None else self.max_grad_norm)
+        return nn.utils.clip_grad_norm_(parameters, inf if self.max_grad_norm is None else self.max_grad_norm)
+
+    def step(self, optimizer: torch.optim.Optimizer, step: int, total: int) -> None:
+        """Take one step and clear the gradients."""
         for group in optimizer.param_groups:
             group["lr"] = self.lr_at(step, total)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return float(norm)
 
 
 @dataclass(frozen=True, kw_only=True)

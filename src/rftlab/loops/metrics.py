@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.diagnostics import prompt_statistics
-from rftlab.errors import UserError
 from rftlab.ops import Total, explained_variance, kl_k1, kl_k3, masked_mean, masked_var, row_sum
 from rftlab.ranks import Ranks
 from rftlab.types import Experience, Responses
 
+KL_PER = {"response": "policy/kl", "token": "policy/kl_token"}
 KL_WINDOW = 10  # rollouts
 KL_NOISE = 0.1  # nats per response
 
@@ -56,6 +56,7 @@ def sampling_metrics(responses: Responses) -> dict[str, float]:
     A kept mass below 1 says by how much the sampling distribution differs from the policy that is updated.
     """
     return {
+        "rollout/responses": float(len(responses.response_mask)),
         "rollout/length": float(responses.response_mask.sum(1).float().mean()),
         "rollout/truncated": float(responses.truncated.float().mean()),
         "rollout/kept_mass": float(masked_mean(responses.kept_mass, responses.response_mask)),
@@ -76,14 +77,3 @@ def negative_kl(recent: Sequence[float]) -> str | None:
     if len(recent) < KL_WINDOW or mean > -KL_NOISE:
         return None
     return f"policy/kl is {mean:.2f} over {KL_WINDOW} rollouts: the sampler differs from the policy that is scored"
-
-
-def refuse_divergence(metrics: Mapping[str, float]) -> None:
-    """Stop a run whose loss, gradient or KL is no longer a number: nothing after it would mean anything.
-
-    Raises:
-        UserError: Which metric, and the learning rate as the key to change.
-    """
-    for name in ("policy/loss", "sft/loss", "value/loss", "grad/norm", "policy/kl"):
-        if name in metrics and not math.isfinite(metrics[name]):
-            raise UserError(f"{name} is {metrics[name]}", "a finite number", "optimizer.lr, or algo.loss")

@@ -4,23 +4,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rftlab.errors import UserError
-from rftlab.loops.collect import Sampled
+from rftlab.loops.collect import Sampled, ceil_div
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.loops.update import Cut, minibatches_of, number_of_minibatches
 from rftlab.ranges import Positive
 from rftlab.types import Algorithm
 
 
 @dataclass(frozen=True, kw_only=True)
 class Online:
-    """Alternate rollouts and updates."""
+    """Alternate rollouts and updates.
+
+    Both are counted in rows (`prompts_per_iteration`, `minibatch_size`) or in response tokens (`tokens_per_iteration`,
+    `minibatch_tokens`), and the other two are None. A pass over a rollout counted in tokens takes exactly
+    tokens_per_iteration // minibatch_tokens optimiser steps, however long the responses are.
+    """
 
     iterations: Positive[int]
-    prompts_per_iteration: Positive[int]
+    prompts_per_iteration: Positive[int] | None
+    tokens_per_iteration: Positive[int] | None
     samples_per_prompt: Positive[int]
     update_epochs: Positive[int]
-    minibatch_size: Positive[int]
+    minibatch_size: Positive[int] | None
+    minibatch_tokens: Positive[int] | None
     microbatch_size: Positive[int]
     score_scaling: Literal["none", "running"]
     score_clip: Positive[float] | None
@@ -34,23 +42,53 @@ class Online:
         Raises:
             UserError: A minibatch would part the responses to a prompt, which the algorithm takes together.
         """
-        if algorithm.unit == "group" and self.minibatch_size % self.samples_per_prompt:
-            found = f"algo.loop.minibatch_size={self.minibatch_size}, which parts groups of {self.samples_per_prompt}"
-            raise UserError(found, "a multiple of algo.loop.samples_per_prompt", "algo.loop.minibatch_size")
-        collector = Sampled(
-            prompts=self.prompts_per_iteration, samples_per_prompt=self.samples_per_prompt, unit=algorithm.unit
-        )
-        rows = self.prompts_per_iteration * self.samples_per_prompt
+        sizes = self._by_tokens(lab) if self.tokens_per_iteration is not None else self._by_rows(algorithm)
         schedule = Schedule(
             word="iteration",
             iterations=self.iterations,
             samples_per_prompt=self.samples_per_prompt,
             update_epochs=self.update_epochs,
-            minibatch_size=self.minibatch_size,
+            cut=sizes.cut,
             numerics=Numerics(microbatch_size=self.microbatch_size, head_chunk=lab.head_chunk),
-            steps=self.iterations * self.update_epochs * (rows // self.minibatch_size),
+            steps=self.iterations * self.update_epochs * sizes.minibatches,
             trimmed=False,
             score_scaling=self.score_scaling,
             score_clip=self.score_clip,
         )
+        collector = Sampled(
+            prompts=sizes.prompts,
+            tokens=self.tokens_per_iteration,
+            samples_per_prompt=self.samples_per_prompt,
+            unit=algorithm.unit,
+        )
         return train(lab, algorithm, collector, schedule)
+
+    def _by_rows(self, algorithm: Algorithm) -> "_Sizes":
+        assert self.prompts_per_iteration is not None and self.minibatch_size is not None  # see config.checks
+        if algorithm.unit == "group" and self.minibatch_size % self.samples_per_prompt:
+            found = f"algo.loop.minibatch_size={self.minibatch_size}, which parts groups of {self.samples_per_prompt}"
+            raise UserError(found, "a multiple of algo.loop.samples_per_prompt", "algo.loop.minibatch_size")
+        rows = self.prompts_per_iteration * self.samples_per_prompt
+        return _Sizes(
+            prompts=self.prompts_per_iteration,
+            minibatches=rows // self.minibatch_size,
+            cut=minibatches_of(self.minibatch_size),
+        )
+
+    def _by_tokens(self, lab: Lab) -> "_Sizes":
+        assert self.tokens_per_iteration is not None and self.minibatch_tokens is not None  # see config.checks
+        assert lab.task.rollout is not None
+        longest = lab.task.rollout.max_new_tokens * self.samples_per_prompt
+        count = self.tokens_per_iteration // self.minibatch_tokens
+        return _Sizes(
+            prompts=ceil_div(self.tokens_per_iteration, longest), minibatches=count, cut=number_of_minibatches(count)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sizes:
+    """The prompts of the first round, and the minibatches of a pass."""
+
+    prompts: int
+    minibatches: int
+    cut: Cut

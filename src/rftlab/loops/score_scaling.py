@@ -1,4 +1,7 @@
-"""Scaling of scores by their running standard deviation, as in the APA and trlX releases."""
+"""Scaling of scores by their running standard deviation, as in the APA and trlX releases.
+
+The deviation is that of a sample: the squares are divided by n - 1 (trlX 03bb2d5, `RunningMoments.update`).
+"""
 
 import math
 from dataclasses import asdict, dataclass
@@ -53,8 +56,8 @@ class RunningScores:
 
     @property
     def std(self) -> float:
-        """Population standard deviation; 0 before the first score."""
-        return math.sqrt(self.m2 / self.count) if self.count else 0.0
+        """Standard deviation with n - 1, of all scores so far; 0 before there are two."""
+        return math.sqrt(self.m2 / (self.count - 1)) if self.count > 1 else 0.0
 
 
 def scale_scores(

@@ -26,7 +26,9 @@ class Session:
 
     def resume(self) -> tuple[int, dict[str, Any]] | None:
         """Give step and state of the newest readable checkpoint, on the CPU; None where the run has to start."""
-        return checkpoint.latest(self.run.folder)
+        if (found := checkpoint.latest(self.run.folder)) is not None:
+            self.run.goes_on_from(found[0])
+        return found
 
     def due(self, step: int, total: int) -> bool:
         """Tell whether the state after this step of `total` is to be saved; the last one is not, as the run ends."""
@@ -41,10 +43,6 @@ class Session:
         self.run.flush()
         checkpoint.save(self.run.folder, step, state)
         self.stop.check()
-
-    def forget(self) -> None:
-        """Remove every checkpoint of a run that no longer needs them."""
-        checkpoint.remove_all(self.run.folder)
 
     def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
         """Wrap a long loop in a progress bar on stderr."""

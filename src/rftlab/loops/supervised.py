@@ -7,6 +7,7 @@ from rftlab.loops.draw import prefix
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
+from rftlab.loops.update import minibatches_of
 from rftlab.ranges import Fraction, Positive
 from rftlab.types import Algorithm
 
@@ -20,6 +21,7 @@ class Supervised:
     sample_fraction: Fraction[float]
     batch_size: Positive[int]
     microbatch_size: Positive[int]
+    whole_text: Positive[int] | None  # tokens; None: the prompt is given and the target alone is learned
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the targets of the prompts, one optimiser step per iteration; see `experience.train`.
@@ -34,9 +36,11 @@ class Supervised:
             iterations=total,
             samples_per_prompt=1,
             update_epochs=1,
-            minibatch_size=self.batch_size,
+            cut=minibatches_of(self.batch_size),
             numerics=Numerics(microbatch_size=self.microbatch_size, head_chunk=lab.head_chunk),
             steps=total,
             trimmed=True,
         )
-        return train(lab, algorithm, Fixed(examples=examples, pairs=self.batch_size), schedule)
+        return train(
+            lab, algorithm, Fixed(examples=examples, pairs=self.batch_size, whole_text=self.whole_text), schedule
+        )

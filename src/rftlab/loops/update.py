@@ -1,15 +1,29 @@
 """The gradient of one optimiser step: how rows are divided, and how the parts add up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from rftlab.loops.networks import NetworkSet
 from rftlab.ranks import Ranks
 from rftlab.types import Algorithm, Experience, LossOutput, Totals
+
+Cut = Callable[[Experience, torch.Generator], list[Int[Tensor, " m"]]]  # a pass over an experience -> its minibatches
+
+
+def minibatches_of(size: int) -> Cut:
+    """Cut a pass into minibatches of at most `size` rows."""
+    return lambda experience, generator: minibatches(experience.unit, size, generator)
+
+
+def number_of_minibatches(count: int) -> Cut:
+    """Cut a pass into exactly `count` minibatches of about equally many response tokens."""
+    return lambda experience, generator: balanced_minibatches(
+        experience.unit, experience.response_mask.sum(1), count, generator
+    )
 
 
 def minibatches(unit: Int[Tensor, " n"], size: int, generator: torch.Generator) -> list[Int[Tensor, " m"]]:
@@ -19,11 +33,51 @@ def minibatches(unit: Int[Tensor, " n"], size: int, generator: torch.Generator) 
     """
     if len(unit) <= size:
         return [torch.arange(len(unit), device=unit.device)]
+    rows = shuffled(unit, generator)
+    return [rows[part] for part in cut(unit[rows], size)]
+
+
+def balanced_minibatches(
+    unit: Int[Tensor, " n"], tokens: Int[Tensor, " n"], count: int, generator: torch.Generator
+) -> list[Int[Tensor, " m"]]:
+    """Put the units into random order and cut the rows into `count` minibatches with about equally many `tokens`.
+
+    No unit is parted and no minibatch is empty. Where one minibatch takes all rows, they stay in their order.
+    """
+    if count == 1:
+        return [torch.arange(len(unit), device=unit.device)]
+    rows = shuffled(unit, generator)
+    sizes = unit[rows].unique_consecutive(return_counts=True)[1].tolist()
+    weights = [int(part.sum()) for part in tokens[rows].cpu().split(sizes)]
+    numbers = [sum(sizes[part]) for part in balanced_cut(weights, count)]
+    return list(rows.split(numbers))
+
+
+def shuffled(unit: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, " n"]:
+    """Put the units into random order; the rows of each stay together, in their order."""
     numbers, position = unit.unique(return_inverse=True)
     order = torch.randperm(len(numbers), generator=generator).to(unit.device)
     place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=unit.device))
-    rows = place[position].argsort(stable=True)
-    return [rows[part] for part in cut(unit[rows], size)]
+    return place[position].argsort(stable=True)
+
+
+def balanced_cut(weights: Sequence[int], count: int) -> list[slice]:
+    """Cut weights into `count` parts of one or more, each boundary as near as can be to its share of the sum.
+
+    Raises:
+        ValueError: There are fewer weights than parts.
+    """
+    if len(weights) < count:
+        raise ValueError(f"{len(weights)} units cannot be cut into {count} minibatches")
+    total, parts, end, seen = sum(weights), [], 0, 0
+    for number in range(1, count + 1):
+        start, last = end, len(weights) - (count - number)  # the parts to come have one weight each at least
+        end, seen = start + 1, seen + weights[start]
+        goal = total * number  # of count * seen: the boundary at number / count of the sum
+        while end < last and (number == count or abs(count * (seen + weights[end]) - goal) < abs(count * seen - goal)):
+            end, seen = end + 1, seen + weights[end]
+        parts.append(slice(start, end))
+    return parts
 
 
 def cut(unit: Int[Tensor, " n"], size: int) -> list[slice]:
@@ -46,8 +100,8 @@ def totals_of(minibatch: Experience, ranks: Ranks) -> Totals:
 
 def accumulate_gradient(
     algorithm: Algorithm, networks: NetworkSet, minibatch: Experience, *, trimmed: bool, ranks: Ranks
-) -> dict[str, float]:
-    """Add up the gradient of one optimiser step over its microbatches, and the metrics with it.
+) -> list[LossOutput]:
+    """Add up the gradient of one optimiser step over its microbatches; what each says of it is returned, detached.
 
     The totals of the whole step serve all microbatches: their number changes nothing. Rows that share a prompt share
     its encoding. `trimmed` drops the columns that are padding in a whole microbatch.
@@ -63,12 +117,14 @@ def accumulate_gradient(
         output.loss.backward()
         outputs.append(LossOutput(loss=output.loss.detach(), metrics=output.metrics, maxima=output.maxima))
     ranks.sum_gradients(p for p in networks.parameters() if p.requires_grad)
-    return joined(outputs, ranks)
+    return outputs
 
 
 def trim(batch: Experience) -> Experience:
-    """Drop the columns that are padding in every row, on whichever side they are."""
+    """Drop the columns that are padding in every row, on whichever side they are; where all are, one stays."""
     asked, answered = batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)
+    asked[0] |= ~asked.any()
+    answered[0] |= ~answered.any()
     return replace(
         batch,
         prompt_ids=batch.prompt_ids[:, asked],
@@ -79,16 +135,17 @@ def trim(batch: Experience) -> Experience:
     )
 
 
-def joined(outputs: Sequence[LossOutput], ranks: Ranks) -> dict[str, float]:
-    """Add up the metrics of all microbatches and processes, and take the largest of their maxima.
+def joined(outputs: Sequence[LossOutput], norm: Float[Tensor, ""], ranks: Ranks) -> dict[str, float]:
+    """Add up `loss` and metrics of all microbatches and processes, take the largest of their maxima, add `grad/norm`.
 
-    All reach the host together: one wait per optimiser step.
+    All reach the host together: one wait per optimiser step. The norm is that of the joint gradient already.
     """
-    sums = torch.zeros(len(outputs[0].metrics), dtype=torch.float64, device=outputs[0].loss.device)
+    sums = torch.zeros(1 + len(outputs[0].metrics), dtype=torch.float64, device=outputs[0].loss.device)
     for output in outputs:
-        sums = sums + torch.stack([value.double() for value in output.metrics.values()])
-    values = [ranks.sum(sums)]
+        sums = sums + torch.stack([value.double() for value in (output.loss, *output.metrics.values())])
+    values = [ranks.sum(sums), norm.detach().double().view(1)]
     if outputs[0].maxima:
         maxima = [torch.stack([value.double() for value in output.maxima.values()]) for output in outputs]
         values.append(ranks.max(torch.stack(maxima).amax(0)))
-    return dict(zip([*outputs[0].metrics, *outputs[0].maxima], torch.cat(values).tolist(), strict=True))
+    names = ["loss", *outputs[0].metrics, "grad/norm", *outputs[0].maxima]
+    return dict(zip(names, torch.cat(values).tolist(), strict=True))

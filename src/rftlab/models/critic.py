@@ -85,4 +85,4 @@ def value_function(policy: Policy, kind: str, head: str, generator: torch.Genera
     trunk = copy.deepcopy(policy.lm).requires_grad_(True)
     if policy.family != "classifier":
         trunk.set_output_embeddings(nn.Identity())
-    return ValueFunction(Policy(trunk, policy.tokenizer, policy.family), value_head)
+    return ValueFunction(policy.with_lm(trunk), value_head)

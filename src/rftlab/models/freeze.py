@@ -11,7 +11,7 @@ from rftlab.models.policy import Policy
 def reference_of(policy: Policy) -> Policy:
     """Copy a policy in full and freeze the copy; nothing is shared, so training the policy cannot move it."""
     lm = copy.deepcopy(policy.lm).requires_grad_(False)
-    return Policy(lm, policy.tokenizer, policy.family)
+    return policy.with_lm(lm)
 
 
 def freeze_below(policy: Policy, unfrozen_blocks: int | None) -> None:

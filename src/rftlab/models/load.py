@@ -1,11 +1,8 @@
 """Finding and loading models: embedded assets, local folders, a mirror of the hub, the hub."""
 
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Literal
 
-import huggingface_hub
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
@@ -24,13 +21,13 @@ from transformers import (
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
+from rftlab.hub import hub_answers
 from rftlab.models.policy import Family, Policy
 from rftlab.models.text import Tokenizer
 from rftlab.ranges import Given
 
 SOURCE, TOKENIZER = "model.policy.source", "model.policy.tokenizer"  # the keys that name them
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-HUB_TIMEOUT_S = 4.0
 _LOADERS = {
     "seq2seq": AutoModelForSeq2SeqLM,
     "causal": AutoModelForCausalLM,
@@ -50,6 +47,7 @@ def load_policy(
     tokenizer: str | Path | None,
     init: Literal["pretrained", "random"],
     dtype: Literal["float32", "bfloat16"],
+    compute_dtype: Literal["float32", "bfloat16"],
     hub_mirror: Given[str | Path | None] = None,
     generator: Given[torch.Generator | None] = None,
 ) -> Policy:
@@ -57,6 +55,7 @@ def load_policy(
 
     A hub id is looked up as `hub_mirror/ORG/NAME` first. `tokenizer` is resolved the same way; None means the model's
     own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
+    `dtype` is that of the parameters, `compute_dtype` that of the matrix products of every pass.
 
     Raises:
         UserError: missing folder or weights, unreachable hub, or a model that cannot play the family.
@@ -74,7 +73,7 @@ def load_policy(
         AutoTokenizer, where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER), TOKENIZER
     )
     _check(lm, words, family)
-    return Policy(lm, words, family)
+    return Policy(lm, words, family, DTYPES[compute_dtype])
 
 
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:
@@ -86,7 +85,7 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
     try:
         if isinstance(where, Path):
             return loader.from_pretrained(where, local_files_only=True, **kwargs)
-        return loader.from_pretrained(where, local_files_only=not _hub_answers(), **kwargs)
+        return loader.from_pretrained(where, local_files_only=not hub_answers(), **kwargs)
     except (OSError, ValueError, KeyError) as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -94,19 +93,6 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
             "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
             f"{key} or paths.hub_mirror",
         ) from error
-
-
-def _hub_answers() -> bool:
-    """Ask the hub once with a short limit: its client would otherwise retry for most of a minute."""
-    if huggingface_hub.constants.is_offline_mode():
-        return False
-    try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=HUB_TIMEOUT_S).close()
-    except urllib.error.HTTPError:  # an answer, if not a friendly one
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _check_weights(where: Path | str) -> None:

@@ -6,17 +6,20 @@ padded on the left). `classifier` answers with one token, the index of a label.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from rftlab.errors import UserError
 from rftlab.models import text
 from rftlab.models.text import Tokenizer
+from rftlab.ops import entropy_of
 from rftlab.types import EntropyMode, Forward
 
 Family = Literal["seq2seq", "causal", "classifier"]
@@ -28,10 +31,17 @@ def position_ids(mask: Bool[Tensor, "n p"]) -> Int[Tensor, "n p"]:
 
 
 class Policy(nn.Module):
-    """A model, its tokenizer and its family. Dropout is off for good: `train()` keeps the evaluation mode."""
+    """A model, its tokenizer and its family. Dropout is off for good: `train()` keeps the evaluation mode.
 
-    def __init__(self, lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
+    Matrix products of every pass are in `compute_dtype`, whatever the parameters are in; logits, log-probabilities and
+    entropies are fp32.
+    """
+
+    def __init__(
+        self, lm: PreTrainedModel, tokenizer: Tokenizer, family: str, compute_dtype: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
+        self.compute_dtype = compute_dtype
         self.lm = lm
         self.tokenizer = tokenizer
         self.family = family
@@ -50,6 +60,17 @@ class Policy(nn.Module):
     @property
     def hidden_size(self) -> int:
         return self.lm.config.hidden_size
+
+    def with_lm(self, lm: PreTrainedModel) -> "Policy":
+        """Make a policy of another model that reads, writes and computes as this one."""
+        return Policy(lm, self.tokenizer, self.family, self.compute_dtype)
+
+    def computing(self) -> torch.autocast:
+        """Enter the compute dtype; parameters are converted once for all passes inside.
+
+        All of these must be with gradients or all without: a converted parameter remembers which it was.
+        """
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute_dtype == torch.bfloat16)
 
     # --- texts ----------------------------------------------------------------------------------------------------
 
@@ -97,13 +118,15 @@ class Policy(nn.Module):
 
     def encode(self, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"]) -> Float[Tensor, "b p d"]:
         """Run the encoder of a seq2seq model."""
-        return self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask).last_hidden_state
+        with self.computing():
+            return self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask).last_hidden_state
 
     def logits(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows v"]:
         """Apply the head of a generating model; fp32 whatever the parameters are, so that softmax and KL are exact."""
         if getattr(self.lm.config, "scale_decoder_outputs", False):  # T5 with tied embeddings
             hidden = hidden * self.hidden_size**-0.5
-        logits = self.lm.get_output_embeddings()(hidden)
+        with self.computing():
+            logits = self.lm.get_output_embeddings()(hidden)
         bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
         return (logits if bias is None else logits + bias[0]).float()
 
@@ -111,7 +134,8 @@ class Policy(nn.Module):
         self, prompt_ids: Int[Tensor, "n p"], prompt_mask: Bool[Tensor, "n p"]
     ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n v"]]:
         """Return the mean hidden state of each prompt and the fp32 label logits of a classifier."""
-        out = self.lm(input_ids=prompt_ids, attention_mask=prompt_mask, output_hidden_states=True)
+        with self.computing():
+            out = self.lm(input_ids=prompt_ids, attention_mask=prompt_mask, output_hidden_states=True)
         weight = prompt_mask.unsqueeze(-1)
         pooled = (out.hidden_states[-1] * weight).sum(1) / weight.sum(1)
         return pooled, out.logits.float()
@@ -129,13 +153,15 @@ class Policy(nn.Module):
         With `prompt_index`, `prompt_ids` holds every prompt once and row i answers prompt `prompt_index[i]`; a seq2seq
         encoder then runs once per prompt.
         """
-        if self.family == "seq2seq":
-            return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
-        if prompt_index is not None:
-            prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
-        if self.family == "causal":
-            return self._causal_hidden(prompt_ids, prompt_mask, response_ids, response_mask)
-        return self.classify(prompt_ids, prompt_mask)[0].unsqueeze(1)
+        with self.computing():
+            if self.family == "seq2seq":
+                with _one_attention(self.device):
+                    return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
+            if prompt_index is not None:
+                prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
+            if self.family == "causal":
+                return self._causal_hidden(prompt_ids, prompt_mask, response_ids, response_mask)
+            return self.classify(prompt_ids, prompt_mask)[0].unsqueeze(1)
 
     def _seq2seq_hidden(
         self,
@@ -144,6 +170,8 @@ class Policy(nn.Module):
         response_ids: Int[Tensor, "n t"],
         prompt_index: Int[Tensor, " n"] | None,
     ) -> Float[Tensor, "n t d"]:
+        if prompt_index is not None and len(prompt_index) == len(prompt_ids):  # nothing to share: no copies of states
+            prompt_ids, prompt_mask, prompt_index = prompt_ids[prompt_index], prompt_mask[prompt_index], None
         states = self.encode(prompt_ids, prompt_mask)
         if prompt_index is not None:
             states, prompt_mask = states.index_select(0, prompt_index), prompt_mask[prompt_index]
@@ -194,7 +222,9 @@ class Policy(nn.Module):
             return _score(self.logits(states), ids, temperature, entropy)
 
         parts = zip(states.split(head_chunk), ids.split(head_chunk), strict=True)
-        return _spread([checkpoint(again, *part, use_reentrant=False) for part in parts], response_mask)
+        with self.computing():
+            scored = [checkpoint(again, *part, use_reentrant=False) for part in parts]
+        return _spread(scored, response_mask)
 
     def forward(
         self,
@@ -232,6 +262,14 @@ class Policy(nn.Module):
         return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk), hidden
 
 
+def _one_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Keep a pass with gradients and one without to the same arithmetic, so that the first ratio is exactly 1.
+
+    The fused attention of CPUs knows no gradient of a position bias (T5): torch would choose it in one of the two only.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
 def _score(
     logits: Float[Tensor, "m v"], ids: Int[Tensor, " m"], temperature: float, entropy: EntropyMode
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"] | None]:
@@ -241,7 +279,7 @@ def _score(
     if entropy == "none":
         return chosen, None
     full = logprobs if entropy == "trained" else logprobs.detach()
-    return chosen, -(full.exp() * full).sum(-1)
+    return chosen, entropy_of(full)
 
 
 def _spread(

@@ -12,9 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rftlab.errors import UserError
+from rftlab.files import usual_mode
 from rftlab.models.policy import Policy
-
-READABLE = 0o644  # safetensors creates files that only their owner can read
 
 
 def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
@@ -23,7 +22,7 @@ def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(tensors, aside)
-    aside.chmod(READABLE)
+    aside.chmod(usual_mode(path.parent))  # safetensors creates files that only their owner can read
     _sync([aside])
     os.replace(aside, path)
     _sync([path.parent])
@@ -59,8 +58,9 @@ def save_pretrained_folder(
     if tokenizer:
         policy.tokenizer.save_pretrained(aside)
     files = [file for file in aside.rglob("*") if file.is_file()]
+    mode = usual_mode(folder.parent)
     for file in files:
-        file.chmod(READABLE)
+        file.chmod(mode)
     _sync([*files, aside])
     if folder.exists():
         os.replace(folder, old)

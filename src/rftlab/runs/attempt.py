@@ -54,11 +54,11 @@ class RunIsDone(Exception):
 class Run:
     """The handle of one running attempt; as a context manager it records how the attempt ended."""
 
-    def __init__(self, folder: Path, lock: FileLock, status: dict[str, Any], shape: str) -> None:
+    def __init__(self, folder: Path, lock: FileLock, status: dict[str, Any], shape: str, gpu: bool) -> None:
         """Take over a folder whose lock is held; use `Run.claim`."""
         self.folder = folder
         self.attempt: int = status["attempt"]
-        self._shape = shape
+        self._shape, self._gpu = shape, gpu
         self._first_step: int | None = None  # of this attempt
         self._lock = lock
         self._status = status
@@ -73,7 +73,7 @@ class Run:
     def claim(cls, folder: Path, config: Mapping, extra: Mapping[str, object] | None = None) -> "Run":
         """Start an attempt: lock the folder for the life of this process, store config and environment.
 
-        `extra` joins the environment record (the name of the device, for one).
+        `extra` joins the environment record; its `device` (cpu or cuda) says what the cost of a step is measured on.
 
         Raises:
             RunIsDone: nothing is left to do.
@@ -88,7 +88,7 @@ class Run:
         try:
             status = _new_status(folder)
             freeze(folder, config)
-            run = cls(folder, lock, status, shape(config))
+            run = cls(folder, lock, status, shape(config), gpu=(extra or {}).get("device") == "cuda")
             _store_environment(folder / "env.json", config, status, extra or {})
             return run
         except BaseException:
@@ -110,13 +110,13 @@ class Run:
             self._samples.append("".join(lines))
 
     def save_prompts(self, frame: Any) -> None:
-        """Store per-prompt statistics (a pandas frame); rows of the same phase, step and split replace older ones."""
+        """Store per-prompt statistics (a pandas frame); rows of the same look replace older ones."""
         import pandas as pd
 
         path = self.folder / "prompts.parquet"
         if path.exists():
             old = pd.read_parquet(path)
-            keys = ["phase", "step", "split"]
+            keys = ["phase", "step", "split", "decoding"]
             new_parts = set(frame[keys].itertuples(index=False, name=None))
             kept = [part not in new_parts for part in old[keys].itertuples(index=False, name=None)]
             frame = pd.concat([old[kept], frame], ignore_index=True)
@@ -132,6 +132,10 @@ class Run:
         """Wait until the disk has every line. Call it before a checkpoint: no resume then starts behind a lost line."""
         self._metrics.flush()
         self._samples.flush()
+
+    def goes_on_from(self, step: int) -> None:
+        """Note that this attempt resumes behind `step` steps of earlier ones: its cost counts from there."""
+        self._first_step = step + 1
 
     def ready(self, setup_s: float, architecture: str | None = None) -> None:
         """Note in `status.json` how many seconds this attempt took to load data and models, and what the model is."""
@@ -156,7 +160,8 @@ class Run:
             return None
         steps = self._status["step"] - self._first_step + 1
         seconds = time.time() - self._status["started"]
-        return {"shape": self._shape, "seconds_per_step": seconds / max(1, steps), "device": _device_name()}
+        cost = {"shape": self._shape, "seconds_per_step": seconds / max(1, steps)}
+        return {**cost, "device": _device_name(self._gpu), "gpu": self._gpu}
 
     def fail(self, error: BaseException) -> None:
         """Record an error as the end of this attempt; the next claim resumes."""
@@ -236,10 +241,10 @@ def _same_job_restarted(status: Mapping[str, Any]) -> bool:
     return status.get("job_id") is not None and status["job_id"] == _job_id() and restart > status.get("restart", 0)
 
 
-def _device_name() -> str:
+def _device_name(gpu: bool) -> str:
     found = hardware()
-    gpus = [gpu for gpu in found["gpus"] if gpu]  # ty: ignore[not-iterable]
-    return gpus[0] if gpus else str(found["cpu"] or "CPU")
+    gpus = [name for name in found["gpus"] if name]  # ty: ignore[not-iterable]
+    return (gpus[0] if gpus else "GPU") if gpu else str(found["cpu"] or "CPU")
 
 
 def _job_id() -> str | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rftlab.runs.identity import canonical_json, flatten, identity
@@ -9,7 +10,7 @@ from rftlab.runs.identity import canonical_json, flatten, identity
 # Values that change what is learned, not how long a step takes; the number of steps is accounted for.
 FREE = (
     "seed", "init_from", "parent", "heuristic", "optimizer", "algo.loss", "data.loader.seed",
-    "data.low_reward", "data.rollout.temperature",
+    "data.low_reward", "data.rollout.temperature", "data.probe.temperature",
     "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
 )  # fmt: skip
 
@@ -25,5 +26,10 @@ def total_steps(config: Mapping[str, Any]) -> int:
 def shape(config: Mapping[str, Any]) -> str:
     """Return a text that is equal for runs whose steps cost the same: one model, data, loop sizes and evaluation."""
     flat = flatten(identity(config))
-    kept = {key: value for key, value in flat.items() if not any(f"{key}.".startswith(f"{free}.") for free in FREE)}
+    kept = {key: value for key, value in flat.items() if not _is_free(key)}
     return hashlib.sha256(canonical_json(kept).encode()).hexdigest()[:12]
+
+
+@cache  # the jobs of a grid ask for the same keys thousands of times
+def _is_free(key: str) -> bool:
+    return any(f"{key}.".startswith(f"{free}.") for free in FREE)

@@ -4,17 +4,20 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 
 from rftlab.errors import UserError
 
 # Raise it when the same config starts to mean another computation. From 2 on, the key holds the last word of a
-# `_target_` of ours instead of its whole path, so that moving a file changes no key.
-SCHEMA_VERSION = 2
-NOT_IDENTITY = frozenset(
-    {"paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"}
-)
+# `_target_` of ours instead of its whole path, so that moving a file changes no key. From 3 on, noise is keyed by row,
+# and how passes and decoding are cut into batches is no longer part of the key.
+SCHEMA_VERSION = 3
+BATCHES = frozenset({"algo.loop.microbatch_size", "eval.batch_size"})  # they change rounding alone
+NOT_IDENTITY = BATCHES | {
+    "paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"
+}  # fmt: skip
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
@@ -23,60 +26,81 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 def run_key(config: Mapping) -> str:
     """Return 12 hex digits that identify the computation a resolved config describes.
 
-    Hashed is the whole config without the keys that say where and how it runs, the names of run and sweep, and the
-    overrides that gave the config, so that a changed default gives a new key and a renamed sweep does not. 1e-4 and
-    0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes them. Of a `_target_` of ours the
-    last word counts, wherever its module lies; a target of the user's own counts whole. A stored config keeps the
-    schema version it was written with.
+    Hashed is the whole config without the keys that say where and how it runs and how it is cut to fit into memory, the
+    names of run and sweep, and the overrides that gave the config, so that a changed default gives a new key and a
+    renamed sweep does not. 1e-4 and 0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes
+    them. Of a `_target_` of ours the last word counts, wherever its module lies; a target of the user's own counts
+    whole. A stored config keeps the schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.
     """
     version = config.get("schema_version", SCHEMA_VERSION)
-    hashed = identity(config) if version >= 2 else _counted(config)
+    left_out = NOT_IDENTITY if version >= 3 else NOT_IDENTITY - BATCHES
+    counted = _counted(config, left_out)
+    hashed = _without_modules(counted) if version >= 2 else counted
     text = canonical_json({"schema_version": version, "config": hashed})
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def _without_modules(value: object) -> object:
     """Shorten every `_target_` of ours to its last word."""
+    if isinstance(value, dict):  # asked first, as it is quicker than the abstract class, and a grid asks often
+        return {
+            key: _last_word(item) if key == "_target_" and isinstance(item, str) else _without_modules(item)
+            for key, item in value.items()
+        }
     if isinstance(value, Mapping):
-        return {key: _last_word(item) if key == "_target_" else _without_modules(item) for key, item in value.items()}
+        return _without_modules(dict(value))
     return [_without_modules(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _last_word(target: object) -> object:
-    ours = _OURS.fullmatch(target) if isinstance(target, str) else None
+@cache  # the jobs of a grid name the same few
+def _last_word(target: str) -> str:
+    ours = _OURS.fullmatch(target)
     return ours.group(1) if ours else target
 
 
 def identity(config: Mapping) -> dict[str, object]:
     """Return the part of a config that the key is made of, each `_target_` of ours as its last word."""
-    return {key: _without_modules(value) for key, value in _counted(config).items()}
+    return {key: _without_modules(value) for key, value in _counted(config, NOT_IDENTITY).items()}
 
 
-def _counted(config: Mapping) -> dict[str, object]:
-    return {key: value for key, value in config.items() if key not in NOT_IDENTITY}
+def of_identity(key: str) -> bool:
+    """Say whether a dotted key is part of what a run is; not if it, or what it lies in, is in NOT_IDENTITY."""
+    parts = key.split(".")
+    return not any(".".join(parts[:end]) in NOT_IDENTITY for end in range(1, len(parts) + 1))
+
+
+def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> dict[str, object]:
+    """Leave out dotted keys; `config` lies at `prefix`."""
+    kept = {key: value for key, value in config.items() if f"{prefix}{key}" not in left_out}
+    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in left_out)}
+    return {
+        key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value
+        for key, value in kept.items()
+    }
 
 
 def canonical_json(value: object) -> str:
     """Write plain data in the one way that equal data share: sorted keys, no spaces, shortest floats."""
-    return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_plain(value, ()), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _plain(value: object, where: str) -> object:
+def _plain(value: object, where: tuple[object, ...]) -> object:
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value + 0.0  # -0.0 becomes 0.0
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, f"{where}.{key}" if where else key) for key, item in value.items()}
+        return [_plain(item, (*where, index)) for index, item in enumerate(value)]
+    if isinstance(value, (dict, Mapping)) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, (*where, key)) for key, item in value.items()}
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
     raise UserError(
-        f"{where or 'the config'} is {value!r}",
+        f"{place or 'the config'} is {value!r}",
         "null, a boolean, a finite number, a string, a list, or a mapping with string keys",
-        where or "the config",
+        place or "the config",
     )
 
 

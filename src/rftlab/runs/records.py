@@ -16,6 +16,7 @@ import yaml
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
 from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten
+from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
 LOCK = ".lock"
@@ -65,6 +66,12 @@ class RunRecord:
         """The environment of the last attempt."""
         attempts = (read_json(self.folder / "env.json") or {}).get("attempts")
         return attempts[-1] if isinstance(attempts, list) and attempts else {}
+
+    @property
+    def rows(self) -> dict[str, str] | None:
+        """The fingerprint of each split that was read; None where none was yet, or where an older run kept none."""
+        found = read_rows(self.folder)
+        return None if found is None else found["rows"]
 
     def metrics(self) -> list[tuple[int, str, float]]:
         """Return (step, name, value), sorted; of a step that was logged again after a resume the last value counts."""

@@ -60,7 +60,8 @@ def beam_search(
     if policy.family == "classifier":
         return _best_label(policy, prompt_ids, prompt_mask)
     search = _greedy if beam.num_beams == 1 else _search
-    ids, logprobs = search(policy, prompt_ids, prompt_mask, beam)
+    with policy.computing():
+        ids, logprobs = search(policy, prompt_ids, prompt_mask, beam)
     ends = ids == policy.eos_id
     mask = (ends.cumsum(-1) - ends.long()) == 0
     length = int(mask.sum(-1).max())

@@ -4,11 +4,13 @@ Each prompt is read once (encoder, or prefill of the causal cache); its key-valu
 Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor, nn
 
 from rftlab.models import Policy
 from rftlab.sampling.beam import beam_search
@@ -91,22 +93,55 @@ def sample(
     prompt_mask: Bool[Tensor, "b p"],
     sampling: Sampling,
     samples_per_prompt: int,
-    generator: torch.Generator,
+    noise: Float64[Tensor, "n t"],
+    batch_size: int | None = None,
 ) -> Responses:
     """Sample `samples_per_prompt` responses to each prompt; the rows of one prompt are adjacent.
 
     Log-probabilities are those of the distribution that was sampled from: temperature, then EOS banned before
     `min_new_tokens`, then top-k, then top-p. With neutral settings they equal `Policy.forward` at the same temperature.
+
+    Args:
+        noise: A uniform number in [0, 1) for each of `max_new_tokens` tokens of each row; see `streams.row_noise`.
+        batch_size: Responses decoded at a time, at least those of one prompt; None = all. It changes rounding alone.
     """
-    noise = _noise(policy, len(prompt_ids) * samples_per_prompt, sampling, generator)
-    return _sample(policy, prompt_ids, prompt_mask, sampling, noise)
+    assert noise.shape == (len(prompt_ids) * samples_per_prompt, sampling.max_new_tokens)
+    noise = noise[:, :1] if policy.family == "classifier" else noise
+    prompts = prompts_at_once(batch_size, samples_per_prompt) if batch_size is not None else max(1, len(prompt_ids))
+    parts = zip(
+        prompt_ids.split(prompts),
+        prompt_mask.split(prompts),
+        noise.to(policy.device).split(prompts * samples_per_prompt),
+        strict=True,
+    )
+    return joined([_sample(policy, ids, mask, sampling, numbers) for ids, mask, numbers in parts], policy.pad_id)
 
 
-def _noise(policy: Policy, rows: int, sampling: Sampling, generator: torch.Generator) -> Float[Tensor, "n t"]:
-    """Draw all uniform numbers of a rollout at once: how far the generator moves does not depend on what comes out."""
-    steps = 1 if policy.family == "classifier" else sampling.max_new_tokens
-    noise = torch.rand((rows, steps), generator=generator, device=generator.device, dtype=torch.float64)
-    return noise.to(policy.device)
+def prompts_at_once(batch_size: int, samples_per_prompt: int) -> int:
+    """Say how many prompts are answered in a batch of so many responses; at least one."""
+    return max(1, batch_size // samples_per_prompt)
+
+
+def joined(parts: Sequence[Responses], pad_id: int) -> Responses:
+    """Put the responses to consecutive prompts below each other, padded to the longest."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.response_ids.shape[1] for part in parts)
+
+    def padded(name: str, value: int | float) -> Tensor:
+        columns = [getattr(part, name) for part in parts]
+        return torch.cat([nn.functional.pad(x, (0, width - x.shape[1]), value=value) for x in columns])
+
+    counts = [int(part.prompt_index[-1]) + 1 for part in parts]
+    firsts = accumulate(counts[:-1], initial=0)
+    return Responses(
+        response_ids=padded("response_ids", pad_id),
+        response_mask=padded("response_mask", False),
+        logprobs=padded("logprobs", 0.0),
+        kept_mass=padded("kept_mass", 1.0),
+        truncated=torch.cat([part.truncated for part in parts]),
+        prompt_index=torch.cat([part.prompt_index + first for part, first in zip(parts, firsts, strict=True)]),
+    )
 
 
 @torch.no_grad()
@@ -122,7 +157,8 @@ def _sample(
     index = torch.arange(len(prompt_ids), device=noise.device).repeat_interleave(n // len(prompt_ids))
     ids = torch.full((n, steps), max(policy.eos_id, 0), device=noise.device)
     numbers = torch.zeros((2, n, steps), device=noise.device)  # log-probability and kept mass
-    with torch.inference_mode():  # what is written into the two tensors above stays usable by autograd
+    # what is written into the two tensors above stays usable by autograd
+    with torch.inference_mode(), policy.computing():
         if policy.family == "classifier":
             logits = policy.classify(prompt_ids, prompt_mask)[1][index]
             _write(ids, numbers, slice(None), 0, choose(logits, noise[:, 0], sampling, None))
@@ -189,9 +225,10 @@ def generate(
     prompt_ids: Int[Tensor, "b p"],
     prompt_mask: Bool[Tensor, "b p"],
     decoding: Sampling | BeamSearch,
-    generator: torch.Generator,
+    samples_per_prompt: int,
+    noise: Float64[Tensor, "n t"],
 ) -> Responses:
-    """Answer every prompt once, with the decoding that the record describes."""
+    """Answer every prompt with the decoding that the record describes; a beam search has one answer and no noise."""
     if isinstance(decoding, BeamSearch):
         return beam_search(policy, prompt_ids, prompt_mask, decoding)
-    return sample(policy, prompt_ids, prompt_mask, decoding, 1, generator)
+    return sample(policy, prompt_ids, prompt_mask, decoding, samples_per_prompt, noise)

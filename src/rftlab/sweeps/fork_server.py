@@ -4,33 +4,40 @@ import multiprocessing
 import os
 import signal
 import sys
-from contextlib import suppress
-from multiprocessing import forkserver, resource_tracker
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rftlab.errors import UserError
 
 LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
+SOURCE = "RFTLAB_SOURCE"  # variable with the folder of the code that the server imports
+HANDLES = Path("/proc/self/fd")
 _SERVER: Any = forkserver._forkserver  # the standard library has no public way to look at it, or to end it
 
 
 def start_server(warm: str, source: Path | None = None) -> None:
-    """Start the fork server, unless it was started before; it imports the module `warm`.
+    """Start the fork server, which imports the module `warm`; one that has imported other code is ended.
 
-    `source` is a snapshot of the code.
+    `source` is a snapshot of the code, None the code as it is.
+
+    Raises:
+        UserError: There is no folder for temporary files.
     """
-    if _SERVER._forkserver_pid is not None:
-        return
     source = source or Path(__file__).resolve().parents[2]
-    if str(source) not in sys.path:
-        sys.path.insert(0, str(source))  # jobs take over this path, the server itself only the variable
+    if _SERVER._forkserver_pid is not None:
+        if os.environ.get(SOURCE) == str(source):
+            return
+        stop_server()
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(source), *([before] if before else [])])
     os.environ["PYTHONSAFEPATH"] = "1"  # or the working directory, perhaps src, would come before a snapshot
-    os.environ[LAUNCHER] = str(os.getpid())
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", warm])
+    os.environ |= {LAUNCHER: str(os.getpid()), SOURCE: str(source)}
+    multiprocessing.get_context("forkserver").set_forkserver_preload([warm])
     _ensure_running()
 
 
@@ -39,13 +46,63 @@ def _ensure_running() -> None:
 
     SIGINT and SIGTERM are blocked in it, and so in its jobs at first: a Ctrl-C of the terminal is not for them, and a
     job that is asked to stop in its first moments hears of it when it can save (`receive_stops`).
+
+    Raises:
+        UserError: There is no folder for temporary files.
     """
     resource_tracker.ensure_running()  # the server wants it, and its own start would let the signals through again
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        forkserver.ensure_running()
+        with _short_socket(), _source_alone():
+            forkserver.ensure_running()
+    except OSError as error:
+        raise UserError(
+            f"no place for temporary files ({error})", "a writable folder with free space", "TMPDIR"
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _short_socket() -> Generator[None]:
+    """Let the server's socket have a short path, wherever TMPDIR lies: the system takes 107 characters.
+
+    The socket stays in the private folder that `multiprocessing` makes in TMPDIR and removes at the end; this process
+    names it through a handle of that folder. A socket in the abstract namespace would be open to every user of the
+    machine (CVE-2022-42919).
+    """
+    if not HANDLES.is_dir():
+        yield
+        return
+    folder, settings = util.get_temp_dir(), _settings(multiprocessing.current_process())
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    settings["tempdir"] = short = str(HANDLES / str(handle))
+    try:
+        yield
+    finally:
+        settings["tempdir"] = folder  # jobs take it over, and have no such handle
+        if not str(_SERVER._forkserver_address).startswith(f"{short}/"):
+            os.close(handle)  # the server was there; else jobs are asked for through the handle, as long as it is
+
+
+def _settings(process: Any) -> dict[str, Any]:
+    """Return what `multiprocessing` keeps of a process; it has no public way to say where sockets go."""
+    return process._config
+
+
+@contextmanager
+def _source_alone() -> Generator[None]:
+    """Let the server, and each job, look for modules in its code first; this process goes on with its own.
+
+    `multiprocessing` would also have each job run the file that was started, as it is by then; no job needs it.
+    """
+    path, main = sys.path, sys.modules["__main__"]
+    sys.path = [os.environ[SOURCE], *path] if SOURCE in os.environ else path
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.path, sys.modules["__main__"] = path, main
 
 
 def receive_stops() -> None:
@@ -78,7 +135,8 @@ def start_process(process: BaseProcess) -> None:
     """
     _ensure_running()
     try:
-        process.start()
+        with _source_alone():
+            process.start()
     except (EOFError, OSError) as error:
         found = "the process that starts the jobs has ended (of an error above, or killed for its memory)"
         raise UserError(found, "code that can be imported, and room for it", "the code") from error

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rftlab import runs
 from rftlab.errors import UserError
@@ -33,9 +34,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The jobs of a sweep in the order in which they may start."""
+    """The jobs of a sweep in the order in which they may start, and what the grid has named again."""
 
     rows: list[Row]
+    again: list[tuple[Job, Job]]  # jobs of equal keys: the one that counts, and the later one
 
     @property
     def to_do(self) -> list[Row]:
@@ -45,28 +47,33 @@ class Plan:
 def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) -> Plan:
     """Look up the state of every job; `queued` holds the keys that a scheduler has.
 
-    A key counts once however often the grid names it. A parent is listed where a job still needs it.
+    A key counts once however often, and in whatever words, the grid names it. A parent is listed where a job still
+    needs it; where the grid names it too, it is run as the grid says.
 
     Raises:
         UserError: An axis of the grid changes nothing that is computed.
     """
     folders = runs.folders_by_key(outputs)
     rows: dict[str, Row] = {}
+    named: dict[str, Job] = {}
+    again: list[tuple[Job, Job]] = []
     for job in jobs:
-        if job.key in rows:
-            _refuse_lost_axis(rows[job.key].job, job)
+        if job.key in named:
+            _refuse_lost_axis(named[job.key], job)
+            again.append((named[job.key], job))
             continue
-        row = _row(job, folders, queued, is_parent=False)
+        named[job.key] = job
+        row = _row(job, folders, queued, is_parent=job.key in rows)
         if job.parent is not None and row.state != "done" and job.parent.key not in rows:
             rows[job.parent.key] = _row(job.parent, folders, queued, is_parent=True)
         rows[job.key] = row
-    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent))
+    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent), again=again)
 
 
 def _refuse_lost_axis(first: Job, second: Job) -> None:
     """Refuse two jobs that are one run and yet ask for different places, resources or the like."""
     a, b = flatten(first.config), flatten(second.config)
-    different = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    different = sorted(key for key in a.keys() | b.keys() if key != "overrides" and a.get(key) != b.get(key))
     if different:
         found = f"two jobs that differ in {different[0]} alone, which does not make them two runs"
         raise UserError(found, "one value in a sweep, or an axis that changes what is computed", different[0])
@@ -108,30 +115,51 @@ def neighbours(plan: Plan, sweep_folder: Path) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Estimated hours of one job on the device that the figure was measured on."""
+    """Estimated hours of one job: of GPU time where runs like it were measured on a GPU, else of the device's time."""
 
     hours: float
-    device: str
+    device: str  # that the figure was measured on
+    unit: str  # GPU, or nothing
+    elsewhere: bool  # whether it asks for a GPU, and runs like it were measured without
 
 
-def estimate(plan: Plan, outputs: Path) -> dict[str, Cost | None]:
-    """Estimate what each job to do costs, by key: seconds per step of finished runs of the same shape, else None."""
+def estimate(plan: Plan, outputs: Path, gpus: int) -> dict[str, Cost | None]:
+    """Estimate what each job to do costs, by key: seconds per step of finished runs of the same shape, else None.
+
+    Runs on the kind of device that a job asks for are preferred; `gpus` are for those that do not say.
+    """
     to_do = plan.to_do
     if not to_do:
         return {}
-    measured: dict[str, list[tuple[float, str]]] = {}
+    measured: dict[str, list[Mapping[str, Any]]] = {}
     for path in outputs.glob("*/*/DONE"):
         cost = (read_json(path) or {}).get("cost")
         if cost:
-            measured.setdefault(cost["shape"], []).append((cost["seconds_per_step"], cost["device"]))
-    costs: dict[str, Cost | None] = {}
-    for row in to_do:
-        known = measured.get(shape(row.job.config))
-        costs[row.job.key] = None
-        if known:
-            seconds = median(seconds for seconds, _ in known) * _steps_left(row)
-            costs[row.job.key] = Cost(hours=seconds / 3600, device=known[-1][1])
-    return costs
+            measured.setdefault(cost["shape"], []).append(cost)
+    if not measured:  # the shapes of thousands of jobs would tell nothing
+        return {row.job.key: None for row in to_do}
+    return {row.job.key: _cost(row, measured.get(shape(row.job.config), []), gpus) for row in to_do}
+
+
+def _cost(row: Row, like: Sequence[Mapping[str, Any]], gpus: int) -> Cost | None:
+    if not like:
+        return None
+    own = (row.job.config.get("resources") or {}).get("gpus_per_node")
+    gpus = gpus if own is None else own
+    known = [cost for cost in like if _on_gpu(cost) == bool(gpus)] or like
+    on_gpu = _on_gpu(known[-1])
+    seconds = median(cost["seconds_per_step"] for cost in known) * _steps_left(row)
+    return Cost(
+        hours=seconds / 3600 * (max(1, gpus) if on_gpu else 1),
+        device=known[-1]["device"],
+        unit="GPU" if on_gpu else "",
+        elsewhere=bool(gpus) and not on_gpu,
+    )
+
+
+def _on_gpu(cost: Mapping[str, Any]) -> bool:
+    """Say whether a run was measured on a GPU; older records tell by the name alone."""
+    return bool(cost.get("gpu", str(cost["device"]).startswith(("NVIDIA", "Tesla"))))
 
 
 def _steps_left(row: Row) -> int:

@@ -1,40 +1,67 @@
-"""A copy of the code as it is now, so that a job which waits for days runs what was submitted."""
+"""A copy of the code as it is now, so that a job which waits runs what was there when its sweep was started."""
 
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from rftlab.files import write_atomic
-from rftlab.runs.environment import SNAPSHOT_NOTE, code_version
+from rftlab.files import disk_errors, write_atomic
 
 FOLDER = ".snapshots"
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
+CACHE = "__pycache__"
+NOT_CODE = re.compile(r"\.egg-info$|^\.|~$|\.pyc\.\d+$")  # names of installers, and what editors and Python write aside
 
 
 def take_snapshot(outputs: Path) -> Path:
-    """Copy the source folder to `outputs/.snapshots/<hash>/src`, once per state of the code; returns that folder."""
+    """Copy the source folder to `outputs/.snapshots/<hash>/src`, once per state of the code; returns that folder.
+
+    Compiled files come along: Python uses them as long as they fit their sources, here as there.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
     source = Path(__file__).resolve().parents[2]
-    target = outputs.absolute() / FOLDER / _digest(source)
+    snapshots = Path(os.path.abspath(outputs)) / FOLDER
+    target = snapshots / _digest(source)
     if not target.exists():
-        aside = target.with_name(f".{target.name}.{os.getpid()}.new")  # another sweep may take the same one now
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(source, aside / "src", ignore=LEFT_OUT)
-        write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
-        try:
-            aside.replace(target)
-        except OSError:
-            if not target.exists():
-                raise
-            shutil.rmtree(aside)
+        aside = snapshots / f".{target.name}.{os.getpid()}.new"  # another sweep may take the same one now
+        with disk_errors(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+            _copy(source, aside / "src")
+            from rftlab.runs.environment import SNAPSHOT_NOTE, code_version  # slow to import, for a new copy alone
+
+            write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
+            target = snapshots / _digest(aside / "src")  # of what was copied: somebody may have edited meanwhile
+            try:
+                aside.replace(target)
+            except OSError:
+                if not target.exists():
+                    raise
+                shutil.rmtree(aside)
     return target / "src"
+
+
+def _files(source: Path) -> Iterator[Path]:
+    """Yield the files that make the code, without what is written aside, as paths from `source`."""
+    for path in sorted(source.rglob("*")):
+        place = path.relative_to(source)
+        if not any(NOT_CODE.search(part) for part in place.parts) and path.is_file():
+            yield place
+
+
+def _copy(source: Path, target: Path) -> None:
+    for place in _files(source):
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source / place, target / place)
 
 
 def _digest(source: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(source.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path):
-            digest.update(str(path.relative_to(source)).encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for place in _files(source):
+        if CACHE not in place.parts:
+            digest.update(str(place).encode() + b"\0")
+            digest.update(hashlib.sha256((source / place).read_bytes()).digest())
     return digest.hexdigest()[:12]

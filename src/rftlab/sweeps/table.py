@@ -20,6 +20,8 @@ COLOURS = {
 EXPLAINED = ("new", "failed", "lost", "stopped")  # states whose reason is told in full
 GAP = 2  # between two columns
 SHORTEST_DETAIL = 20  # with less room a table has no column for it
+ELSEWHERE = " (measured there; these ask for a GPU)"
+MOST_AGAIN = 3  # runs named again of which the words are shown
 SHORT = 12  # rows of the table that opens a sweep
 
 
@@ -37,8 +39,8 @@ def painted(state: str) -> Text:
 def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *, short: bool) -> None:
     """Print the jobs with key, state, parent and estimate, then the totals; a short table leaves out the middle."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("job", "key", "state", "parent", "hours"):
-        table.add_column(column, justify="right" if column == "hours" else "left", no_wrap=column != "job")
+    for column in ("job", "key", "state", "parent", "estimate"):
+        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=column != "job")
     shown = _abridged(plan.rows) if short else plan.rows
     jobs = {row.job.key: row.job for row in plan.rows}
     told = labels({key: job.name for key, job in jobs.items()}, {key: job.config for key, job in jobs.items()})
@@ -48,9 +50,11 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
             continue
         parent = row.job.parent.key if row.job.parent is not None else ""
         name = told[row.job.key] + (" (parent)" if row.is_parent else "")
-        table.add_row(Text(name), row.job.key, painted(row.state), parent, _hours(costs.get(row.job.key), row))
+        table.add_row(Text(name), row.job.key, painted(row.state), parent, _estimate(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
+    for line in counted_once(plan):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _abridged(rows: Sequence[Row]) -> list[Row | None]:
@@ -59,14 +63,15 @@ def _abridged(rows: Sequence[Row]) -> list[Row | None]:
     return [*rows[: SHORT // 2], None, *rows[-SHORT // 2 :]]
 
 
-def _hours(cost: Cost | None, row: Row) -> str:
+def _estimate(cost: Cost | None, row: Row) -> str:
     if not row.to_do:
         return ""
-    return "unknown" if cost is None else _in_words(cost.hours)
+    return "unknown" if cost is None else _in_words(cost.hours, cost.unit)
 
 
-def _in_words(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 0.1 else f"{hours * 60:.1f} min"
+def _in_words(hours: float, unit: str) -> str:
+    of_what = f"{unit} " if unit else ""
+    return f"{hours:.1f} {of_what}h" if hours >= 0.1 else f"{hours * 60:.1f} {of_what}min"
 
 
 def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
@@ -74,15 +79,31 @@ def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
     states = Counter(row.state for row in plan.rows)
     order = ("new", "resume", "failed", "queued", "running", "done")
     counts = ", ".join(f"{states[state]} {state}" for state in order if states[state])
-    per_device: dict[str, float] = {}
+    per_device: dict[tuple[str, str, bool], float] = {}
     for cost in costs.values():
         if cost is not None:
-            per_device[cost.device] = per_device.get(cost.device, 0.0) + cost.hours
+            place = cost.device, cost.unit, cost.elsewhere
+            per_device[place] = per_device.get(place, 0.0) + cost.hours
     unknown = sum(cost is None for cost in costs.values())
-    estimates = [f"{_in_words(hours)} on {device}" for device, hours in sorted(per_device.items())]
+    estimates = [
+        f"{_in_words(hours, unit)} on {device}{ELSEWHERE if elsewhere else ''}"
+        for (device, unit, elsewhere), hours in sorted(per_device.items())
+    ]
     estimates += [f"unknown for {unknown}"] if unknown else []
     line = f"{len(plan.rows)} job{'' if len(plan.rows) == 1 else 's'}: {counts or 'none'}"
     return line + (f"; estimated, one after the other: {', '.join(estimates)}" if estimates else "")
+
+
+def counted_once(plan: Plan) -> list[str]:
+    """Say which runs the grid names more than once, and in which words."""
+    lines = []
+    for first, second in plan.again[:MOST_AGAIN]:
+        words = [job.config.get("overrides", []) for job in (first, second)]
+        told = [" ".join(word for word in own if word not in other) for own, other in (words, words[::-1])]
+        how = f": as {told[0] or 'it is'} and as {told[1] or 'it is'}" if any(told) else ""
+        lines.append(f"{first.name}-{first.key} is named twice and counts once{how}")
+    more = len(plan.again) - len(lines)
+    return [*lines, *([f"{more} more are named again and count once"] if more else [])]
 
 
 def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rftlab.files import FileLock
-from rftlab.runs import RunRecord, read_run, state_of
+from rftlab.runs import ROWS, RunRecord, read_run, state_of
 from rftlab.runs.naming import NEAR_CHANCE, data_name, data_source, model_name, near_chance
 from rftlab.tracking.spool import (
     MAX_SAMPLES_BYTES,
@@ -35,7 +35,7 @@ __all__ = ["Destination", "Mirror", "SyncReport", "destination_of", "mirroring",
 
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
-FILES = (*EARLY_FILES, "prompts.parquet", "samples.jsonl", "DONE")
+FILES = (*EARLY_FILES, ROWS, "prompts.parquet", "samples.jsonl", "DONE")
 HEAD_START_S = 1.0  # a run loads data and models first: the thread would take half of its interpreter
 MAX_WAIT_S = 60.0  # between two tries while the server does not answer
 SYNC_PAUSES_S = (1.0, 3.0)  # before `sync` tries a folder again
@@ -338,6 +338,9 @@ class _Sender:
                 self._store.client.log_text(self._run_id, newest_lines(path, MAX_SAMPLES_BYTES), name)
             else:
                 self._store.client.log_artifact(self._run_id, str(path))
+            if name == ROWS:  # once it is there: a run starts before it has read its rows
+                rows = read_run(self._folder).rows or {}
+                self._store.send_tags(self._run_id, {f"rows.{split}": text for split, text in rows.items()})
             self._report.files += 1
             self._position.files[name] = stamp
             self._save()

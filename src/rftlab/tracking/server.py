@@ -3,7 +3,6 @@
 The folder holds everything (database, files of the runs, logs), so the same command later goes on with the same data.
 """
 
-import argparse
 import os
 import pwd
 import secrets
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from rftlab.errors import UserError, unwritable
+from rftlab.errors import Parser, UserError, unwritable
 from rftlab.files import FileLock, write_atomic
 
 USER = DATABASE = "mlflow"
@@ -41,7 +40,7 @@ whoever reaches its port reads and writes everything, so open it to a network th
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until interrupted; exit codes: 0 interrupted, 1 a part ended by itself, 2 bad input (nothing runs)."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG)
+    parser = Parser(prog="python -m rftlab.tracking.server", description=__doc__, epilog=EPILOG)
     parser.add_argument("--folder", type=Path, default=Path("tracking-server"), help="where its data lie (%(default)s)")
     parser.add_argument("--port", type=int, default=5000, help="port of the server (%(default)s)")
     parser.add_argument(

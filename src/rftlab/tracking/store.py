@@ -21,6 +21,7 @@ from rftlab.files import FileLock, read_json, write_atomic
 from rftlab.tracking.spool import MAX_METRICS, STATE_FILE, Point
 
 MAX_PARAMS = 100  # of one request, a limit of the server; the same holds for tags
+SQLITE = "sqlite:///"
 PREPARE_WAIT_S = 300.0  # creating the tables of a fresh database takes seconds; others wait for it
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -67,9 +68,18 @@ def prepare(uri: str, experiment: str, outputs: Path) -> Destination:
 
 
 def absolute_uri(uri: str) -> str:
-    """Return the address with an absolute SQLite path, so that it means the same from every working directory."""
-    if uri.startswith("sqlite:///") and len(uri) > len("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    """Return the address with an absolute SQLite path, so that it means the same from every working directory.
+
+    Raises:
+        UserError: No such kind of address, or a path with signs that mean something in an address; MLflow itself would
+            take such a path for two different ones.
+    """
+    if uri.startswith(SQLITE) and len(uri) > len(SQLITE):
+        path = Path(uri.removeprefix(SQLITE)).absolute()
+        if found := set("?%") & set(str(path)):
+            expected = f"a path without {' and '.join(sorted(found))}, or tracking=none"
+            raise UserError(f"tracking.uri={uri}", expected, "paths.outputs or tracking.uri")
+        return f"{SQLITE}{path}"
     if re.match(r"(https?|postgresql|mysql|mssql)(\+\w+)?://.", uri):
         return uri
     raise UserError(
@@ -85,7 +95,7 @@ def store_name(uri: str) -> str:
 @contextmanager
 def _prepare_lock(uri: str, outputs: Path) -> Generator[None, None, None]:
     """Let one process at a time prepare a store; a shared database has one lock for all that use it."""
-    database = _sqlite_path(uri)
+    database = sqlite_path(uri)
     path = outputs.resolve() / ".tracking.lock" if database is None else database.with_name(f".{database.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -97,8 +107,9 @@ def _prepare_lock(uri: str, outputs: Path) -> Generator[None, None, None]:
         lock.release()
 
 
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+def sqlite_path(uri: str) -> Path | None:
+    """Return the file of an absolute SQLite address, None for an address of another kind."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
 def _noted(note: Path, uri: str) -> Destination | None:
@@ -112,7 +123,7 @@ def _noted(note: Path, uri: str) -> Destination | None:
 
 def _exists(destination: Destination) -> bool:
     """Look up the parent run; SQLite is asked directly, which spares the client's import."""
-    path = _sqlite_path(destination.uri)
+    path = sqlite_path(destination.uri)
     if path is None:
         return open_store(destination.uri).is_active(destination.parent_run_id)
     if not path.exists():
@@ -124,12 +135,13 @@ def _exists(destination: Destination) -> bool:
 
 def _create_sqlite(uri: str) -> None:
     """Create the tables in a file aside, so that no process ever meets half a schema."""
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     if path is None or path.exists():
         return
     aside = path.with_name(f"{path.name}.new")
     aside.unlink(missing_ok=True)  # left by a process that was killed here
-    open_store(f"sqlite:///{aside}").client.search_experiments(max_results=1)
+    aside.touch()  # with the permissions that the umask gives; SQLite would leave out the group
+    open_store(f"{SQLITE}{aside}").client.search_experiments(max_results=1)
     aside.replace(path)
 
 

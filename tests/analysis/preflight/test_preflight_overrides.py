@@ -14,7 +14,7 @@ from rftlab.runs.identity import changed_keys
 CELLS = ["data=narrativeqa model=t5_mini", "data=imdb model=gpt2_mini", "data=imdb model=gpt2_imdb scale=paper"]
 CHANGED = [
     *["data.rollout.temperature=0.7", "data.rollout.top_k=50", "data.loader.n_train=3000", "eval.std_below=0.1"],
-    *["data.low_reward=0.3", "data.loader.hub_id='a b/c=d'", "model.unfrozen_blocks=1", "data.loader.hub_config=null"],
+    *["data.low_reward=0.3", "data.loader.hub_id='a-b/c.d'", "model.unfrozen_blocks=1", "data.loader.hub_config=null"],
 ]
 LOOP = ["algo.loop.n_prompts=40", "algo.loop.bound_prompts=0", "algo.loop.reward_low=-1.0"]
 

@@ -1,12 +1,14 @@
 """Fields of `conf/algo`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from rftlab.ranges import Built
 
 
 @dataclass
 class Algo:
     name: str
-    loss: Any
-    loop: Any
+    loss: Built | None
+    loop: Built
     labels: Literal["pretraining", "finetuning"] | None = None

@@ -1,9 +1,9 @@
 """Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from rftlab.ranges import Positive, UnitInterval
+from rftlab.ranges import Built, Positive, UnitInterval
 
 Source = Literal["bundled", "hub"]
 
@@ -24,12 +24,13 @@ class Target:
 class TextData:
     name: str
     source: Source
-    loader: Any
+    loader: Built
     prompt: Prompt
     target: Target
-    rollout: Any
-    evaluation: Any
-    reward: Any
+    rollout: Built | None
+    probe: Built | None
+    evaluation: Built | None
+    reward: Built | None
     needs_targets: bool
     low_reward: float | None
 
@@ -56,7 +57,7 @@ class LabelData:
     labels_per_input: Positive[int]
     modified_share: UnitInterval[float]
     label_seed: int
-    loader: Any
+    loader: Built
     rewards: Rewards
     lr: LearningRates
 

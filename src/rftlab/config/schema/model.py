@@ -1,9 +1,9 @@
 """Fields of `conf/model`: language models, classifiers from random weights, computed cases."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from rftlab.ranges import Positive
+from rftlab.ranges import Built, Positive
 
 
 @dataclass
@@ -15,7 +15,7 @@ class Value:
 @dataclass
 class TextModel:
     name: str
-    policy: Any
+    policy: Built
     value: Value
     unfrozen_blocks: Positive[int] | None
 
@@ -24,7 +24,7 @@ class TextModel:
 class LabelModel:
     name: str
     inputs: Literal["images", "pairs"]
-    network: Any
+    network: Built
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """Fields of `conf/optimizer`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from rftlab.ranges import BelowOne, NonNegative, Positive, UnitInterval
+from rftlab.ranges import BelowOne, Built, NonNegative, Positive, UnitInterval
 
 Betas = tuple[BelowOne[float], BelowOne[float]]
 
@@ -29,7 +29,7 @@ class SGD:
 @dataclass
 class Optimizer:
     name: str
-    build: Any
+    build: Built | None
     lr: Positive[float] | None
     lr_factor: Positive[float]
     schedule: Literal["constant", "cosine"]

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rftlab.ranges import Device, NonNegative, Positive, Samples
+from rftlab.ranges import Device, NonNegative, Positive, RunKey, Samples
 
 
 @dataclass
 class Sweep:
     name: str
     dry_run: bool
-    snapshot: bool | None
+    snapshot: bool
 
 
 @dataclass
@@ -29,7 +29,8 @@ class Eval:
     probe_samples: Samples
     probe_every: Positive[int] | None
     probe_prompts_during: Positive[int]
-    std_below: float
+    probe_null: bool
+    std_below: NonNegative[float]
     n_logged: NonNegative[int]
 
 
@@ -59,7 +60,7 @@ class Runtime:
 @dataclass
 class Resources:
     partition: str | None
-    gpus_per_node: int | None
+    gpus_per_node: NonNegative[int] | None
     gpu_type: str | None
     cpus_per_task: Positive[int] | None
     mem_gb: Positive[float] | None
@@ -71,7 +72,7 @@ class Run:
     name: str
     seed: NonNegative[int]
     scale: str
-    init_from: str | None
+    init_from: RunKey | None
     sweep: Sweep
     parent: Parent | None
     model: Any

@@ -1,15 +1,20 @@
-"""Rows of hub datasets, from a local mirror or from the hub; every failure is a `UserError`."""
+"""Rows of hub datasets, from a local mirror or from the hub; every failure is a `UserError`.
 
+A mirror is read file by file, each time: the cache of `datasets` is keyed by less than the content of a folder. From
+the hub the cache holds one revision, which is named in the log.
+"""
+
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import datasets
 import datasets.config
 import datasets.exceptions
 import huggingface_hub
-import pyarrow as pa
-import pyarrow.parquet as pq
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.utils import httpx  # the client that it uses, under the name that it exports
 
@@ -18,6 +23,17 @@ from rftlab.errors import UserError
 # pyarrow's errors are ValueErrors; the client's own come where the connection breaks half-way
 READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError, httpx.HTTPError)
 PROBE_TIMEOUT_S = 5.0  # a closed network is told within seconds, not after the library's retries
+BATCH = 500  # rows of a file that are in memory with all their columns
+
+log = logging.getLogger("rftlab")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a dataset lies: a folder, or a name on the hub with the revision that is read."""
+
+    source: str
+    revision: str | None  # None for a folder
 
 
 def read_split(
@@ -25,21 +41,53 @@ def read_split(
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
-    A name with dots is a field inside a column; what stands beside it in the column is not read.
+    A name with dots is a field inside a column; what stands beside it in the column is not kept.
 
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
     """
-    source = _hub_source(hub_id) if hub_mirror is None else _mirror_source(hub_id, hub_mirror)
-    with _quiet(offline=hub_mirror is not None):
-        _check_names(hub_id, source, config, split)
+    place = _hub_place(hub_id) if hub_mirror is None else _mirror_place(hub_id, hub_mirror)
+    with _quiet(offline=hub_mirror is not None), TemporaryDirectory(prefix="rftlab-rows-") as empty:
+        _check_config(hub_id, place, config)
         try:
-            rows = datasets.load_dataset(source, config, split=split)
+            if place.revision is None:
+                rows = _read_files(place, config, split, columns, empty)
+            else:
+                splits = datasets.get_dataset_split_names(place.source, config, revision=place.revision)
+                _check_split(place, split, splits)
+                rows = datasets.load_dataset(place.source, config, split=split, revision=place.revision)
         except READ_ERRORS as error:
-            raise (
-                _empty(source, split) if _holds_no_rows(source, config, split) else _unreadable(source, error)
-            ) from error
-    if any("." in column for column in columns):
+            raise _unreadable(place.source, error) from error
+    if rows is None or len(rows) == 0:
+        raise UserError(
+            f"split '{split}' of {place.source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
+        )
+    return _select(rows, columns, split, place.source)
+
+
+def _read_files(
+    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str
+) -> datasets.Dataset | None:
+    """Read the files of a folder into memory; None if they have no row.
+
+    `empty` is a folder without anything: given as the cache, it keeps the library from remembering another state.
+    """
+    builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty)
+    _check_split(place, split, list(builder.config.data_files or {}))
+    stream = builder.as_streaming_dataset(split=split)
+    assert isinstance(stream, datasets.IterableDataset)
+    features = stream.features
+    parts = []
+    for table in stream.with_format("arrow").iter(BATCH):
+        features = features or datasets.Features.from_arrow_schema(table.schema)
+        whole = datasets.Dataset(table, info=datasets.DatasetInfo(features=features))
+        parts.append(_select(whole, columns, split, place.source))
+    return datasets.concatenate_datasets(parts) if parts else None
+
+
+def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: str) -> datasets.Dataset:
+    """Keep the columns that are read, fields of records among them by their names with dots."""
+    if not set(columns) <= set(rows.column_names):
         rows = rows.flatten()
     missing = [column for column in columns if column not in rows.column_names]
     if missing:
@@ -48,14 +96,10 @@ def read_split(
             f"the columns {', '.join(columns)}",
             "data.loader.hub_id to a dataset with that schema",
         )
-    if len(rows) == 0:
-        raise UserError(
-            f"split '{split}' of {source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
-        )
     return rows.select_columns(list(columns))
 
 
-def _mirror_source(hub_id: str, hub_mirror: Path) -> str:
+def _mirror_place(hub_id: str, hub_mirror: Path) -> _Place:
     if not hub_mirror.is_dir():
         raise UserError(
             f"no folder {hub_mirror}", "a folder laid out as <org>/<name>", "paths.hub_mirror, or data.source=bundled"
@@ -66,13 +110,13 @@ def _mirror_source(hub_id: str, hub_mirror: Path) -> str:
             f"a folder {hub_mirror / hub_id}",
             "data.loader.hub_id or paths.hub_mirror, or data.source=bundled",
         )
-    return str(hub_mirror / hub_id)
+    return _Place(source=str(hub_mirror / hub_id), revision=None)
 
 
-def _hub_source(hub_id: str) -> str:
-    """Ask the hub once, with a short timeout, whether the dataset is there."""
+def _hub_place(hub_id: str) -> _Place:
+    """Ask the hub once, with a short timeout, whether the dataset is there, and say in which revision it is read."""
     try:
-        huggingface_hub.HfApi().dataset_info(hub_id, timeout=PROBE_TIMEOUT_S)
+        revision = huggingface_hub.HfApi().dataset_info(hub_id, timeout=PROBE_TIMEOUT_S).sha
     except RepositoryNotFoundError as error:
         raise UserError(f"no dataset {hub_id} on the hub", "an existing dataset", "data.loader.hub_id") from error
     except (httpx.HTTPError, OSError) as error:  # no answer, an unfriendly one, or offline mode
@@ -81,36 +125,27 @@ def _hub_source(hub_id: str) -> str:
             "a network connection or a local copy",
             "paths.hub_mirror to a folder with the dataset, or data.source=bundled",
         ) from error
-    return hub_id
+    log.info("%s is read from the hub at revision %s", hub_id, revision)
+    return _Place(source=hub_id, revision=revision or "main")
 
 
-def _check_names(hub_id: str, source: str, config: str | None, split: str) -> None:
-    """Compare config and split with what the dataset offers."""
+def _check_config(hub_id: str, place: _Place, config: str | None) -> None:
+    """Compare the config with what the dataset offers."""
     try:
-        configs = datasets.get_dataset_config_names(source)
+        configs = datasets.get_dataset_config_names(place.source, revision=place.revision)
     except READ_ERRORS as error:
-        raise _unreadable(source, error) from error
+        raise _unreadable(place.source, error) from error
     if config is not None and config not in configs:
         raise UserError(f"{hub_id} has no config '{config}'", f"one of {', '.join(configs)}", "data.loader.hub_config")
-    try:
-        splits = datasets.get_dataset_split_names(source, config)
-    except READ_ERRORS as error:
-        raise _unreadable(source, error) from error
+
+
+def _check_split(place: _Place, split: str, splits: Sequence[str]) -> None:
     if split not in splits:
         raise UserError(
-            f"{source} has no split '{split}' (it has {', '.join(splits)})",
+            f"{place.source} has no split '{split}' (it has {', '.join(splits)})",
             "the splits of the hub dataset",
             "data.loader.hub_id or paths.hub_mirror",
         )
-
-
-def _holds_no_rows(source: str, config: str | None, split: str) -> bool:
-    """Tell whether a split is parquet files without a row, which the library cannot read."""
-    files = (datasets.load_dataset_builder(source, config).config.data_files or {}).get(split, [])
-    try:
-        return bool(files) and sum(pq.read_metadata(file).num_rows for file in files) == 0
-    except (OSError, pa.ArrowInvalid):
-        return False  # not parquet, or damaged: the error at hand says more
 
 
 def _unreadable(source: str, error: Exception) -> UserError:
@@ -118,12 +153,6 @@ def _unreadable(source: str, error: Exception) -> UserError:
         f"{source} cannot be read ({_first_line(error)})",
         "data files as the hub has them",
         "data.loader.hub_id or paths.hub_mirror, or repair the files",
-    )
-
-
-def _empty(source: str, split: str) -> UserError:
-    return UserError(
-        f"split '{split}' of {source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
     )
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,10 @@ class SlurmQueue:
                 chunk = jobs[: min(room, self._array_size)]
                 jobs = jobs[len(chunk) :]
                 room -= len(chunk)
-                submission = self._submit_array(group, chunk)
-                submitted = set(submission.keys)
-                self._pending = [job for job in self._pending if job.key not in submitted]
+                try:
+                    submission = self._submit_array(group, chunk)
+                finally:  # where the disk is full, what SLURM took cannot be noted, and is in the queue all the same
+                    self._pending = [job for job in self._pending if job.key not in self._tasks]
                 yield submission
 
     def _groups(self) -> dict[_Group, list[Job]]:
@@ -184,9 +185,8 @@ class SlurmQueue:
             asked = ", ".join(f"{key}={value}" for key, value in asdict(group.resources).items() if value is not None)
             raise refusal(str(error), asked) from None
         sys.stderr.write(words.getvalue())
-        submission = self.ledger.record(submission, made.job_id)
-        self._tasks |= submission.tasks()
-        return submission
+        self._tasks |= replace(submission, job_id=made.job_id).tasks()
+        return self.ledger.record(submission, made.job_id)
 
     def _runtime(self, job: Job, resources: Resources) -> dict[str, Any]:
         runtime = dict(job.config["runtime"])

@@ -3,6 +3,7 @@
 import re
 
 from rftlab.errors import UserError
+from rftlab.sweeps.slurm.scheduler import NO_CLUSTER, plain
 
 ANY_KEY = "hydra.launcher"
 # SLURM's one sentence for every limit of an account or a QOS; the line before it names the limit
@@ -36,8 +37,10 @@ def refusal(said: str, asked: str) -> Refused:
              if line.startswith("sbatch: ")]  # fmt: skip
     lines = [line for line in lines if line.strip() and not ADVICE.match(line)] or said.splitlines()[-1:]
     reason = "; ".join(dict.fromkeys(line.strip() for line in lines)) or "no word"
-    if NO_ANSWER.search(reason):
-        return Refused(f"SLURM takes no jobs now: {reason}", "an answer (`scontrol ping`)", "nothing; try again later")
+    if NO_ANSWER.search(reason) or NO_CLUSTER.search(reason):
+        return Refused(
+            f"SLURM takes no jobs now: {plain(reason)}", "an answer (`scontrol ping`)", "nothing; try again later"
+        )
     telling = ANY_LIMIT.sub("", reason)
     otherwise = ANY_KEY if telling == reason else LIMITS
     key = next((key for words, key in KEYS if re.search(words, telling, re.IGNORECASE)), otherwise)

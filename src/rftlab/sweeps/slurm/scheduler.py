@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from rftlab.errors import UserError
 
-__all__ = ["Limits", "Queued", "accounting", "available", "cancel", "limits", "queue", "requeue"]
+__all__ = [
+    "Limits", "Queued", "accounting", "available", "cancel", "limits", "plain", "queue", "requeue", "silence",
+]  # fmt: skip
 
 # states that nothing follows, but a requeue by hand
 FINAL_STATES = frozenset({
@@ -25,6 +27,11 @@ FINAL_STATES = frozenset({
 RECORD_END = "\x1e"
 CHUNK = 500  # job ids in one command
 KILL_WAIT_S = 0.5  # a killed process that hangs on a broken file system is left behind
+# what SLURM's commands say, in many lines, where a machine knows of no cluster, or its controller is away
+NO_CLUSTER = re.compile(r"resolve_ctls_from_dns_srv|fetch_config|configuration source|process configuration file")
+NO_CONTROLLER = re.compile(
+    r"contact slurm controller|communication connection failure|^Slurmctld.* is DOWN", re.I | re.M
+)
 # a user's own formats and filters would change the answers, or ask back
 USER_DEFAULTS = ("SQUEUE_", "SACCT_", "SCANCEL_")
 
@@ -52,6 +59,26 @@ class Limits:
 def available() -> bool:
     """Say whether jobs can be submitted from this machine."""
     return shutil.which("sbatch") is not None
+
+
+def silence(timeout_s: float = 10.0) -> str | None:
+    """Say why no controller answers, or None where one does, or where `scontrol` cannot tell."""
+    try:
+        _run(["scontrol", "ping"], timeout_s)
+    except _NotThere:
+        return None
+    except _NoAnswer as error:
+        return str(error)
+    return None
+
+
+def plain(said: str) -> str:
+    """Say in one line what a command of SLURM complains about."""
+    if NO_CLUSTER.search(said):
+        return "this machine knows of no cluster: no slurm.conf, no SLURM_CONF, no record of it in the DNS"
+    if NO_CONTROLLER.search(said):
+        return "the controller (slurmctld) does not answer"
+    return " ".join(said.split())
 
 
 def queue(names_prefix: str | None = None, timeout_s: float = 10.0) -> dict[str, Queued] | None:
@@ -141,6 +168,10 @@ class _NoAnswer(Exception):
     """A command is missing, failed, or took too long; the message says which."""
 
 
+class _NotThere(_NoAnswer):
+    """A command is missing."""
+
+
 def _run(command: Sequence[str], timeout_s: float) -> str:
     """Return what a command prints, within the time limit and half a second more."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(USER_DEFAULTS)}
@@ -157,7 +188,7 @@ def _run(command: Sequence[str], timeout_s: float) -> str:
             start_new_session=True,
         )
     except OSError as error:
-        raise _NoAnswer(f"{command[0]} cannot be started ({error.strerror})") from None
+        raise _NotThere(f"{command[0]} cannot be started ({error.strerror})") from None
     try:
         output, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -165,7 +196,8 @@ def _run(command: Sequence[str], timeout_s: float) -> str:
     finally:
         _end(process)
     if process.returncode != 0:
-        raise _NoAnswer(" ".join(errors.split()) or f"{command[0]} ended with status {process.returncode}")
+        said = plain(errors or output)
+        raise _NoAnswer(said or f"{command[0]} ended with status {process.returncode}")
     return output
 
 

@@ -1,10 +1,8 @@
 """F1 and F2 without a cluster: kill -9, again and again, of a training process and of the process of a local sweep.
 
-    PYTHONPATH=src:tests python tests/faults/kill_often.py
-
 Twenty kills of a run, every third one while a checkpoint is being written, and twelve of a sweep from its first
 moments on. The same command goes on each time, and the outcome is that of an undisturbed run, bit for bit. It takes
-about six minutes and prints what it found.
+about six minutes.
 """
 
 import json
@@ -13,10 +11,10 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+import pytest
 from commands.test_kill import ROOT, TINY
 from safetensors.torch import load_file
 
@@ -24,13 +22,7 @@ RUN_KILLS, SWEEP_KILLS = 20, 12
 ITERATIONS = "algo.loop.iterations=40"  # more than the kills leave time for
 GRID = ["-m", "seed=0,1,2", "algo.loop.iterations=12", "hydra.launcher.slots=2", "tracking=mlflow"]
 
-
-def main() -> None:
-    """Kill a run, then a sweep."""
-    moments = random.Random(0)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        kill_run(Path(folder, "run"), moments)
-        kill_sweep(Path(folder, "sweep"), moments)
+pytestmark = pytest.mark.faults
 
 
 def start(outputs: Path, *overrides: str) -> subprocess.Popen[bytes]:
@@ -42,8 +34,9 @@ def start(outputs: Path, *overrides: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def kill_run(folder: Path, moments: random.Random) -> None:
-    """Kill one run at random times, counted from its claim, and in the middle of checkpoints."""
+def test_a_run_killed_twenty_times_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """At random times, counted from its claim, and in the middle of checkpoints."""
+    folder, moments = tmp_path, random.Random(0)
     assert start(folder / "whole", ITERATIONS).wait() == 0
     in_checkpoint = 0
     for number in range(RUN_KILLS):
@@ -65,8 +58,9 @@ def kill_run(folder: Path, moments: random.Random) -> None:
     print(f"run: {RUN_KILLS} kills, {in_checkpoint} of them in a checkpoint; equal bit for bit", flush=True)
 
 
-def kill_sweep(folder: Path, moments: random.Random) -> None:
-    """Kill the launching process of a local sweep, from its imports on; jobs save and stop by themselves."""
+def test_a_sweep_whose_launcher_is_killed_twelve_times_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """From its imports on; jobs save and stop by themselves."""
+    folder, moments = tmp_path, random.Random(1)
     assert start(folder / "whole", *GRID).wait() == 0
     for _ in range(SWEEP_KILLS):
         process = start(folder / "broken", *GRID)
@@ -98,7 +92,3 @@ def compare(broken: Path, whole: Path) -> None:
         assert final == expected, name
         mine, theirs = (load_file(o / "default" / name / "final" / "model.safetensors") for o in (broken, whole))
         assert mine.keys() == theirs.keys() and all(bool((mine[key] == theirs[key]).all()) for key in mine), name
-
-
-if __name__ == "__main__":
-    main()

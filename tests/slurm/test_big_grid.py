@@ -1,36 +1,24 @@
 """F12 in full: 2,000 jobs on a cluster with MaxArraySize 1001, without a limit of submitted jobs and with one of 500.
 
-    PYTHONPATH=src:tests/slurm python tests/faults/big_grid.py
-
-It takes some minutes, needs what the tests with the marker `slurm` need, and prints what it found. Nothing trains: the
-jobs are held, and marked as done and removed from the queue from outside. A wrong count ends it with an error.
+It takes some minutes. Nothing trains: the jobs are held, and marked as done and removed from the queue from outside.
 """
 
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cluster import Cluster, reason_to_skip
+import pytest
+from cluster import Cluster
 from product import HELD, Product, finish, wait_for
 
 JOBS, LIMIT = 2000, 500
 GRID = f"seed=range({JOBS})"
 
-
-def main() -> None:
-    """Run both cases."""
-    reason = reason_to_skip()
-    if reason is not None:
-        raise SystemExit(reason)
-    with Cluster() as cluster, tempfile.TemporaryDirectory() as folder:
-        unlimited(Product(cluster, Path(folder, "unlimited")))
-        cluster.reset()
-        limited(Product(cluster, Path(folder, "limited")))
+pytestmark = pytest.mark.faults
 
 
-def unlimited(product: Product) -> None:
-    """Cut a grid at the longest array that the cluster takes."""
+def test_a_grid_is_cut_at_the_longest_array_that_the_cluster_takes(slurm: Cluster, tmp_path: Path) -> None:
+    product = Product(slurm, tmp_path)
     started = time.monotonic()
     answer = product.sweep(GRID, HELD, wait=False)
     assert answer.code == 0, answer
@@ -40,8 +28,8 @@ def unlimited(product: Product) -> None:
     print(f"no limit: arrays of {sizes} in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def limited(product: Product) -> None:
-    """Submit a grid in chunks as room appears, never more than the limit."""
+def test_a_grid_is_submitted_as_room_appears_and_never_above_the_limit(slurm: Cluster, tmp_path: Path) -> None:
+    product = Product(slurm, tmp_path)
     started = time.monotonic()
     planned = product.sweep(GRID, "sweep.dry_run=true")
     assert f"{JOBS} jobs: {JOBS} new" in planned.text, planned
@@ -65,7 +53,3 @@ def limited(product: Product) -> None:
     keys = [key for array in product.arrays() for key in array["keys"]]
     assert len(keys) == len(set(keys)) == JOBS
     print(f"limit {LIMIT}: {len(keys)} jobs submitted once each, in {len(product.arrays())} arrays", flush=True)
-
-
-if __name__ == "__main__":
-    main()

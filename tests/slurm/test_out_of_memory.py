@@ -1,14 +1,11 @@
 """F3 with a job that SLURM kills for its memory: the others finish, the report says what to change.
 
-    PYTHONPATH=src:tests/slurm python tests/faults/out_of_memory.py
-
-SLURM watches the memory of its tasks itself here, as this needs no cgroups. It takes about two minutes, needs what the
-tests with the marker `slurm` need, and prints what it found.
+SLURM watches the memory of its tasks itself here, as this needs no cgroups. It takes about two minutes.
 """
 
-import tempfile
 from pathlib import Path
 
+import pytest
 from cluster import Cluster, reason_to_skip
 from product import Product
 
@@ -18,16 +15,17 @@ WATCHED = {
     "JobAcctGatherParams": "OverMemoryKill",
     "SelectTypeParameters": "CR_Core_Memory",
 }
+pytestmark = pytest.mark.faults
+
 GRIDS = "hydra.sweeper.grids=[{seed: 1}, {seed: 2, resources.mem_gb: %s}]"
 
 
-def main() -> None:
-    """Run two jobs, one of which may use less memory than it needs, and then give it enough."""
+def test_a_job_without_enough_memory_is_told_from_the_others_and_ends_with_more(tmp_path: Path) -> None:
     reason = reason_to_skip(accounting=True)
     if reason is not None:
-        raise SystemExit(reason)
-    with Cluster(accounting=True, settings=WATCHED) as cluster, tempfile.TemporaryDirectory() as folder:
-        product = Product(cluster, Path(folder))
+        pytest.skip(reason)
+    with Cluster(accounting=True, settings=WATCHED) as cluster:
+        product = Product(cluster, tmp_path)
         first = product.sweep(GRIDS % 0.25, iterations=10, mem_gb=1.5)
         print(first.text, product.cli("status").text, sep="\n")
         assert first.code == 1 and "memory" in first.text and "resources.mem_gb" in first.text
@@ -37,7 +35,3 @@ def main() -> None:
         mended = product.sweep(GRIDS % 1.5, iterations=10, mem_gb=1.5)
         assert mended.code == 0 and product.states() == ["done", "done"], mended
         print(mended.text)
-
-
-if __name__ == "__main__":
-    main()

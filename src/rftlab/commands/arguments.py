@@ -1,0 +1,94 @@
+"""The command line as Hydra wants it: overrides before flags, texts quoted, additions marked."""
+
+import re
+from argparse import ArgumentError, Namespace
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+
+from rftlab.config.messages import unknown_key
+from rftlab.config.options import choices, groups, known_keys
+from rftlab.config.texts import kept
+from rftlab.errors import UserError
+
+LINE = "the command line"
+FLAGS = "KEY=VALUE, or a flag: -m, --help, --cfg job [--resolve] [-p KEY], --info defaults, --config-dir DIR"
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|zsh|fish)")
+OTHER_GROUPS = ("sweep", "hydra/launcher", "hydra/sweeper")
+OPTIONAL = ("experiment",)  # groups that may have no choice
+
+
+def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
+    """Let flags stand anywhere, and an override be written in the way that comes naturally.
+
+    Raises:
+        UserError: A flag that does not exist, whose value is missing or wrong, or an override that Hydra would take for
+            something else.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        known, unknown = parser.parse_known_intermixed_args(list(arguments))
+    except ArgumentError as error:
+        raise UserError(f"{error.argument_name}: {error.message}", FLAGS, LINE) from None
+    if unknown:
+        name = unknown[0].lstrip("-").partition("=")[0]
+        raise UserError(f"{unknown[0]}, which is no flag", f"{name}=VALUE without dashes, {FLAGS}", LINE)
+    _check_flags(known)
+    given = {f"--{name.replace('_', '-')}": value for name, value in vars(known).items() if name != "overrides"}
+    flags = [name if value is True else f"{name}={value}" for name, value in given.items() if value]
+    if known.shell_completion:
+        return [*known.overrides, *flags]
+    for override in known.overrides:
+        _check(override)
+    return [*map(_override, known.overrides), *flags]
+
+
+def _check_flags(known: Namespace) -> None:
+    if known.help or known.hydra_help:
+        raise UserError("a flag for help", "--help or -h", LINE)
+    if known.experimental_rerun is not None:
+        raise UserError("--experimental-rerun", "the words of the run, as its config.yaml has them", LINE)
+    if known.shell_completion and [*map(bool, map(COMPLETION.fullmatch, known.overrides))] != [True]:
+        raise UserError("-sc without a shell", "-sc install=bash, with bash, zsh or fish", LINE)
+    if known.package is not None:
+        if known.cfg is None:
+            raise UserError("-p without --cfg", f"--cfg job -p {known.package}, which shows and runs nothing", LINE)
+        if known.package not in known_keys() and known.package.split(".")[0] not in ("_global_", "hydra", *groups()):
+            raise unknown_key(known.package)
+
+
+def _check(override: str) -> None:
+    """Refuse what Hydra would take for something else, or would let through until it fails far from its cause."""
+    key, _, value = override.partition("=")
+    name = key.lstrip("+~")
+    if key.startswith("~") and not name.startswith("hydra"):
+        raise UserError(f"{override}, a removal", f"{name}=VALUE, or null where it may be: no key may be missing", name)
+    if re.fullmatch(r"[\w/]+@.*", name) and not name.startswith("hydra"):
+        raise UserError(f"{override}, a package", f"{name.partition('@')[0]}=OPTION", name)
+    if name in ("hydra.launcher", "hydra.sweeper"):
+        raise UserError(override, f"{name.replace('.', '/')}=NAME, with a slash", name)
+    if name == "parent" and value.startswith("{"):
+        expected = "heuristic=partial_sft, or parent in a file of conf/experiment"
+        raise UserError("a parent on the command line", expected, "parent")
+    if not name:
+        raise UserError(f"{override!r} without a key", "KEY=VALUE", LINE)
+    if name in (*groups(), *OTHER_GROUPS) and name not in OPTIONAL:
+        if value.startswith("["):
+            raise UserError(f"{override}, a list", f"{name}=OPTION, or with -m {name}=A,B", name)
+        words = [word.strip(" '\"") for word in value.split(",")]
+        if "null" in map(str.lower, words):
+            expected = f"one of {', '.join(choices(name))}{', with the plus sign' if name == 'sweep' else ''}"
+            raise UserError(f"{override}, which is no option", expected, name)
+    if name in groups() and (file := re.search(r"([^,=]+)\.ya?ml(,|$)", value)) and file.group(1) in choices(name):
+        raise UserError(override, f"{name}={file.group(1)}, without the ending", name)
+
+
+def _override(argument: str) -> str:
+    """Write an override with the signs and quotes that Hydra needs.
+
+    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
+    free dictionary.
+    """
+    argument = kept(re.sub(r"^\+experiment=", "experiment=", argument))
+    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)

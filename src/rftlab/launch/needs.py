@@ -1,0 +1,51 @@
+"""What runs need of the hub, looked up before the first of them takes its folder."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rftlab.assets import locate
+from rftlab.errors import UserError
+from rftlab.hub import hub_answers
+
+SHOWN = 3  # names in a message
+
+
+def require_hub(configs: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse runs whose datasets or models only the hub has, where it does not answer.
+
+    Raises:
+        UserError: The hub is asked for, and is out of reach.
+    """
+    needed = sorted({name for config in configs for name in only_on_the_hub(config)})
+    if needed and not hub_answers():
+        names = ", ".join(needed[:SHOWN]) + (", ..." if len(needed) > SHOWN else "")
+        raise UserError(
+            f"a hub that cannot be reached, for {names}",
+            "a network connection or local copies",
+            "paths.hub_mirror to a folder with them, data.source=bundled, or scale",
+        )
+
+
+def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ids, each with its key, of what a run reads from the hub: what is in no folder, mirror or cache.
+
+    Raises:
+        UserError: A model that is neither embedded nor in a folder, and no id of the hub.
+    """
+    mirror, data = config["paths"]["hub_mirror"], config["data"]
+    if data.get("source") == "hub" and mirror is None:
+        yield f"{data['loader']['hub_id']} (data.loader.hub_id)"
+    for key, node in (("model.policy", config["model"].get("policy")), ("data.reward", data.get("reward"))):
+        for name in ("source", "tokenizer"):
+            value = node.get(name) if isinstance(node, Mapping) else None
+            where = locate(value, mirror, f"{key}.{name}") if isinstance(value, str) else None
+            if isinstance(where, str) and not _cached(where):
+                yield f"{where} ({key}.{name})"
+
+
+def _cached(model: str) -> bool:
+    """Say whether the hub's client keeps a model on this machine."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return any(Path(HF_HUB_CACHE, f"models--{model.replace('/', '--')}").glob("snapshots/*/*"))

@@ -1,0 +1,61 @@
+"""`experiment=apa/like_for_like`: online algorithms differ in what one of them alone has, and in nothing else."""
+
+from typing import Any
+
+import pytest
+from test_config import plan
+from test_presets import BUDGET, ONLINE
+
+from rftlab import runs
+
+NAMES = {"algo.name", "name", "algo.loss._target_"}  # which algorithm it is
+OWN = {  # key -> why an algorithm may lack it; a key that all have must have one value
+    "algo.loss.lam": "APA's alone: how far a policy may go for an advantage",
+    "algo.loss.clip_range": "PPO's alone: how far the ratio to the policy that sampled may go",
+    "algo.loss.value_clip_range": "PPO's alone: APA does not clip values",
+    "algo.loss.value_coef": "of algorithms with a value function",
+    "algo.loss.gae_lambda": "of algorithms with a value function",
+    "algo.loss.kl.initial": "of algorithms with the KL in the reward; APA has it in its loss",
+    "algo.loss.kl.target": "as above",
+    "algo.loss.kl.rate": "as above",
+    "algo.loss.kl.unit": "as above",
+    "algo.loss.kl._target_": "as above",
+    "algo.labels": "of algorithms that also train classifiers; null on texts",
+}
+
+
+def flat(*words: str) -> dict[str, Any]:
+    config = plan(*words, *BUDGET).config
+    return runs.flatten({key: value for key, value in config.items() if key != "overrides"})
+
+
+@pytest.mark.parametrize("data", ["narrativeqa", "imdb"])
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_algorithms_differ_in_what_one_of_them_alone_has_and_in_nothing_else(scale: str, data: str) -> None:
+    cells = {algo: flat(f"scale={scale}", f"data={data}", f"algo={algo}") for algo in ONLINE}
+    assert {"ppo", "apa", "reinforce"} <= cells.keys()
+    for key in sorted(set().union(*cells.values()) - NAMES):
+        having = [cell[key] for cell in cells.values() if key in cell]
+        assert len(having) == len(cells) or key in OWN, f"{key} is not shared"
+        assert all(value == having[0] for value in having), f"{key}: {having}"
+    for key in OWN:
+        assert any(key not in cell for cell in cells.values()), f"{key} is shared now"
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_the_cells_start_from_one_sft_of_all_layers(scale: str) -> None:
+    common = [f"scale={scale}", "heuristic=partial_sft"]
+    cells = [["algo=ppo"], ["algo=apa"], ["algo=ppo", "model.value.kind=head"], ["algo=apa", *BUDGET]]
+    parents = [plan(*common, *cell).parent for cell in cells]
+    keys = {parent.key for parent in parents if parent is not None}
+    assert len(keys) == 1
+    assert parents[0] is not None and parents[0].config["model"]["unfrozen_blocks"] is None
+
+
+def test_the_paper_scale_is_the_setting_that_zhu_et_al_describe() -> None:
+    shared = flat("scale=paper", "data=imdb", "algo=ppo")
+    loop = {key.removeprefix("algo.loop."): value for key, value in shared.items() if key.startswith("algo.loop.")}
+    assert loop["prompts_per_iteration"] * loop["samples_per_prompt"] == 64 and loop["update_epochs"] == 2
+    assert shared["model.unfrozen_blocks"] == 2
+    assert (shared["model.value.kind"], shared["model.value.head"]) == ("separate", "mlp")
+    assert (shared["algo.loss.gamma"], shared["optimizer.lr"]) == (1.0, 1e-6)

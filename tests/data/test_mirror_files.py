@@ -1,0 +1,90 @@
+"""The rows of a mirror are those of its files, now: not of another mirror, nor of an older state."""
+
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pytest
+from members import ON_HUB, Member, parts, write
+
+from rftlab.data import imdb
+from rftlab.data.parts.fingerprint import fingerprint
+
+OTHER_SEED = 5
+
+
+@pytest.fixture(params=ON_HUB, ids=lambda member: member.name)
+def on_hub(request: pytest.FixtureRequest) -> Member:
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def shared_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all mirrors of a test share one cache, as on a machine."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def lay_out(mirror: Path, member: Member, seed: int) -> None:
+    """Write a mirror of generated rows; only the rows differ from seed to seed."""
+    write(
+        mirror / "org" / "set", {s: [dict(r) for r in member.record.bundled(seed, s)[:40]] for s in member.hub_splits()}
+    )
+
+
+@pytest.mark.parametrize("seeds", [(0, OTHER_SEED), (OTHER_SEED, 0)])
+def test_two_mirrors_of_one_name_give_their_own_rows(on_hub: Member, tmp_path: Path, seeds: tuple[int, int]):
+    for seed in seeds:
+        lay_out(tmp_path / str(seed), on_hub, seed)
+    first, second = (on_hub.load(tmp_path / str(seed)) for seed in seeds)
+    assert all(one != other for one, other in zip(parts(first).values(), parts(second).values(), strict=True))
+    assert parts(on_hub.load(tmp_path / str(seeds[0]))) == parts(first)
+    assert fingerprint(on_hub.load(tmp_path / str(seeds[0]))) == fingerprint(first) != fingerprint(second)
+
+
+@pytest.mark.parametrize("seeds", [(0, OTHER_SEED), (OTHER_SEED, 0)])
+def test_a_mirror_whose_files_change_gives_the_new_rows(on_hub: Member, tmp_path: Path, seeds: tuple[int, int]):
+    before, after = ([], [])
+    for seed, seen in zip(seeds, (before, after), strict=True):
+        lay_out(tmp_path / "mirror", on_hub, seed)
+        seen += parts(on_hub.load(tmp_path / "mirror")).values()
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_files_of_other_formats_are_read_as_they_are(tmp_path: Path, kind: str):
+    folder = tmp_path / "org" / "set"
+    folder.mkdir(parents=True)
+    for word in ("old", "new"):
+        rows = [{"text": f"{word} {n} a b", "label": n % 2} for n in range(20)]
+        for split in ("train", "test"):
+            lines = [json.dumps(row) if kind == "jsonl" else f"{row['text']},{row['label']}" for row in rows]
+            head = [] if kind == "jsonl" else ["text,label"]
+            (folder / f"{split}.{kind}").write_text("\n".join([*head, *lines]))
+        splits = imdb.load(
+            source="hub", hub_id="org/set", hub_config=None, hub_mirror=tmp_path,
+            n_train=None, n_validation=None, n_test=None, seed=0,
+        )  # fmt: skip
+        assert all(example.prompt.startswith(word) for example in [*splits.train, *splits.test])
+
+
+def test_from_the_hub_one_revision_is_read_and_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    rows = datasets.Dataset.from_list([{"text": f"w{n} a", "label": n % 2} for n in range(20)])
+    asked: list[Any] = []
+    info = SimpleNamespace(sha="abc123")
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: info)
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda *_, **given: asked.append(given) or ["plain"])
+    monkeypatch.setattr(
+        datasets, "get_dataset_split_names", lambda *_, **given: asked.append(given) or ["train", "test"]
+    )
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **given: asked.append(given) or rows)
+    with caplog.at_level(logging.INFO, "rftlab"):
+        imdb.load(
+            source="hub", hub_id="org/set", hub_config="plain", hub_mirror=None,
+            n_train=None, n_validation=None, n_test=None, seed=0,
+        )  # fmt: skip
+    assert {given["revision"] for given in asked} == {"abc123"}
+    assert "org/set is read from the hub at revision abc123" in caplog.text
