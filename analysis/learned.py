@@ -15,7 +15,7 @@ from analysis.summary.cells import METRICS, in_words, summary, table
 from rftlab.errors import Parser, UserError
 
 LEGEND = (
-    "train reward: of the probe, several samples of each of its train prompts, drawn as the rollouts are; test reward: "
+    "train reward: of the probe, several samples of each of its train prompts, drawn as data.probe says; test reward: "
     "test prompts, decoded as the dataset is evaluated (greedy, beams or a sample). n: seeds; 1 against 1 is no "
     f"comparison. vanishing: share of prompts with reward std < {stats.STD_BELOW:g}, before→after; "
     "and low: of all prompts, those whose mean reward is also below the data's low_reward. KL: to the run's start, at "

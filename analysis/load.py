@@ -9,7 +9,7 @@ No other module of the analysis reads them. Every frame begins with the columns 
 - `sampling`: equal for runs whose pretrained policy was measured in the same way.
 - `model`, `data`, `source`: names of what was loaded (`rftlab.runs.naming`); `model_option` and `data_option` are the
   options that were chosen, for commands.
-- `sampled`, `decoded`: how rollouts and probes, and evaluations, draw their responses, in words.
+- `sampled`, `decoded`: how probes of train prompts, and evaluations, draw their responses, in words.
 - `n_train`: how many train prompts the run asked for; NaN where it asked for all.
 - `family`: what a run is about, language, controlled, theory, diagnose or pretraining.
 - `partial`: whether it trained on a share of the steps or prompts.

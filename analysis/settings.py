@@ -102,7 +102,7 @@ def _kind_of_run(setting: Setting) -> dict:
         "data": data_name(named),
         "model_option": value("model.name", ""),
         "data_option": value("data.name", ""),
-        "sampled": decoding(named, "rollout"),
+        "sampled": decoding(named, "probe"),
         "decoded": decoding(named, "evaluation"),
         "n_train": float(value("data.loader.n_train", None) or math.nan),
         "low_reward": value("data.low_reward", math.nan),

@@ -114,6 +114,17 @@ def test_a_decoding_is_said_in_a_few_words(rollout: dict, words: str) -> None:
     assert naming.decoding(rollout, "rollout") == words
 
 
+def test_a_probe_keeps_its_temperature_where_the_rollouts_have_another() -> None:
+    hot = PLAIN | SAMPLED | {"data.rollout.temperature": 1.5, "data.evaluation.temperature": 1.0}
+    names = ["probe/reward_mean", "probe_own/reward_mean", "eval/test/reward", "eval_own/test/reward", "reward/mean"]
+    cold = hot | {"data.probe.temperature": 1.0}
+    assert [naming.metric_label(name, cold) for name in names] == [
+        "train reward (sampled)", "train reward (sampled, T=1.5)", "test reward (sampled)",
+        "test reward (sampled, T=1.5)", "rollout reward (sampled, T=1.5)",
+    ]  # fmt: skip
+    assert naming.metric_label("probe/reward_mean", hot) == "train reward (sampled, T=1.5)"  # of before `data.probe`
+
+
 def test_the_four_rewards_of_one_run_have_four_names() -> None:
     flat = PLAIN | SAMPLED | {"data.evaluation.num_beams": 4}
     names = ["reward/mean", "probe/reward_mean", "eval/train/reward", "eval/test/reward", "policy/kl"]

@@ -21,7 +21,9 @@ SOURCES = {  # where rows come from -> in words
 REAL = ("hub", "mirror", "folder")  # rows that this project did not make
 EMBEDDED_CLASSIFIER = "asset:sentiment"  # made for the bundled reviews
 NEAR_CHANCE = "reward near chance on real reviews: the embedded classifier calls 0.515 of 1,000 held-out ones right"
-_PARTS = {"reward/mean": "rollout", "probe": "rollout", "eval": "evaluation"}  # what each metric is decoded with
+_PARTS = {  # of `data`, what each metric is decoded with
+    "reward/mean": "rollout", "probe": "probe", "eval": "evaluation", "probe_own": "rollout", "eval_own": "rollout",
+}  # fmt: skip
 
 
 def model_name(flat: Flat) -> str:
@@ -100,10 +102,13 @@ def near_chance(flat: Flat) -> bool:
 
 
 def decoding(flat: Flat, part: str) -> str:
-    """Say in a few words how responses are drawn in `data.rollout` or `data.evaluation`; empty where nothing is drawn.
+    """Say in a few words how `data.rollout`, `data.probe` or `data.evaluation` draws responses; empty for no drawing.
 
-    The plain settings go without saying: temperature 1 and the whole vocabulary.
+    The plain settings go without saying: temperature 1 and the whole vocabulary. A run of before `data.probe` probed
+    with its rollouts' sampling.
     """
+    if part == "probe" and "data.probe.temperature" not in flat:
+        part = "rollout"
     beams, temperature = (flat.get(f"data.{part}.{key}") for key in ("num_beams", "temperature"))
     if beams is not None:
         return "greedy" if beams == 1 else f"{beams} beams"
@@ -124,9 +129,9 @@ def metric_label(metric: str, flat: Flat) -> str:
         return metric  # of labels, whose rewards are exact, and of what is no reward
     if metric == "reward/mean":
         return f"rollout reward ({drawn})"
-    if metric == "probe/reward_mean":
+    if metric in ("probe/reward_mean", "probe_own/reward_mean"):
         return f"train reward ({drawn})"
-    split = re.fullmatch(r"eval/(\w+)/reward", metric)
+    split = re.fullmatch(r"eval(?:_own)?/(\w+)/reward", metric)
     return f"{split[1]} reward ({drawn})" if split else metric
 
 
