@@ -155,6 +155,15 @@ def test_clean_leaves_a_live_run_alone(call, made, tmp_path: Path) -> None:
         assert live.folder.exists()
 
 
+def started(job: Job, code: str) -> subprocess.Popen[bytes]:
+    """Start a process that runs `code` on the folder of the job, and wait until the run counts as running."""
+    runs.freeze(job.folder, job.config)
+    process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], env={"PYTHONPATH": "src"})
+    while runs.state_of(job.folder) != "running":
+        time.sleep(0.02)
+    return process
+
+
 def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
     job = make_job(tmp_path / "out", "live")
     code = (
@@ -164,10 +173,7 @@ def test_cancel_asks_a_local_run_to_stop(call, made, tmp_path: Path) -> None:
         "with runs.Run.claim(folder, load_config(folder / 'config.yaml')) as run:\n"
         "    while not stopped:\n        time.sleep(0.02)\n    run.stop('asked')\n"
     )
-    runs.freeze(job.folder, job.config)
-    process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], env={"PYTHONPATH": "src"})
-    while runs.state_of(job.folder) != "running":
-        time.sleep(0.02)
+    process = started(job, code)
     assert call("cancel", job.key)[0] == 0
     assert process.wait(20) == 0
     assert runs.state_of(job.folder) == "stopped"
@@ -183,10 +189,7 @@ def test_cancel_reaches_a_run_that_has_its_folder_but_no_status_yet(call, made, 
         "(folder / 'status.json').write_text(json.dumps({'pid': os.getpid(), 'host': socket.gethostname()}))\n"
         "while not stopped:\n    time.sleep(0.02)\n"
     )
-    runs.freeze(job.folder, job.config)
-    process = subprocess.Popen([sys.executable, "-c", code, str(job.folder)], env={"PYTHONPATH": "src"})
-    while runs.state_of(job.folder) != "running":
-        time.sleep(0.02)
+    process = started(job, code)
     assert not (job.folder / "status.json").exists()
     assert call("cancel", job.key)[0] == 0
     assert process.wait(20) == 0

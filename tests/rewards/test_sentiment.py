@@ -38,6 +38,17 @@ def scores(sentiment: Sentiment, texts: list[str]) -> np.ndarray:
     return sentiment([""] * len(texts), texts, [()] * len(texts))
 
 
+def embedded(max_tokens: int) -> Sentiment:
+    return load(
+        source="asset:sentiment",
+        tokenizer="asset:tokenizer",
+        max_tokens=max_tokens,
+        batch_size=8,
+        at_chance=False,
+        hub_mirror=None,
+    )
+
+
 def test_score_does_not_depend_on_batch_mates_or_order(sentiment: Sentiment):
     alone = np.concatenate([scores(sentiment, [text]) for text in TEXTS])
     assert np.ptp(alone) > 0.05  # the texts can be told apart
@@ -66,14 +77,7 @@ def test_long_texts_lose_their_beginning(sentiment: Sentiment):
 
 
 def test_the_loaded_classifier_reads_the_end_of_a_long_text():
-    reward = load(
-        source="asset:sentiment",
-        tokenizer="asset:tokenizer",
-        max_tokens=20,
-        batch_size=8,
-        at_chance=False,
-        hub_mirror=None,
-    )
+    reward = embedded(max_tokens=20)
     praise, blame = " I loved the brilliant cast." * 6, " I hated the dull cast." * 6
     ends_well, ends_badly = scores(reward, [blame + praise, praise + blame])
     assert ends_well > ends_badly + 0.3
@@ -86,14 +90,7 @@ def test_scoring_draws_no_random_numbers(sentiment: Sentiment):
 
 
 def test_the_embedded_classifier_loads_with_dropout_off_and_prefers_praise():
-    reward = load(
-        source="asset:sentiment",
-        tokenizer="asset:tokenizer",
-        max_tokens=256,
-        batch_size=8,
-        at_chance=False,
-        hub_mirror=None,
-    )
+    reward = embedded(max_tokens=256)
     assert not reward.model.training
     assert {parameter.dtype for parameter in reward.model.parameters()} == {torch.float32}
     praise, blame = scores(

@@ -63,9 +63,8 @@ class Sampled:
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Draw prompts, sample responses and score them."""
         assert lab.task.rollout is not None
-        examples, responses = self._sampled(lab, place)
+        examples, (prompt_ids, prompt_mask), responses = self._sampled(lab, place)
         _, scores = score(lab, examples, responses)
-        prompt_ids, prompt_mask = encode(lab, examples)
         experience = Experience(
             prompt_ids=prompt_ids,
             prompt_mask=prompt_mask,
@@ -78,8 +77,8 @@ class Sampled:
         )
         return Collected(experience=experience, metrics=sampling_metrics(responses), prompts=len(examples))
 
-    def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], Responses]:
-        """Sample in rounds until the budget is filled, and keep the prompts that fill it."""
+    def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], tuple[Tensor, Tensor], Responses]:
+        """Sample in rounds until the budget is filled, and keep the prompts that fill it: as text and encoded."""
         assert lab.task.rollout is not None
         steps = lab.task.rollout.max_new_tokens
         examples: list[Example] = []
@@ -88,22 +87,22 @@ class Sampled:
         while wanted:
             position = place.position + len(examples)  # in the order of the whole run: what the noise is keyed by
             asked = [example for example, _ in draw(lab.task.splits.train, wanted, lab.session.seed, position)]
-            row, places = encode(lab, asked), range(position, position + wanted)
+            encoded, places = encode(lab, asked), range(position, position + wanted)
             noise = row_noise(lab.session.seed, "sampling", places=places, samples=self.samples_per_prompt, steps=steps)
             rounds.append(
                 sample(
-                    lab.policy, *row, lab.task.rollout, self.samples_per_prompt, noise,
+                    lab.policy, *encoded, lab.task.rollout, self.samples_per_prompt, noise,
                     batch_size=lab.evaluation.batch_size,
                 )
             )  # fmt: skip
             examples += asked
             wanted = self._missing(rounds)
-        responses = joined(rounds, lab.policy.pad_id)
         if self.tokens is None:
-            return examples, responses
+            return examples, encoded, rounds[0]
+        responses = joined(rounds, lab.policy.pad_id)
         sums = self._tokens_of_prompts(responses).cumsum(0)
         kept = int((sums < self.tokens).sum()) + 1
-        return examples[:kept], first_rows(responses, kept * self.samples_per_prompt)
+        return examples[:kept], encode(lab, examples[:kept]), first_rows(responses, kept * self.samples_per_prompt)
 
     def _missing(self, rounds: Sequence[Responses]) -> int:
         """Say how many more prompts the budget asks for, if their responses are as long as those so far."""
