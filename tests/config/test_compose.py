@@ -12,7 +12,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rftlab.config.compose import Composer
+from rftlab import runs
+from rftlab.config.compose import Composer, words_behind
 from rftlab.errors import UserError
 from rftlab.launch import single
 from rftlab.sweeps.job import Job
@@ -76,6 +77,43 @@ def test_interpolations_follow_the_values_of_their_own_job(loader) -> None:
     first, second = (composer.job(["heuristic=temperature", f"heuristic.temperature={t}"]) for t in (1.5, 2.5))
     assert first.config["data"]["rollout"]["temperature"] == 1.5
     assert second.config["data"]["rollout"]["temperature"] == 2.5
+
+
+FOLLOWERS = {  # what is set -> keys of the config that say the same by reference
+    "data.rollout.top_k=7": ["data.probe.top_k", "data.evaluation.top_k"],
+    "data.rollout.max_new_tokens=50": ["data.probe.max_new_tokens", "data.evaluation.max_new_tokens"],
+    "heuristic.temperature=2.5": ["data.rollout.temperature"],
+    "paths.outputs=elsewhere": ["tracking.uri"],
+    "data.name=mine": ["name"],
+}
+
+
+@pytest.mark.parametrize("override", FOLLOWERS)
+def test_whatever_refers_to_a_value_follows_it_and_goes_back_with_it(loader, override: str) -> None:
+    groups = ["data=imdb", "heuristic=temperature"]
+    composer = Composer(loader)
+    before = composer.job(groups)
+    changed = composer.job([*groups, override])
+    assert changed.config == by_hydra(loader, [*groups, override]).config
+    old, new = runs.flatten(before.config), runs.flatten(changed.config)
+    assert all(new[key] != old[key] for key in FOLLOWERS[override])
+    assert composer.job(groups) == before
+
+
+def test_a_reference_depends_on_what_the_references_behind_it_do_and_a_resolver_on_anything() -> None:
+    words = words_behind({"a.b": "${..c.d}", "c.d": "${x.y}", "e": "${oc.env:HOME}", "f": "in ${e}", "g": "[1, 2]"})
+    assert words == {"a.b": {"c", "d", "x", "y"}, "c.d": {"x", "y"}, "e": None, "f": None, "g": set()}
+
+
+def test_jobs_share_no_lists(loader) -> None:
+    composer = Composer(loader)
+    first, second = composer.job(["seed=0"]), composer.job(["seed=1"])
+    first.config["optimizer"]["build"]["betas"][0] = 0.5
+    assert (
+        second.config["optimizer"]["build"]["betas"][0]
+        == composer.job(["seed=2"]).config["optimizer"]["build"]["betas"][0]
+        == 0.9
+    )
 
 
 def test_added_and_removed_keys_and_containers_are_composed_as_hydra_does(loader) -> None:

@@ -35,9 +35,9 @@ MUTATIONS = {
         "the key changes the name of a run and nothing else",
     ),
     "two-kernels-of-attention": Mutation(
-        "models/policy.py",
-        'return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()',
-        "return nullcontext()",
+        "models/attention.py",
+        "    with sdpa_kernel(SDPBackend.MATH):\n        return",
+        "    if True:\n        return",
         DTYPES,
         "the first ratio of a T5 is off by up to 10 %",
     ),

@@ -5,7 +5,7 @@ of groups is composed once and the values of a job are set on it by Hydra's own 
 """
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
@@ -25,6 +25,7 @@ from rftlab.config.files import type_groups
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept
 from rftlab.config.typed import ranges_of
+from rftlab.errors import UserError
 from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
@@ -33,12 +34,15 @@ OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the 
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 PLAIN = (bool, int, float, str, type(None))
+PLAIN_REFERENCE = re.compile(r"\$\{\.*([\w.]+)\}")  # to one key, by its name
 
 
 @dataclass(frozen=True)
 class _Base:
     cfg: DictConfig  # without the node of Hydra
     raw: dict[str, Any]  # the same, interpolations unresolved
+    plain: dict[str, Any]  # resolved, but for the references of which nobody can say what they depend on
+    references: dict[str, frozenset[str] | None]  # their keys -> the words of keys that they can depend on
     choices: dict[str, str]  # group -> option
     ranges: tuple[tuple[str, Rule], ...]  # what the types say of values
 
@@ -71,7 +75,11 @@ class Composer:
             ConfigLoaderImpl._apply_overrides_to_config(values, copy)
             return self.resolve(copy, base.choices, overrides)
         with _values_set(base, plain) as cfg:
-            return self._resolved(cfg, base.choices, overrides, base.ranges)
+            try:
+                config = _container(base, plain)
+            except MissingMandatoryValue:
+                raise _missing(cfg, base.choices) from None
+            return self._job(config, base.choices, overrides, base.ranges)
 
     def resolve(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
         """Check a config that was composed from `overrides`, and give the run its identity.
@@ -81,22 +89,21 @@ class Composer:
         """
         type_groups(cfg, choices)
         reject_unknown_keys(cfg)
-        return self._resolved(cfg, choices, overrides, ranges_of(cfg))
+        try:
+            config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        except MissingMandatoryValue:
+            raise _missing(cfg, choices) from None
+        assert isinstance(config, dict)
+        plain = {str(key): value for key, value in config.items()}
+        return self._job(plain, choices, overrides, ranges_of(cfg))
 
-    def _resolved(
+    def _job(
         self,
-        cfg: DictConfig,
+        config: dict[str, Any],
         choices: Mapping[str, str],
         overrides: Sequence[str],
         ranges: Iterable[tuple[str, Rule]],
     ) -> Job:
-        try:
-            config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        except MissingMandatoryValue:  # groups that do not go together also lack values
-            check_kind(cfg)
-            raise missing_values(cfg, choices) from None
-        assert isinstance(config, dict)
-        config = {str(key): value for key, value in config.items()}
         check(config, ranges)
         parent = None
         if config["parent"] is not None:
@@ -134,8 +141,7 @@ class Composer:
             reject_unknown_keys(cfg)
             raw = OmegaConf.to_container(cfg, resolve=False)
             assert isinstance(raw, dict)
-            plain = {str(key): value for key, value in raw.items()}
-            self._bases[structural] = _Base(cfg=cfg, raw=plain, choices=choices, ranges=tuple(ranges_of(cfg)))
+            self._bases[structural] = _base_of(cfg, {str(key): value for key, value in raw.items()}, choices)
         return self._bases[structural]
 
     def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:
@@ -195,6 +201,87 @@ def _lookup(raw: Any, key: str) -> tuple[bool, Any]:
             return False, None
         raw = raw[part]
     return True, raw
+
+
+def _base_of(cfg: DictConfig, raw: dict[str, Any], choices: dict[str, str]) -> _Base:
+    references = words_behind(dict(_references(raw)))
+    known = {}
+    for key, words in references.items():
+        if words is not None:
+            try:
+                known[key] = _resolved(cfg, key)
+            except OmegaConfBaseException:  # which the values of a job may mend
+                references[key] = None
+    return _Base(cfg, raw, _with(raw, known), references, choices, tuple(ranges_of(cfg)))
+
+
+def _references(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Give keys and texts of what is not a plain value: interpolations, missing values, lists."""
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _references(value, f"{prefix}{name}.")
+        elif isinstance(value, list) or (isinstance(value, str) and ("${" in value or value == MISSING)):
+            yield f"{prefix}{name}", str(value)
+
+
+def words_behind(texts: Mapping[str, str]) -> dict[str, frozenset[str] | None]:
+    """Give the words of keys that each reference can depend on, through others too; None where nobody can say."""
+    words = {key: _words(text) for key, text in texts.items()}
+    for _ in words:  # a chain of references has at most so many links
+        for key, own in words.items():
+            for other, behind in words.items():
+                if own is not None and other != key and other.split(".")[-1] in own:
+                    own = None if behind is None else own | behind
+            words[key] = own
+    return words
+
+
+def _words(text: str) -> frozenset[str] | None:
+    named = PLAIN_REFERENCE.findall(text)
+    if text.count("${") != len(named) or MISSING in text:
+        return None
+    return frozenset(word for name in named for word in name.split("."))
+
+
+def _container(base: _Base, overrides: Sequence[Override]) -> dict[str, Any]:
+    """Return the values of the config, resolved: those of its base but for what `overrides` set and what refers to it.
+
+    It is `OmegaConf.to_container` for a config that differs from its base in the values of these overrides.
+    """
+    keys = [override.key_or_group for override in overrides]
+    changed = {word for key in keys for word in key.split(".")}
+    keys += [key for key, words in base.references.items() if words is None or words & changed]
+    return _with(base.plain, {key: _resolved(base.cfg, key) for key in keys})
+
+
+def _with(config: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a config with values set at dotted keys."""
+    config = _copy(config)
+    for key, value in values.items():
+        *path, name = key.split(".")
+        node = config
+        for part in path:
+            node = node[part]
+        node[name] = value
+    return config
+
+
+def _resolved(cfg: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(cfg, key, throw_on_missing=True)
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
+
+
+def _copy(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _copy(value) if isinstance(value, dict) else _own(value) for name, value in node.items()}
+
+
+def _own(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, list) else value  # plain values need no copy, which takes long
+
+
+def _missing(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
+    check_kind(cfg)  # groups that do not go together also lack values
+    return missing_values(cfg, choices)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from rftlab.errors import UserError
 TEXTS = (str, str | None, list[str], list[str] | None)
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 RESOLVED = (*NUMBERS, "tag:yaml.org,2002:bool")  # what YAML makes of a plain word
+KEPT = re.compile(r"[1-9]\d*|(0|[1-9]\d{0,9})\.(\d{0,4}[1-9]|0)")  # numbers that are written as they were read
 PACKAGES = {"local": "hydra.launcher"}  # where files without a header go
 LOOKS = re.compile(r"[+-]?(\.?\d|inf|nan)|true$|false$", re.IGNORECASE)  # what Hydra may make something else of
 LAUNCHER = ("hydra", "launcher")
@@ -146,16 +147,17 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _is_lost(word: str, key: str) -> bool:
+    option = key in (*groups(), "sweep") or "/" in key  # Hydra would look for an option that is no text
+    free = tuple(key.split("."))[: len(FREE)] == FREE
+    if not (option or free or is_text(key)):
+        return False
     try:
         value = _parser().parse_rule(word, "primitive")
     except HydraException:
         return False
-    if key in (*groups(), "sweep") or "/" in key:  # Hydra would look for an option that is no text
+    if option:
         return isinstance(value, bool | int | float)
-    if not isinstance(value, bool | int | float) or str(value) == word:
-        return False
-    free = tuple(key.split("."))[: len(FREE)] == FREE
-    return not isinstance(value, bool) if free else is_text(key)
+    return isinstance(value, bool | int | float) and str(value) != word and not (free and isinstance(value, bool))
 
 
 @cache
@@ -178,7 +180,7 @@ def restore(content: Any, text: str, file: str, package: str | None = None) -> N
     root = yaml.compose(text, Loader=yaml_loader())
     package = "" if package == GLOBAL else package or PACKAGES.get(group, group.replace("/", "."))
     for place, node in _scalars(root, ()):
-        if node.tag in RESOLVED and is_text(_key(place, group, package)):
+        if node.tag in RESOLVED and not KEPT.fullmatch(node.value) and is_text(_key(place, group, package)):
             _put(content, place, node.value)
     if group == "sweep":
         for place, node in _axes(root, ()):

@@ -6,18 +6,16 @@ padded on the left). `classifier` answers with one token, the index of a label.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from rftlab.errors import UserError
-from rftlab.models import text
+from rftlab.models import attention, text
 from rftlab.models.text import Tokenizer
 from rftlab.ops import entropy_of
 from rftlab.types import EntropyMode, Forward
@@ -155,8 +153,7 @@ class Policy(nn.Module):
         """
         with self.computing():
             if self.family == "seq2seq":
-                with _one_attention(self.device):
-                    return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
+                return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             if self.family == "causal":
@@ -172,7 +169,8 @@ class Policy(nn.Module):
     ) -> Float[Tensor, "n t d"]:
         if prompt_index is not None and len(prompt_index) == len(prompt_ids):  # nothing to share: no copies of states
             prompt_ids, prompt_mask, prompt_index = prompt_ids[prompt_index], prompt_mask[prompt_index], None
-        states = self.encode(prompt_ids, prompt_mask)
+        alike = attention.asked_for(self.lm)
+        states = self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask, **alike).last_hidden_state
         if prompt_index is not None:
             states, prompt_mask = states.index_select(0, prompt_index), prompt_mask[prompt_index]
         start = response_ids.new_full((len(response_ids), 1), self.lm.config.decoder_start_token_id)
@@ -182,6 +180,7 @@ class Policy(nn.Module):
             encoder_hidden_states=states,
             encoder_attention_mask=prompt_mask,
             use_cache=False,
+            **alike,
         ).last_hidden_state
 
     def _causal_hidden(
@@ -260,14 +259,6 @@ class Policy(nn.Module):
             return _spread([scored], response_mask), pooled.unsqueeze(1)
         hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
         return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk), hidden
-
-
-def _one_attention(device: torch.device) -> AbstractContextManager[None]:
-    """Keep a pass with gradients and one without to the same arithmetic, so that the first ratio is exactly 1.
-
-    The fused attention of CPUs knows no gradient of a position bias (T5): torch would choose it in one of the two only.
-    """
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _score(

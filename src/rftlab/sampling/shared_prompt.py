@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from rftlab.models import attention
 
 NAME = "sdpa_shared_prompt"
 MODEL_TYPES = ("t5", "mt5", "gpt2", "gpt_neox", "llama")  # attention is a softmax over all keys, nothing else
@@ -71,7 +72,7 @@ def prompt_of(mask: Bool[Tensor, "b p"], dtype: torch.dtype, layers: tuple[tuple
 
 def enable(lm: PreTrainedModel) -> bool:
     """Let a model use the shared attention if its architecture is known to allow it; tell whether it does."""
-    if lm.config.model_type in MODEL_TYPES and lm.config._attn_implementation == "sdpa":
+    if lm.config.model_type in MODEL_TYPES and lm.config._attn_implementation in ("sdpa", attention.NAME):
         AttentionInterface.register(NAME, attend)
         AttentionMaskInterface.register(NAME, sdpa_mask)
         lm.set_attn_implementation(NAME)
@@ -88,9 +89,9 @@ def attend(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend as `sdpa` does; with a `Prompt`, read each prompt once for all its rows."""
+    """Attend as outside of sampling; with a `Prompt`, read each prompt once for all its rows."""
     if prompt is None or (not prompt.layers and len(key) == len(query)):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+        return attention.attend(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     if prompt.layers:
         return _self_attention(query, key, value, *prompt.layers[module.layer_idx], prompt, scaling), None
