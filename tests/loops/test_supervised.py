@@ -10,6 +10,8 @@ from losses import supervised
 from toy import LETTERS, MAX_NEW, ids_of, logged, plain_logprobs
 
 from rftlab.algorithms.sft import SFT
+from rftlab.errors import UserError
+from rftlab.loops.evaluation import evaluate
 from rftlab.loops.lab import Lab
 from rftlab.types import Example
 
@@ -91,3 +93,13 @@ def test_a_target_without_a_token_has_no_part_in_the_loss(
 
 def examples(n: int) -> list[Example]:
     return [Example(id=str(i), prompt="abc"[: 1 + i % 3], targets=()) for i in range(n)]
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_a_token_loss_of_no_token_is_refused(quick_lab: Callable[..., Lab], family: str) -> None:
+    lab = quick_lab("silent", family=family)
+    silent = [replace(example, targets=("",)) for example in lab.task.splits.test]
+    splits = replace(lab.task.splits, test=silent)
+    lab = replace(lab, task=replace(lab.task, append_eos=False, reward=None, splits=splits))
+    with pytest.raises(UserError, match=r"no token in the gold texts of .* rows of the split test"):
+        evaluate(lab, 0)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
+from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
 from rftlab.sampling.sample import generate, prompts_at_once
 from rftlab.streams import row_noise, stream_seed
@@ -39,7 +40,7 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
         if not examples:
             continue
         if lab.task.reward is None or lab.task.evaluation is None:
-            metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples).items()}
+            metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples, split).items()}
         else:
             for which, decoding in decodings(lab.task.evaluation, lab.task.rollout).items():
                 found = _decode_and_score(lab, examples, decoding, {"step": step, "split": split, "decoding": which})
@@ -68,7 +69,7 @@ def _decode_and_score(
     return {"reward": float(np.mean(scores)), "length": float(np.mean(answers.lengths))}
 
 
-def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
+def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, float]:
     loss, right, tokens = 0.0, 0, 0
     for start in range(0, len(examples), lab.evaluation.batch_size):
         lab.session.stop.check()
@@ -79,6 +80,9 @@ def _token_loss(lab: Lab, examples: list[Example]) -> dict[str, float]:
         loss -= float(logprobs[mask].sum())
         right += int((logprobs[mask] > np.log(0.5)).sum())
         tokens += int(mask.sum())
+    if tokens == 0:
+        found = f"no token in the gold texts of {len(examples)} evaluated rows of the split {split}"
+        raise UserError(found, "a text in one of them at least", f"data or eval.n_{split}")
     return {"loss": loss / tokens, "confident": right / tokens}
 
 
