@@ -1,5 +1,6 @@
 """A run that was interrupted goes on where its checkpoint was written, and ends as if nothing had happened."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
 from rftlab.models import Policy
 from rftlab.runs import read_run
-from rftlab.stop import StopRequested
+from rftlab.stop import StopFlag, StopRequested
 from rftlab.types import Algorithm
 
 PER_TOKEN = AdaptiveKL(initial=0.05, target=0.1, rate=0.5, unit="token")
@@ -97,7 +98,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
         found = [(attempt, step) for attempt, step, metrics in lines if name in metrics]
         assert steps is None or found == steps, name  # nothing was done twice, and nothing left out
     assert len(resumed.optimizer.build.steps) == len(whole.optimizer.build.steps) * 2 // 3
-    assert whole.task.reward.checkpoint is not None and whole.task.reward.checkpoint[0] == 2
+    assert whole.task.reward.checkpoint is not None and whole.task.reward.checkpoint[0] == 3
     assert_equal(whole.task.reward.checkpoint, resumed.task.reward.checkpoint)  # all networks, the optimiser, the rest
     weights = [load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed)]
     assert_equal(*weights)
@@ -144,6 +145,48 @@ def test_a_run_that_is_asked_to_stop_saves_its_iteration_first(quick_lab: Callab
     run_until(lab, loop, loss, StopRequested)
     saved = checkpoint.latest(lab.session.run.folder)
     assert saved is not None and saved[0] == 1
+
+
+class StopAtCheck(StopFlag):
+    """Be asked to stop right before a loop looks whether it was, for the `at`-th time."""
+
+    def __init__(self, at: int | None) -> None:
+        super().__init__()
+        self.at, self.checks = at, 0
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.checks == self.at:
+            self.request("preempted")
+        super().check()
+
+
+@pytest.mark.parametrize("name", ["ppo", "sft"])
+def test_wherever_a_run_is_asked_to_stop_no_iteration_is_done_twice(quick_lab: Callable[..., Lab], name: str) -> None:
+    """In the middle of an evaluation or of a look at the probe set, too; checkpoints are far apart."""
+    loop, loss, *_ = RUNS[name]
+    looks = {**SMALL, "every": 1, "probe_every": 2, "batch_size": 2}
+
+    def lab_with(folder: str, at: int | None) -> Lab:
+        lab = quick_lab(folder, checkpoint_every=1000, evaluation=looks)
+        return replace(lab, session=replace(lab.session, stop=StopAtCheck(at)))
+
+    whole = lab_with("whole", None)
+    final = loop.run(whole, loss)
+    stopped = set()
+    for at in range(whole.session.stop.checks, 0, -4):  # some of the places, from the last on
+        lab = lab_with(f"stopped {at}", at)
+        folder = lab.session.run.folder
+        run_until(lab, loop, loss, StopRequested)
+        stopped.add(max((step for step, name, _ in untimed(folder) if name == "optimizer/lr"), default=0))
+        assert loop.run(lab_with(f"stopped {at}", None), loss) == final
+        lines = [line["step"] for line in read_lines(folder / "metrics.jsonl") if "optimizer/lr" in line["metrics"]]
+        assert lines == [1, 2, 3], at
+        assert untimed(whole.session.run.folder) == untimed(folder)
+        said, expected = ({json.dumps(row) for row in responses(of)} for of in (folder, whole.session.run.folder))
+        assert said == expected  # a look that was interrupted is taken again: its responses may stand there twice
+        assert read_run(whole.session.run.folder).prompts().equals(read_run(folder).prompts())
+    assert {2, 3} <= stopped
 
 
 @pytest.mark.parametrize("name", ["ppo", "sft"])

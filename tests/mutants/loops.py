@@ -48,6 +48,27 @@ MUTATIONS = {
         RESUME,
         "a preempted run sees its first prompts again",
     ),
+    "looked-at-before-it-is-saved": Mutation(
+        "loops/experience.py",
+        "session.due(iteration) or iteration == total or any(looks(lab, iteration, total))",
+        "session.due(iteration)",
+        RESUME,
+        "a run that is preempted in an evaluation loses all iterations since its last checkpoint",
+    ),
+    "interrupted-look-not-taken-again": Mutation(
+        "loops/experience.py",
+        "told = look(lab, schedule, state, collector)  # the attempt",
+        "told = {}  # the attempt",
+        RESUME,
+        "a hole in the curve of a run that was preempted in an evaluation",
+    ),
+    "resume-without-the-last-updates": Mutation(
+        "loops/experience.py",
+        'self.updates = saved["updates"]',
+        "self.updates = {}",
+        RESUME,
+        "the final metrics of a run that was preempted in its last evaluation lack those of the updates",
+    ),
     "resume-without-the-position": Mutation(
         "loops/experience.py",
         f'{PLACE}saved["position"], saved["step"]',

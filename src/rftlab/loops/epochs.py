@@ -56,13 +56,13 @@ class Epochs:
             if measured:
                 session.run.log(epoch, averages.means() | {"time/step_s": time.perf_counter() - started})
             evaluated = epoch % lab.evaluate_every == 0 and epoch < self.epochs
-            if evaluated or epoch == self.epochs or session.due(epoch, self.epochs):
+            if evaluated or epoch == self.epochs or session.due(epoch):
                 refuse_broken(lab, epoch * len(batches))
             if evaluated:
                 metrics = evaluate(lab, epoch)
                 if epoch % (10 * lab.evaluate_every) == 0:  # thousands of epochs: a line for some of them
                     session.describe(describe(epoch, self.epochs, metrics))
-            if session.due(epoch, self.epochs):
+            if epoch < self.epochs and session.due(epoch):  # what comes after the last one is short
                 session.save(epoch, {"network": lab.network.state_dict(), "optimizer": optimizer.state_dict()})
         final = evaluate(lab, self.epochs)
         session.describe(describe(self.epochs, self.epochs, final))

@@ -56,6 +56,7 @@ class State:
     optimizer: torch.optim.Optimizer
     kl_coef: float
     scaling: RunningScores
+    updates: dict[str, float]  # metrics of the last iteration's updates
 
     def to_dict(self) -> dict[str, Any]:
         """Give tensors and plain data for a checkpoint."""
@@ -66,6 +67,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "kl_coef": self.kl_coef,
             "scaling": self.scaling.to_dict(),
+            "updates": self.updates,
         }
 
     def restore(self, iteration: int, saved: dict[str, Any]) -> None:
@@ -82,6 +84,7 @@ class State:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.kl_coef = saved["kl_coef"]
         self.scaling = RunningScores.from_dict(saved["scaling"])
+        self.updates = saved["updates"]
 
 
 def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule) -> dict[str, float]:
@@ -95,14 +98,14 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     """
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
+    told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     if (saved := session.resume()) is not None:
         state.restore(*saved)
+        told = look(lab, schedule, state, collector)  # the attempt before may have ended while it looked
     else:
         before = look_before(lab)
         session.describe(describe(schedule, 0, evaluate(lab, 0) | before))
-    updates: dict[str, float] = {}
     recent_kl: deque[float] = deque(maxlen=KL_WINDOW)
-    told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     places = range(state.iteration + 1, total + 1)
     for iteration in session.bar(places, f"{schedule.word}s", total=total, initial=state.iteration):
         started = time.perf_counter()
@@ -111,7 +114,7 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
         refuse_divergence(rollout.metrics, state.step + 1)
         if told:
             session.describe(describe(schedule, iteration - 1, told | rollout.metrics))
-        updates, told = update(lab, algorithm, schedule, state, rollout.experience, iteration), {}
+        state.updates = update(lab, algorithm, schedule, state, rollout.experience, iteration)
         if "policy/kl" in rollout.metrics:
             recent_kl.append(rollout.metrics["policy/kl"])
             if (warning := negative_kl(recent_kl)) is not None:
@@ -120,29 +123,39 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
                 state.kl_coef = algorithm.kl.update(state.kl_coef, rollout.metrics[KL_PER[algorithm.kl.unit]])
         state.iteration, state.position = iteration, state.position + rollout.prompts
         log_rollout(lab, iteration - 1, rollout)
-        session.run.log(iteration, updates | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
-        evaluates = iteration % lab.evaluation.every == 0 and iteration < total
-        looks = evaluates or lab.evaluation.probes(iteration, total) or session.due(iteration, total)
-        if looks or collector.samples or iteration == total:
+        session.run.log(iteration, state.updates | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
+        saves = session.due(iteration) or iteration == total or any(looks(lab, iteration, total))
+        if saves or collector.samples:
             refuse_broken(state, rollout.experience)
-        if evaluates:
-            told = evaluate(lab, iteration)
-            if not collector.samples:
-                session.describe(describe(schedule, iteration, told))
-                told = {}
-        if lab.evaluation.probes(iteration, total):
-            probe(lab, "during", iteration)
-        if session.due(iteration, total):
+        if saves:  # before the looks, which take long and may be interrupted
             session.save(iteration, state.to_dict())
-    metrics = updates
+        told = look(lab, schedule, state, collector)
+    metrics = state.updates
     if collector.samples:
         rollout = gather(lab, algorithm, collector, schedule, state)
         refuse_divergence(rollout.metrics, state.step)
         log_rollout(lab, total, rollout)
-        metrics |= rollout.metrics
+        metrics = metrics | rollout.metrics
     final = finish(lab, total)
     session.describe(describe(schedule, total, final | metrics))
     return metrics | final
+
+
+def looks(lab: Lab, iteration: int, total: int) -> tuple[bool, bool]:
+    """Tell whether the policy after this iteration of `total` is evaluated, and whether it is probed."""
+    return iteration % lab.evaluation.every == 0 and iteration < total, lab.evaluation.probes(iteration, total)
+
+
+def look(lab: Lab, schedule: Schedule, state: State, collector: Collector) -> dict[str, float]:
+    """Evaluate and probe where it is due; give what waits for the rollout of the same policy to be told."""
+    evaluates, probes = looks(lab, state.iteration, schedule.iterations)
+    found = evaluate(lab, state.iteration) if evaluates else {}
+    if found and not collector.samples:
+        lab.session.describe(describe(schedule, state.iteration, found))
+        found = {}
+    if probes:
+        probe(lab, "during", state.iteration)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +207,7 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
         optimizer=lab.optimizer.make(networks),
         kl_coef=0.0 if algorithm.kl is None else algorithm.kl.initial,
         scaling=RunningScores.empty(),
+        updates={},
     )
 
 

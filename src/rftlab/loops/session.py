@@ -30,9 +30,9 @@ class Session:
             self.run.goes_on_from(found[0])
         return found
 
-    def due(self, step: int, total: int) -> bool:
-        """Tell whether the state after this step of `total` is to be saved; the last one is not, as the run ends."""
-        return step < total and (self.stop.requested or step % self.checkpoint_every == 0)
+    def due(self, step: int) -> bool:
+        """Tell whether the state after this step is to be saved whatever comes next."""
+        return self.stop.requested or step % self.checkpoint_every == 0
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
         """Write all metrics and a checkpoint, then heed a request to stop.
