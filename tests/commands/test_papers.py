@@ -33,7 +33,7 @@ def test_the_page_has_every_published_experiment(pairs: Pairs) -> None:
     reduced = {
         name for name in options("experiment") if name.endswith("_two_cores")
     }  # less than a paper, by their names
-    at_any_scale = {"apa/released_code_apa", "apa/released_code_ppo", "vanishing_gradients/released_code"}
+    at_any_scale = {"vanishing_gradients/released_code"}
     theory = {name for name in options("experiment") if name.startswith("theory/")}  # computed, with values of our own
     assert named == set(options("experiment")) - reduced - at_any_scale - theory
     for data in (name for name, content in of_group("data").items() if content.get("scales", {}).get("paper")):
