@@ -60,3 +60,20 @@ def test_the_first_line_of_a_run_names_what_it_loads(
         training.train(config, tmp_path / "run", StopFlag(), mirror=False)
     assert said in caplog.text and f"-> {tmp_path / 'run'}" in caplog.text
     assert "hub data" not in caplog.text
+
+
+class Nothing:
+    """A loop that trains nothing."""
+
+    def run(self, *_: object) -> dict[str, float]:
+        return {}
+
+
+def test_a_run_notes_the_architecture_that_it_loaded(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("model=gpt2_mini", f"model.policy.source={llama}", "model.policy.init=random", "algo=ppo", "data=imdb")
+    config = plan(*words, "tracking=none", "runtime.device=cpu", f"paths.outputs={tmp_path}").config
+    monkeypatch.setattr(training, "make", lambda _: Nothing())
+    training.train(config, tmp_path / "run", StopFlag(), mirror=False)
+    assert read_run(tmp_path / "run").flat["loaded.architecture"] == "llama"
