@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,3 +101,14 @@ def test_functions_of_tables_exist(page: Path) -> None:
         elif column is not None:
             lost += [word for word in re.findall(r"`([\w.]+)`", cells[column]) if word.split(".")[-1] not in known]
     assert not lost
+
+
+def test_the_plan_on_the_page_of_clusters_is_what_its_command_prints(tmp_path: Path) -> None:
+    """The keys of the page change with the identity of runs: write them again then."""
+    page = (ROOT / "docs" / "cluster.md").read_text()
+    found = re.search(r"    python (src/train\.py -m .*?sweep\.dry_run=true)\n\n(.*?)\n\n", page, flags=re.DOTALL)
+    assert found is not None
+    words = shlex.split(found.group(1).replace("\\\n", " "))
+    command = [sys.executable, *words, f"paths.outputs={tmp_path}"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert [line.split() for line in printed.splitlines()] == [line.split() for line in found.group(2).splitlines()]

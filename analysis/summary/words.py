@@ -85,18 +85,23 @@ def _share(cell: Cell) -> str:
 
 def _cause(alone: Cell) -> str:
     """Say whether vanishing gradients explain what RFT alone did."""
-    many, direction = alone.stuck >= MANY, _direction(alone.train.gain)
+    vanishing, stuck, direction = alone.vanishing >= MANY, alone.stuck >= MANY, _direction(alone.train.gain)
     once = " This is one run; another seed may do otherwise." if alone.n == 1 else ""
     if direction < 0:
         return f"Vanishing gradients would explain a flat reward, not a falling one.{once}"
-    if direction == 0 and many:
+    if direction == 0 and stuck:
         return (
             "Where all samples of a prompt score alike its expected gradient is near zero, so most prompts teach "
             f"the policy next to nothing: this fits a reward that stays flat.{once}"
         )
+    if direction == 0 and vanishing:
+        return (
+            "Most prompts have an expected gradient near zero, but fewer than half of all have much to gain, so "
+            f"vanishing gradients alone do not explain the flat reward.{once}"
+        )
     if direction == 0:
         return f"Most prompts do give a gradient, so vanishing gradients do not explain the flat reward.{once}"
-    if many:
+    if vanishing:
         return f"Most prompts have an expected gradient near zero, and yet the reward rises.{once}"
     return f"Most prompts give a gradient, and the reward rises.{once}"
 

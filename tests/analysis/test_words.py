@@ -33,7 +33,9 @@ def test_vanishing_gradients_explain_a_flat_reward_with_most_prompts_stuck() -> 
 @pytest.mark.parametrize(
     ("alone", "said"),
     [
-        (replace(FLAT_AND_STUCK, stuck=0.49), "do not explain the flat reward"),
+        (replace(FLAT_AND_STUCK, stuck=0.49), "Most prompts have an expected gradient near zero, but fewer than half"),
+        (cell((0.05, 0.06), (0.05, 0.06), **FREE), "Most prompts do give a gradient, so vanishing gradients do not"),
+        (cell((0.5, 0.9), (0.05, 0.06), **STUCK | {"stuck": 0.1}), "near zero, and yet the reward rises"),
         (cell((0.05, 0.11), (0.05, 0.06), **STUCK), "and yet the reward rises"),
         (cell((0.05, 0.5), (0.05, 0.06), **FREE), "Most prompts give a gradient, and the reward rises"),
         (cell((0.2, 0.06), (0.05, 0.06), **STUCK), "not a falling one"),

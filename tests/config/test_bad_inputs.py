@@ -98,6 +98,7 @@ CONFIG = {  # words that compose to nothing that can run
     "a share that is not a number": (["eval.std_below=nan"], "eval.std_below=nan"),
     "a negative threshold": (["eval.std_below=-1"], "0 or more"),
     "no outputs": (["paths.outputs="], "paths.outputs is empty"),
+    "a home in quotes": (["paths.outputs='~/runs'"], "expected a path that is written out: $HOME/runs"),
     "an empty mirror": (["paths.hub_mirror="], "paths.hub_mirror is empty"),
     "an empty model": (["model.policy.source="], "model.policy.source is empty"),
     "a word for a run key": (["init_from=latest"], "12 hex digits"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from rows import PROMPTS, TARGETS, batch, generator, with_value
+from safetensors import SafetensorError
 from torch.nn.utils import parameters_to_vector
 from transformers import AutoModelForSeq2SeqLM, T5Config
 
@@ -15,6 +16,7 @@ from rftlab.models import (
     load_weights,
     save_pretrained_folder,
     save_weights,
+    weights,
 )
 from rftlab.models.policy import Family
 
@@ -139,3 +141,19 @@ def test_unusable_models_are_refused_quickly_and_in_one_line(tiny_bert, tiny_t5,
             )
         assert "\n" not in str(caught.value)
         assert time.monotonic() - started < 5
+
+
+def test_weights_that_the_disk_does_not_take_are_refused_in_words_and_leave_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "final" / "model.safetensors"
+    save_weights(torch.nn.Linear(2, 2), path)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(weights, "save_file", full)
+    with pytest.raises(UserError, match=r"cannot write .*model.safetensors: .*No space left"):
+        save_weights(torch.nn.Linear(2, 2), path)
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]

@@ -345,8 +345,11 @@ def _check_divides(name: str, whole: int, key: str, part: int) -> None:
 
 def _check_paths(config: Mapping[str, Any]) -> None:
     for key in ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id"):
-        if _get(config, key) == "":
+        value = _get(config, key)
+        if value == "":
             raise UserError(f"{key} is empty", "a path or a name", key)
+        if isinstance(value, str) and value.startswith("~"):  # some libraries would read it as a home, others not
+            raise UserError(f"{key}={value}", f"a path that is written out: $HOME{value[1:]}", key)
     uri = config["tracking"]["uri"]
     database = None if uri is None else sqlite_path(absolute_uri(uri))
     sweep = Path(config["paths"]["outputs"]).absolute() / config["sweep"]["name"]

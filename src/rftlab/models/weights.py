@@ -12,20 +12,31 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rftlab.errors import UserError
-from rftlab.files import usual_mode
+from rftlab.files import disk_errors, usual_mode
 from rftlab.models.policy import Policy
 
 
 def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
-    """Store every parameter and buffer once, tied ones under their first name; `dtype` casts the floating ones."""
+    """Store every parameter and buffer once, tied ones under their first name; `dtype` casts the floating ones.
+
+    Raises:
+        UserError: The disk did not take it; what was there before still is.
+    """
     tensors = {name: _cast(tensor, dtype) for name, tensor in _unshared(module).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, aside)
-    aside.chmod(usual_mode(path.parent))  # safetensors creates files that only their owner can read
-    _sync([aside])
-    os.replace(aside, path)
-    _sync([path.parent])
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file(tensors, aside)
+            except SafetensorError as error:  # as which a full disk comes, its number in the text alone
+                raise OSError(str(error)) from error
+            aside.chmod(usual_mode(path.parent))  # safetensors creates files that only their owner can read
+            _sync([aside])
+            os.replace(aside, path)
+            _sync([path.parent])
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
