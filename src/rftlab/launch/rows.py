@@ -24,7 +24,7 @@ def check_rows(made: Iterable[tuple[Mapping[str, Any], Path]]) -> None:
     stamps: dict[str, dict[str, Any] | None] = {}
     read: dict[str, dict[str, str]] = {}
     for config, folder in made:
-        if runs.only_from_the_hub(config) or (record := runs.read_rows(folder)) is None:
+        if (record := runs.read_rows(folder)) is None or runs.only_from_the_hub(config):
             continue
         which = canonical_json(
             [config["data"].get(name) for name in ("source", "loader")] + [config["paths"]["hub_mirror"]]
