@@ -59,6 +59,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._parents: dict[str, Job] = {}
+        self._folders: dict[str, str] = {}  # of the user's own, read once
 
     def job(self, overrides: Sequence[str]) -> Job:
         """Compose one job.
@@ -109,7 +110,7 @@ class Composer:
         if config["parent"] is not None:
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
-        if files := own_files(config):
+        if files := own_files(config, self._folders):
             config["files"] = files
         config["overrides"] = [text for text in overrides if _of_cell(text)]
         key = runs.run_key(config)
