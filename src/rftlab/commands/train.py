@@ -17,10 +17,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from rftlab.commands.arguments import as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
+from rftlab.config.culprits import culprit
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
@@ -69,11 +70,11 @@ def _run(finished: Callable[[Job], None]) -> None:
     except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         _refuse(error)
     except OSError as error:  # of a folder that is made before a run or a sweep begins
-        if error.errno not in UNWRITABLE or error.filename is None:
+        if (error.errno not in UNWRITABLE or error.filename is None) and culprit(error) is None:
             raise
-        _refuse(unwritable(error.filename, error, "paths.outputs"))
-    except ValueError as error:
-        if not str(error).startswith(("Only one of --", "The --resolve", "Config group override")):  # Hydra's own words
+        _refuse(culprit(error) or unwritable(error.filename, error, "paths.outputs"))
+    except (ValueError, RecursionError, AssertionError, YAMLError) as error:  # of Python's, through Hydra
+        if culprit(error) is None:
             raise
         _refuse(error)
 
