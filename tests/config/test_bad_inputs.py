@@ -165,7 +165,7 @@ def refusal(words: list[str], composer: Composer) -> str:
     try:
         overrides = [word for word in as_hydra_wants(words) if not word.startswith("-")]
         composer.job(overrides)
-    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError, AssertionError) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError, AssertionError, ValueError) as error:
         return explain(error)
     raise AssertionError(f"{words} were taken")
 
@@ -204,6 +204,10 @@ BROKEN = {
     "a key twice": ("conf/experiment/mine.yaml", "name: a\nname: b\n", ["experiment=mine"], "found duplicate key"),
     "a tab": ("conf/optimizer/mine.yaml", "\tname: x\n", ["optimizer=mine"], "mine.yaml, line 1"),
     "a tab in a file with tables": ("conf/data/mine.yaml", "\tname: x\n", ["data=mine"], "conf/data/mine.yaml, line 1"),
+    "a byte of nothing": ("conf/data/mine.yaml", "name: \0\n", ["data=mine"], "a character that no text of YAML has"),
+    "letters of no text": ("conf/data/mine.yaml", "name: \udce9\n", ["data=mine"], "bytes that are not UTF-8"),
+    "a table in itself": ("conf/data/mine.yaml", "name: &a [*a]\n", ["data=mine"], "something in itself"),
+    "a header without a name": ("conf/data/mine.yaml", "# @package\nname: x\n", ["data=mine"], "a line # @package"),
     "a list for a file": ("conf/data/mine.yaml", "- a\n", ["data=mine"], "conf/data/mine.yaml"),
     "a file for a target": ("mine.py", "class R: ...\n", MINE, "which mine does not have"),
 }  # fmt: skip
@@ -215,7 +219,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_place(
 ) -> None:
     file, text, words, named = BROKEN[case]
     shutil.copytree(CONF, tmp_path / "conf", symlinks=True)
-    (tmp_path / file).write_text(text)
+    (tmp_path / file).write_text(text, encoding="utf-8", errors="surrogateescape")
     monkeypatch.syspath_prepend(tmp_path)
     _file.cache_clear()
     GlobalHydra.instance().clear()

@@ -121,7 +121,7 @@ class Composer:
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
         structural, values = [], []
-        for text in overrides:
+        for text in without_null_preset(overrides):
             if text not in self._parsed:
                 (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]

@@ -16,7 +16,7 @@ from yaml.reader import ReaderError
 from rftlab.errors import UserError
 
 READING = ("hydra._internal.core_plugins.file_config_source", "load_config")
-HEADER = ("hydra.plugins.config_source", "_get_header_dict")
+OURS = (("hydra_plugins.rftlab_conf", "_read"), ("hydra_plugins.rftlab_conf", "_restore"))
 LISTS = ("_extract_defaults_list", "_create_defaults_list")
 REPOSITORY, DEFAULTS = "hydra._internal.config_repository", "hydra._internal.defaults_list"
 UPDATE = ("omegaconf.omegaconf", "update")
@@ -29,6 +29,8 @@ def culprit(error: BaseException) -> UserError | None:
     """Word an error that came out of a file of a config, or out of a key below nothing; None where it did not."""
     if isinstance(error, (UserError, MarkedYAMLError)):
         return None
+    if isinstance(error.__cause__, OmegaConfBaseException):  # which Hydra wraps
+        error = error.__cause__
     frames = list(_frames(error))
     for frame in reversed(frames):
         file, words = _of_frame(frame, error)
@@ -39,6 +41,11 @@ def culprit(error: BaseException) -> UserError | None:
     if isinstance(error, AssertionError) and UPDATE in places:
         key = places[UPDATE].f_locals["key"]
         return UserError(f"{key}, a key of what is null", "a key of a section that is there", key)
+    if str(error).startswith("Config group override must be"):
+        key = next(
+            (f.f_locals["override"].key_or_group for f in reversed(frames) if "override" in f.f_locals), "a group"
+        )
+        return UserError(f"{key} without an option", f"{key}=OPTION", key)
     return _without_kind(error, frames) if INTERPOLATED in str(error) else None
 
 
@@ -58,6 +65,10 @@ def _of_frame(frame: FrameType, error: BaseException) -> tuple[str | None, Found
     names = frame.f_locals
     if (module, function) == READING:
         return names.get("full_path"), _of_content(error)
+    if (module, function) in OURS:
+        file = names.get("config_path") or names.get("file")
+        path = getattr(names["self"], "path", "")
+        return os.path.join(path, f"{file}.yaml"), _of_content(error)
     if module == REPOSITORY and function in LISTS:
         return _file(names["self"], names["config_path"]), (
             "defaults that cannot be read",
