@@ -196,6 +196,12 @@ def test_flags_stand_anywhere_and_overrides_keep_their_order(typed: list[str], w
     assert as_hydra_wants(typed) == wanted
 
 
+def test_no_preset_is_the_default_and_takes_one_back(composer: Composer) -> None:
+    key = composer.job(["algo=ppo"]).key
+    assert composer.job(["algo=ppo", "experiment=null"]).key == key
+    assert composer.job(["experiment=apa/like_for_like", "experiment=null", "algo=ppo"]).key == key
+
+
 MINE = ["data.reward._target_=mine.Reward"]
 BROKEN = {
     "Python that is none": ("mine.py", "class Reward\n    pass\n", MINE, "mine.py, line 1"),

@@ -53,12 +53,6 @@ def test_computed_cases_are_no_rows_of_the_hub_at_the_scale_of_the_papers(name: 
     assert plan(f"experiment=theory/{name}", "scale=paper").config["data"]["source"] == "bundled"
 
 
-def test_no_preset_is_the_default_and_takes_one_back() -> None:
-    key = plan("algo=ppo").key
-    assert plan("algo=ppo", "experiment=null").key == key
-    assert plan("experiment=apa/like_for_like", "experiment=null", "algo=ppo").key == key
-
-
 def test_released_code_of_apa_changes_what_the_docs_list() -> None:
     changed = differences(["algo=apa", "data=imdb"], ["data=imdb", "experiment=apa/released_code_apa"])
     assert changed == SHARED | {
