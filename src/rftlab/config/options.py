@@ -53,7 +53,15 @@ def choices(group: str) -> list[str]:
 @cache
 def content(file: str) -> Mapping[str, Any]:
     """Return what a file (`GROUP/NAME`) says, with its tables."""
-    return yaml.load((CONF / f"{file}.yaml").read_text(), LOADER) or {}
+    try:
+        said = yaml.load((CONF / f"{file}.yaml").read_text(encoding="utf-8"), LOADER)
+    except (
+        yaml.YAMLError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # refused where the file is chosen, as one without keys
+        said = None
+    return said if isinstance(said, Mapping) else {}
 
 
 def of_group(group: str) -> dict[str, Mapping[str, Any]]:
