@@ -136,7 +136,7 @@ def known_keys() -> frozenset[str]:
 
 def _keys_of(file: str) -> Iterator[str]:
     group = file.rpartition("/")[0]
-    header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text())
+    header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text(errors="replace"))
     package = header.group(1) if header else group.replace("/", ".")
     aside = {"defaults", "hydra", *tables_of(group)}
     own = {key: value for key, value in content(file).items() if key not in aside}
