@@ -117,7 +117,7 @@ def test_logs_are_followed_until_the_run_ends(made, tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         (["logs", "zzz"], "KEY"),
-        (["stauts"], "--help"),
+        (["stauts"], "expected one of status"),
         (["logs"], "--help"),
         (["status", "--sweep", "nothing"], "--sweep"),
         (["cancel", "zzz"], "KEY"),

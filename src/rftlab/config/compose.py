@@ -23,7 +23,7 @@ from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
 from rftlab.config.sources import own_files
-from rftlab.config.texts import kept
+from rftlab.config.texts import kept, without_null_preset
 from rftlab.config.typed import ranges_of
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
@@ -68,6 +68,7 @@ class Composer:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
             HydraException, OmegaConfBaseException: On what Hydra itself refuses.
         """
+        overrides = without_null_preset(overrides)
         structural, values = self._split(overrides)
         base = self._base(structural)
         plain = [override for override in values if _is_plain(override, base.raw)]
@@ -108,6 +109,7 @@ class Composer:
         check(config, ranges)
         parent = None
         if config["parent"] is not None:
+            _refuse_two_starts(config)
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
         if files := own_files(config, self._folders):
@@ -120,7 +122,7 @@ class Composer:
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
         structural, values = [], []
-        for text in overrides:
+        for text in without_null_preset(overrides):
             if text not in self._parsed:
                 (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]
@@ -168,6 +170,13 @@ class Composer:
             cfg.merge_with(shared)
             self._parents[known] = self.resolve(cfg, base.choices, [*overrides, *inherited])
         return self._parents[known]
+
+
+def _refuse_two_starts(config: Mapping[str, Any]) -> None:
+    if config["init_from"] is not None:
+        name = config["heuristic"]["name"]
+        found = f"init_from={config['init_from']} with {'a parent' if name == 'none' else f'heuristic={name}'}"
+        raise UserError(found, "one of them, as a parent is what the run starts from", "init_from or heuristic")
 
 
 def _of_cell(override: str) -> bool:
