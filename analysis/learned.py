@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metrics = stats.of_runs(load.load_metrics(options.outputs, options.sweep, METRICS), kept)
         prompts = stats.of_runs(load.load_prompts(options.outputs, options.sweep), kept)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     cells = summary(metrics, prompts)
     for _, group in cells.groupby(stats.PANEL):

@@ -30,7 +30,7 @@ def report_all(folders: Sequence[Path], figures: Path) -> int:
         try:
             written = report(folder, figures, console, np.random.default_rng(0))
         except UserError as error:
-            print(error, file=sys.stderr)
+            print(f"error: {error}", file=sys.stderr)
             code = 2
             continue
         console.print("\nwritten:")

@@ -15,6 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from rftlab.commands.arguments import check_override
 from rftlab.config.checks import check_hydra
 from rftlab.config.options import options
 from rftlab.config.texts import kept
@@ -76,6 +77,8 @@ class ResumingSweeper(Sweeper):
         jobs = []
         for grid in self._grids:
             axes = [f"{key}={_word(value)}" for key, value in {**self._params, **grid}.items()]
+            for axis in axes:
+                check_override(axis)
             parsed = parser.parse_overrides([*map(kept, axes), *arguments])
             total = 1
             for override in parsed:
@@ -120,7 +123,12 @@ def _count(override: Override, most: int) -> int:
     key = override.get_key_element()
     if not override.is_discrete_sweep():
         raise UserError(f"{override.input_line}, which is no list of values", f"{key}=1,2 or range", key)
-    count = sum(1 for _ in islice(override.sweep_iterator(), most))
+    try:
+        count = sum(1 for _ in islice(override.sweep_iterator(), most))
+    except ValueError:  # of a step of 0
+        raise UserError(
+            f"{override.input_line}, which never ends", f"{key}=range(0,3), or a step above 0", key
+        ) from None
     if count == 0:
         raise UserError(f"{override.input_line}, which matches nothing", _options_of(key), key)
     return count
@@ -133,4 +141,5 @@ def _options_of(key: str) -> str:
 
 def _word(value: Any) -> str:
     """Write an axis that is set on the command line, where a sweep file has its characters."""
-    return value if isinstance(value, str) else Override._get_value_element_as_str(value)
+    plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return plain if isinstance(plain, str) else Override._get_value_element_as_str(plain)

@@ -72,6 +72,18 @@ def usual_mode(folder: Path) -> int:
     return mode
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder, folders and names in order; linked folders are entered, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link back, or a second one to the same place
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (path for name in sorted(names) if (path := Path(place, name)).is_file())
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder (a rename, a removal) are on the disk."""
     handle = os.open(folder, os.O_RDONLY)

@@ -12,7 +12,7 @@ Python itself ignores them. Importing this module costs no torch.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -40,6 +40,7 @@ UnitInterval = Annotated[T, Rule("a number in [0, 1]", lambda x: 0 <= x <= 1)]
 BelowOne = Annotated[T, Rule("a number in [0, 1)", lambda x: 0 <= x < 1)]
 OpenUnitInterval = Annotated[T, Rule("a number in (0, 1)", lambda x: 0 < x < 1)]
 AtLeastTwo = Annotated[T, Rule("2 or more", lambda x: x >= 2)]
+Blocks = Annotated[int | None, Rule("1 to the number of blocks, or null for all", lambda x: x > 0)]
 Samples = Annotated[int, Rule("2 or more, for a standard deviation or error", lambda x: x >= 2)]
 PointsOfSlope = Annotated[int, Rule("3 or more, for the interval of a slope", lambda x: x >= 3)]
 Device = Annotated[
@@ -53,6 +54,11 @@ RunKey = Annotated[
     ),
 ]
 Built = Annotated[
-    Any, Rule("what is built here: keys and values with a _target_", lambda x: "_target_" in (x or ()), of_null=True)
+    Any,
+    Rule(
+        "what is built here: keys and values with a _target_",
+        lambda x: isinstance(x, Mapping) and "_target_" in x,
+        of_null=True,
+    ),
 ]
 Given = Annotated[T, ByBuilder()]

@@ -14,7 +14,7 @@ CASES = {
     "a folder for a model": ("train.py model.policy.source=/nothing", "no folder /nothing"),
     "a file for a model": ("train.py model.policy.source=/etc/passwd", "config.json"),
     "a folder for a tokenizer": ("train.py model.policy.tokenizer=/nothing", "model.policy.tokenizer"),
-    "more blocks than there are": ("train.py model.unfrozen_blocks=1000", "0 to 2"),
+    "more blocks than there are": ("train.py model.unfrozen_blocks=1000", "1 to 2"),
     "a hub that is closed": ("train.py data.source=hub", "paths.hub_mirror"),
     "a hub that is closed, for images": ("train.py data=mnist algo=sft data.source=hub", "paths.hub_mirror"),
     "a target inside a module": ("train.py data.reward._target_=os.path.nothing", "cannot be imported"),

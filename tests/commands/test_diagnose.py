@@ -12,6 +12,7 @@ import pytest
 from rftlab.commands import diagnose as diagnose_entry
 from rftlab.commands import train
 from rftlab.commands.diagnose import main
+from rftlab.config.options import CONF
 from rftlab.runs import find_runs
 
 ROOT = Path(__file__).parents[2]
@@ -212,3 +213,16 @@ def test_a_report_that_cannot_be_written_is_one_line_and_keeps_the_run(
     (line,) = capsys.readouterr().err.splitlines()
     assert "/readonly" in line and "paths.figures" in line
     assert [run.done for run in find_runs(tmp_path, "preflight")] == [True]
+
+
+def test_a_sweep_over_data_of_a_config_dir_of_ones_own_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "my conf" / "data").mkdir(parents=True)
+    own = (CONF / "data" / "imdb.yaml").read_text().split("\nscales:")[0].replace("name: imdb", "name: mine")
+    (tmp_path / "my conf" / "data" / "mine.yaml").write_text(own)
+    words = ["data=mine", "model=gpt2_mini", "seed=0,1", f"paths.outputs={tmp_path / 'outputs'}"]
+    monkeypatch.setattr(train, "main", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["diagnose.py", "-m", "--config-dir", str(tmp_path / "my conf"), *words])
+    main(lambda folders, figures: 0)
+    assert "2 of 2 diagnoses are not finished" in capsys.readouterr().out

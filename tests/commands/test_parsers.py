@@ -37,3 +37,4 @@ def test_a_mistake_is_one_line(command: str, words: list[str], tmp_path, monkeyp
     assert stop.value.code == 2 and not said.out
     (line,) = said.err.splitlines()
     assert re.match(r"error: .*; expected .*; change ", line), line
+    assert not re.search(r"expected one argument|unrecognized|following arguments|invalid|choose from", line), line

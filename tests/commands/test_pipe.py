@@ -55,6 +55,35 @@ def test_work_goes_on_without_its_reader_and_printing_ends(
     assert (tmp_path / "done").exists() == (way == "works")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("way", "code"), [("works", 1), ("prints", 2)])
+def test_a_full_disk_is_one_line_and_ends_only_what_prints(
+    tmp_path: Path, way: str, code: int, unbuffered: str
+) -> None:
+    script = SCRIPT.replace('    print("last words", file=sys.stderr)\n    sys.exit(3)\n', "")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script, way, "logging", str(tmp_path / "done")], stdin=subprocess.DEVNULL,
+            stdout=full, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: cannot write the output: ") and "; expected room" in line and "; change " in line
+    assert done.returncode == code
+    assert (tmp_path / "done").exists() == (way == "works")
+
+
+@pytest.mark.slow
+def test_a_run_is_done_though_its_log_met_a_full_disk(tmp_path: Path) -> None:
+    command = [sys.executable, "src/train.py", *TINY, "algo.loop.iterations=1", f"paths.outputs={tmp_path}"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "src"}, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(list(tmp_path.glob("*/*/DONE"))) == 1
+
+
 @pytest.mark.slow
 def test_a_sweep_ends_with_all_its_jobs_though_its_reader_left_after_a_line(tmp_path: Path) -> None:
     command = ["-m", *TINY, "seed=0,1", "algo.loop.iterations=2", "hydra.launcher.slots=1", f"paths.outputs={tmp_path}"]

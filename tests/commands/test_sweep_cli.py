@@ -117,7 +117,7 @@ def test_logs_are_followed_until_the_run_ends(made, tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         (["logs", "zzz"], "KEY"),
-        (["stauts"], "--help"),
+        (["stauts"], "expected one of status"),
         (["logs"], "--help"),
         (["status", "--sweep", "nothing"], "--sweep"),
         (["cancel", "zzz"], "KEY"),
@@ -218,6 +218,20 @@ def test_retry_of_one_key_leaves_the_others(call, made, tmp_path: Path, monkeypa
     assert launched == [["lost"]]
     code, _, error = call("retry", made["done"].key)
     assert code == 2 and "done" in error and "failed or were lost" in error
+
+
+def test_retry_refuses_runs_whose_own_files_were_edited(call, made, tmp_path: Path, monkeypatch) -> None:
+    folder, table = made["failed"].folder, tmp_path / "table.csv"
+    config = runs.read_run(folder).config | {"files": {str(table): "0" * 12}}
+    (folder / "config.yaml").write_text(json.dumps(config))
+    note = {"hydra": {"overrides": {"hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=slurm"], "task": ["seed=0,1"]}}}
+    (tmp_path / "out" / "sweep" / "multirun.yaml").write_text(json.dumps(note))
+    monkeypatch.setattr(sweep_cli.launchers, "run", lambda *_: pytest.fail("a job was sent"))
+    code, _, errors = call("retry")
+    assert code == 2
+    (line,) = errors.strip().splitlines()
+    assert f"{table}, edited or moved since 1 of 2 runs" in line and made["failed"].key in line
+    assert line.endswith("python src/train.py -m hydra/launcher=slurm seed=0,1")
 
 
 def test_logs_of_a_run_that_will_not_go_on_are_followed_to_their_end_only(call, made) -> None:

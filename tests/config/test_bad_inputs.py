@@ -42,9 +42,9 @@ LINE = {  # words that are no override, or whose signs mean something else
     "dashes and a space": (["--seed", "1"], "seed=VALUE without dashes"),
     "one dash": (["-seed", "1"], "seed=VALUE without dashes"),
     "an unknown flag": (["-x"], "-x, which is no flag"),
-    "a flag without its value": (["--cfg"], "--cfg/-c: expected one argument"),
-    "a flag with a wrong value": (["--cfg", "jobs"], "invalid choice: 'jobs'"),
-    "a switch with a value": (["--multirun=1"], "--multirun/-m"),
+    "a flag without its value": (["--cfg"], "--cfg without its value"),
+    "a flag with a wrong value": (["--cfg", "jobs"], "--cfg jobs; expected one of job"),
+    "a switch with a value": (["--multirun=1"], "--multirun with the value 1; expected --multirun alone"),
     "a part of nothing": (["-p", "algo"], "--cfg job -p algo"),
     "a part that there is not": (["--cfg", "job", "-p", "optimiser"], "expected optimizer"),
     "help among flags": (["-mh"], "--help or -h"),
@@ -60,7 +60,19 @@ LINE = {  # words that are no override, or whose signs mean something else
     "a group taken away": (["~algo"], "~algo, a removal"),
     "a group elsewhere": (["algo@mine=ppo"], "algo=OPTION"),
     "a parent by hand": (["parent={overrides:[seed]}"], "heuristic=partial_sft"),
+    "a part of a parent": (["parent.algo=sft"], "parent.algo=sft, a parent by hand"),
+    "a parent that is added": (["+parent.overrides=[a]"], "a parent by hand"),
     "a dot for a slash": (["hydra.launcher=slurm"], "hydra/launcher=NAME"),
+    "two sweep files": (["-m", "+sweep=heuristics,partial_sft"], "one sweep file at a time"),
+    "a pattern for sweep files": (["-m", "+sweep=glob(*)"], "one sweep file at a time"),
+    "two sweep files, apart": (["-m", "+sweep=seeds", "+sweep=heuristics"], "one sweep file at a time"),
+    "a part of a group": (["data/kind=labels"], "data=OPTION"),
+    "a part of a group, added": (["+data/kind=labels"], "data=OPTION"),
+    "a number for all of Hydra": (["hydra=1"], "hydra.KEY=VALUE"),
+    "no value, as in a file": (["seed=???"], "seed=???, which is no value"),
+    "a sweep that is shown": (["-m", "--cfg", "job"], "--multirun with --cfg"),
+    "references of nothing": (["--resolve"], "--cfg job --resolve"),
+    "no folder of configs": (["--config-dir", "/nowhere"], "no folder /nowhere"),
 }  # fmt: skip
 
 CONFIG = {  # words that compose to nothing that can run
@@ -124,6 +136,21 @@ CONFIG = {  # words that compose to nothing that can run
     "an address with a per cent sign": (["tracking.uri='sqlite:///100%.db'"], "a path without %"),
     "an address with two slashes": (["tracking.uri=sqlite://x.db"], "sqlite:///PATH"),
     "a library of another kind": (["tracking=wandb"], "mlflow, none"),
+    "a number for a model": (["model.policy=1"], "model.policy=1; expected what is built here"),
+    "a number for a reward": (["data.reward=1"], "data.reward=1; expected what is built here"),
+    "no block": (["model.unfrozen_blocks=0"], "1 to the number of blocks, or null"),
+    "words for no parent": (["parent.overrides=[a]"], "parent.overrides, a key of what is null"),
+    "no rollout": (["data.rollout=null"], "data.rollout without keys"),
+    "an interpolation of no argument": (["name=${now:}"], "name: ${...} with too few"),
+    "a variable that is not set, for a number": (["seed=${oc.env:RFTLAB_NOT_SET}"], "a variable that is not set"),
+    "hub rows of what is computed": (["data=one_token", "algo=gradient_bound", "data.source=hub"], "is computed"),
+    "hub rows of a bundled corpus": (["data=corpus_spans", "algo=pretrain", "data.source=hub"], "no rows of the hub"),
+    "hub rows of bundled labels": (["data=review_labels", "algo=sft", "data.source=hub"], "no rows of the hub"),
+    "two starts": (["heuristic=partial_sft", "init_from=0123456789ab"], "init_from=0123456789ab with heuristic="),
+    "an entropy bonus of a look": (["heuristic=entropy", "algo=diagnose"], "algo=diagnose, which trains nothing"),
+    "a learning rate of a look": (["heuristic=learning_rate", "algo=diagnose"], "which trains nothing"),
+    "a temperature of SFT": (["heuristic=temperature", "algo=sft"], "algo=sft, which samples nothing"),
+    "a preset that there is not": (["experiment=foo"], "apa/like_for_like"),
     "a key of other libraries": (["epochs=3"], "algo.loop.epochs"),
 }  # fmt: skip
 
@@ -139,7 +166,7 @@ def refusal(words: list[str], composer: Composer) -> str:
     try:
         overrides = [word for word in as_hydra_wants(words) if not word.startswith("-")]
         composer.job(overrides)
-    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError, AssertionError, ValueError) as error:
         return explain(error)
     raise AssertionError(f"{words} were taken")
 
@@ -162,11 +189,18 @@ def test_a_mistake_is_one_line_of_three_parts(case: str, composer: Composer) -> 
         (["algo=ppo", "-p", "algo", "-c", "all"], ["algo=ppo", "--cfg=all", "--package=algo"]),
         (["-sc", "install=bash"], ["install=bash", "--shell-completion"]),
         (["+experiment=apa/x", "hydra.launcher.sbatch.nice=1"], ["experiment=apa/x", "++hydra.launcher.sbatch.nice=1"]),
-        (["experiment=null", "~hydra.launcher.sbatch.nice"], ["experiment=null", "~hydra.launcher.sbatch.nice"]),
+        (["experiment=null", "~hydra.launcher.sbatch.nice"], ["~hydra.launcher.sbatch.nice"]),
+        (["seed=1", "experiment=a", "experiment=null", "experiment=b"], ["seed=1", "experiment=b"]),
     ],
 )
 def test_flags_stand_anywhere_and_overrides_keep_their_order(typed: list[str], wanted: list[str]) -> None:
     assert as_hydra_wants(typed) == wanted
+
+
+def test_no_preset_is_the_default_and_takes_one_back(composer: Composer) -> None:
+    key = composer.job(["algo=ppo"]).key
+    assert composer.job(["algo=ppo", "experiment=null"]).key == key
+    assert composer.job(["experiment=apa/like_for_like", "experiment=null", "algo=ppo"]).key == key
 
 
 MINE = ["data.reward._target_=mine.Reward"]
@@ -177,6 +211,10 @@ BROKEN = {
     "a key twice": ("conf/experiment/mine.yaml", "name: a\nname: b\n", ["experiment=mine"], "found duplicate key"),
     "a tab": ("conf/optimizer/mine.yaml", "\tname: x\n", ["optimizer=mine"], "mine.yaml, line 1"),
     "a tab in a file with tables": ("conf/data/mine.yaml", "\tname: x\n", ["data=mine"], "conf/data/mine.yaml, line 1"),
+    "a byte of nothing": ("conf/data/mine.yaml", "name: \0\n", ["data=mine"], "a character that no text of YAML has"),
+    "letters of no text": ("conf/data/mine.yaml", "name: \udce9\n", ["data=mine"], "bytes that are not UTF-8"),
+    "a table in itself": ("conf/data/mine.yaml", "name: &a [*a]\n", ["data=mine"], "something in itself"),
+    "a header without a name": ("conf/data/mine.yaml", "# @package\nname: x\n", ["data=mine"], "a line # @package"),
     "a list for a file": ("conf/data/mine.yaml", "- a\n", ["data=mine"], "conf/data/mine.yaml"),
     "a file for a target": ("mine.py", "class R: ...\n", MINE, "which mine does not have"),
 }  # fmt: skip
@@ -188,7 +226,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_place(
 ) -> None:
     file, text, words, named = BROKEN[case]
     shutil.copytree(CONF, tmp_path / "conf", symlinks=True)
-    (tmp_path / file).write_text(text)
+    (tmp_path / file).write_text(text, encoding="utf-8", errors="surrogateescape")
     monkeypatch.syspath_prepend(tmp_path)
     _file.cache_clear()
     GlobalHydra.instance().clear()

@@ -57,6 +57,9 @@ CASES = {
     "unknown launcher": (["-m", "hydra/launcher=slrum"], "slurm"),
     "unknown sweep": (["-m", "+sweep=heuristic"], "heuristics"),
     "another sweeper": (["-m", "hydra/sweeper=basic"], "hydra/sweeper"),
+    "a step of nothing": (["-m", "seed=range(0,2,0)"], "seed=range(0,2,0), which never ends"),
+    "a range without a sweep": (["seed=range(0,2)"], "add -m"),
+    "a part that is null": (["--cfg", "job", "-p", "init_from"], "-p init_from, which is null"),
     "swept launcher": (["-m", "hydra.launcher.slots=1,2"], "hydra.launcher.slots"),
     "unreadable range": (["-m", "seed=range(0"], "KEY=VALUE"),
     "interval instead of values": (["-m", "seed=interval(0,1)"], "seed"),
@@ -149,10 +152,63 @@ def test_bad_input_is_one_line_and_nothing_starts(
     assert stop.value.code == 2
     assert len(lines) == 1, lines
     assert named in lines[0]
-    assert case == "clashing flags" or ("; expected " in lines[0] and "; change " in lines[0])
+    assert "; expected " in lines[0] and "; change " in lines[0]
     for trace in ("metrics.jsonl", "DONE", "launch.json", "config.yaml"):
         assert not list(tmp_path.rglob(trace)), trace
     assert not any(path.is_file() for path in tmp_path.iterdir())  # nor anything beside the outputs
+
+
+def sweep_of(axes: str) -> bytes:
+    return f"# @package _global_\nhydra: {{sweeper: {{{axes}}}}}\n".encode()
+
+
+FILES = {  # files of a folder that --config-dir names, and a word of the refusal
+    "an axis that is a list": ("sweep", sweep_of("params: {seed: [0, 1]}"), "seed=[0, 1]; expected an integer"),
+    "an axis of keys": ("sweep", sweep_of("params: {seed: {a: 1}}"), "expected an integer"),
+    "an axis without end": ("sweep", sweep_of("params: {seed: 'range(0,2,0)'}"), "which never ends"),
+    "an axis of a parent": ("sweep", sweep_of("params: {parent.algo: sft}"), "a parent by hand"),
+    "a number for axes": ("sweep", sweep_of("params: 3"), "sweep/mine.yaml: hydra.sweeper.params"),
+    "words for grids": ("sweep", sweep_of("grids: [a]"), "sweep/mine.yaml"),
+    "Latin letters": ("data", "name: déjà\n".encode("latin-1"), "bytes that are not UTF-8"),
+    "two bytes a letter": ("data", "name: x\n".encode("utf-16"), "bytes that are not UTF-8"),
+    "a byte of nothing": ("data", b"name: x\0\n", "a character that no text of YAML has"),
+    "a word for defaults": ("data", b"defaults: kind\n", "data/mine.yaml: defaults that cannot be read"),
+    "a number in defaults": ("data", b"defaults: [1]\n", "data/mine.yaml: defaults that cannot be read"),
+    "two groups in a line": ("data", b"defaults: [{a: b, c: d}]\n", "data/mine.yaml: defaults that cannot be read"),
+    "a package without a name": ("data", b"# @package\nname: x\n", "data/mine.yaml: a line # @package"),
+    "defaults that name the file": ("data", b"defaults: [mine]\nname: x\n", "lead back to the file itself"),
+    "a preset on top of itself": ("experiment", b"defaults: [mine]\nname: x\n", "lead back to the file itself"),
+    "defaults of no file": ("data", b"defaults: [nothing]\nname: x\n", "data/nothing in its defaults"),
+    "a list in itself": ("data", b"name: &a [*a]\n", "something that contains itself"),
+    "brackets without end": ("data", b"name: " + b"[" * 2000, "something that contains itself, or is too deep"),
+    "a reference that stays open": ("data", b"name: ${foo\n", "data/mine.yaml: a value that cannot be read"),
+    "an empty file": ("data", b"", "data/mine.yaml: no kind of data"),
+    "a list": ("data", b"- 1\n", "data/mine.yaml: no kind of data"),
+    "a word": ("data", b"text\n", "data/mine.yaml: no kind of data"),
+    "a number": ("data", b"3\n", "data/mine.yaml: no keys and values"),
+    "no defaults": ("data", b"name: x\n", "data/mine.yaml: no kind of data"),
+    "no default model": ("data", b"defaults: [kind: text, _self_]\n", "data=mine has no default one"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_file_of_a_folder_of_ones_own_is_one_line(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    group, content, named = FILES[case]
+    (tmp_path / "own" / group).mkdir(parents=True)
+    (tmp_path / "own" / group / "mine.yaml").write_bytes(content)
+    word = "+sweep=mine" if group == "sweep" else f"{group}=mine"
+    words = [word, "--config-dir", "own", "-m", "sweep.dry_run=true", "tracking=none", "paths.outputs=out"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    assert stop.value.code == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert named in line and line.startswith("error: ") and "; expected " in line and "; change " in line
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m"]])

@@ -9,8 +9,11 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from rftlab import runs
+from rftlab.assets import asset_folder
 from rftlab.config import signatures, sources
 from rftlab.config.compose import Composer
+from rftlab.errors import UserError
+from rftlab.files import files_below
 from rftlab.sweeps.job import Job
 
 REWARD = """
@@ -72,6 +75,101 @@ def test_an_edit_of_a_file_of_the_users_own_is_another_run_and_named(folder: Pat
     after = job(folder)
     assert after.key != before.key
     assert runs.changed_keys(before.config, after.config) == [changed.format(folder=folder)]
+
+
+def named(folder: Path, value: Path | str | None = None) -> dict[str, str]:
+    """Hash what a node of the user's own names: by default the folder `texts`."""
+    return sources.own_files({"reward": {"_target_": "reward_of_mine.Reward", "table": str(value or folder / "texts")}})
+
+
+def test_a_folder_that_a_value_names_counts_with_names_and_contents_of_all_files_below(folder: Path) -> None:
+    (folder / "texts" / "deep").mkdir(parents=True)
+    (folder / "texts" / "deep" / "a.txt").write_text("1")
+    seen = [named(folder)[str(folder / "texts")]]
+    (folder / "texts" / ".hidden").write_text("does not count")
+    assert named(folder)[str(folder / "texts")] == seen[0]
+    for name, text in (("a.txt", "2"), ("b.txt", ""), ("b.txt", "1")):
+        (folder / "texts" / "deep" / name).write_text(text)
+        seen.append(named(folder)[str(folder / "texts")])
+    (folder / "texts" / "deep" / "b.txt").rename(folder / "texts" / "c.txt")
+    seen.append(named(folder)[str(folder / "texts")])
+    assert len(set(seen)) == len(seen)
+
+
+def test_words_that_are_no_path_do_not_count(folder: Path) -> None:
+    for word in ("/", ".", "..", " "):
+        assert set(named(folder, word)) == {"helper_of_mine", "reward_of_mine"}
+
+
+def test_a_huge_folder_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "texts").mkdir()
+    for name in "abc":
+        (folder / "texts" / name).write_text(name)
+    monkeypatch.setattr(sources, "MOST_FILES", 3)
+    named(folder)
+    monkeypatch.setattr(sources, "MOST_FILES", 2)
+    with pytest.raises(UserError, match=r"texts, a folder of more than 2 files"):
+        named(folder)
+
+
+def test_linked_folders_are_entered_each_once(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "rows").write_text("")
+    (tmp_path / "set" / "data").symlink_to(tmp_path / "else")
+    (tmp_path / "else" / "back").symlink_to(tmp_path / "set")
+    assert list(files_below(tmp_path / "set")) == [tmp_path / "set" / "data" / "rows"]
+
+
+MODELS = {
+    "policy": ("algo=ppo", "model.policy.source={}"),
+    "tokenizer": ("algo=ppo", "model.policy.tokenizer={}"),
+    "reward": ("algo=ppo", "data.reward.source={}"),
+}
+
+
+@pytest.mark.parametrize("which", MODELS)
+def test_another_content_of_a_local_model_folder_is_another_run(tmp_path: Path, which: str) -> None:
+    shutil.copytree(asset_folder("sentiment" if which == "reward" else "gpt2_mini"), tmp_path / "model")
+    words = ["data=imdb", *(word.format(tmp_path / "model") for word in MODELS[which])]
+    before = plan(*words)
+    assert list(before.config["files"]) == [str(tmp_path / "model")]
+    assert plan(*words).key == before.key
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    after = plan(*words)
+    assert after.key != before.key
+    assert runs.changed_keys(before.config, after.config) == [f"files.{tmp_path / 'model'}"]
+
+
+def test_models_of_a_mirror_are_known_by_their_id(tmp_path: Path) -> None:
+    shutil.copytree(asset_folder("gpt2_mini"), tmp_path / "org" / "model")
+    words = ("data=imdb", "algo=ppo", "model.policy.source=org/model", "model.policy.tokenizer=asset:tokenizer")
+    assert "files" not in plan(*words, f"paths.hub_mirror={tmp_path}").config
+
+
+def test_a_grid_lists_and_reads_a_model_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(asset_folder("gpt2_mini"), tmp_path / "model")
+    read: list[Path] = []
+    true = sources._hashed_folder
+    monkeypatch.setattr(sources, "_hashed_folder", lambda path: read.append(path) or true(path))
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composer = Composer(GlobalHydra.instance().config_loader())
+        words = ["data=imdb", "algo=ppo", f"model.policy.source={tmp_path / 'model'}"]
+        keys = {composer.job([*words, f"seed={seed}"]).key for seed in range(5)}
+    assert len(keys) == 5 and read == [tmp_path / "model"]
+
+
+def test_files_that_are_not_what_a_key_says_are_named(folder: Path) -> None:
+    config = job(folder).config
+    assert sources.edited_files(config) == []
+    (folder / "table.csv").write_text("text,label\nb,1\n")
+    (folder / "helper_of_mine.py").unlink()
+    forget()
+    assert sources.edited_files(config) == [str(folder / "table.csv"), "helper_of_mine"]
+    with pytest.raises(UserError, match=r"table\.csv, helper_of_mine, edited or moved since mine-1 .* another run"):
+        sources.refuse_edited(config, "mine-1")
 
 
 def test_files_of_ours_and_of_installed_libraries_do_not_count() -> None:

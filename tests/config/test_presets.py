@@ -48,6 +48,11 @@ def test_the_first_comment_of_an_experiment_is_a_command_that_composes_it(path: 
     assert "???" not in str(plan(*overrides.split()).config)
 
 
+@pytest.mark.parametrize("name", ["gradient_bound", "ppo_gradient", "time_separation"])
+def test_computed_cases_are_no_rows_of_the_hub_at_the_scale_of_the_papers(name: str) -> None:
+    assert plan(f"experiment=theory/{name}", "scale=paper").config["data"]["source"] == "bundled"
+
+
 def test_released_code_of_apa_changes_what_the_docs_list() -> None:
     changed = differences(["algo=apa", "data=imdb"], ["data=imdb", "experiment=apa/released_code_apa"])
     assert changed == SHARED | {

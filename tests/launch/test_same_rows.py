@@ -83,6 +83,67 @@ def test_a_copy_of_a_mirror_has_the_same_rows(made: Callable[..., Job]) -> None:
     assert execute(made("stsb", "two", 0, done=False)) == {"reward": 0.5}
 
 
+def test_the_files_of_a_mirror_are_seen_through_linked_folders(made: Callable[..., Job], tmp_path: Path) -> None:
+    job = made("stsb", "one", 0, done=False)
+    (tmp_path / "one" / "org" / "set").rename(tmp_path / "elsewhere")
+    (tmp_path / "one" / "org" / "set").mkdir()
+    for path in (tmp_path / "elsewhere").iterdir():
+        if path.suffix != ".parquet":
+            path.rename(tmp_path / "one" / "org" / "set" / path.name)
+    (tmp_path / "one" / "org" / "set" / "data").symlink_to(tmp_path / "elsewhere")
+    before = runs.stamp(job.config)
+    assert before is not None and "data/train.parquet" in before["files"]
+    os.utime(tmp_path / "elsewhere" / "train.parquet", ns=(1, 1))
+    assert runs.stamp(job.config) != before
+
+
+OWN = """
+from pathlib import Path
+from rftlab.types import Example, Splits
+
+def load(folder, source, hub_mirror):
+    rows = [Example(id="a", prompt=path.read_text(), targets=("x",)) for path in sorted(Path(folder).iterdir())]
+    return Splits(train=rows, validation=rows, test=rows, source=source)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """Give a job whose rows a loader of the user's own has read from a folder."""
+    (tmp_path / "rows_of_mine.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("first")
+    job = plan("data=stsb", "algo=sft", f"paths.outputs={tmp_path / 'out'}")
+    job.config["data"]["loader"] = {"_target_": "rows_of_mine.load", "folder": str(tmp_path / "texts")}
+    job.folder.mkdir(parents=True)
+    runs.note_rows(job.folder, job.config, labs.rows_of(job.config))
+    return job
+
+
+def test_rows_of_an_own_loader_are_read_again_and_refused_with_what_its_user_can_do(
+    own: Job, reads: list[str], tmp_path: Path
+) -> None:
+    check_rows([(own.config, own.folder)] * 3)
+    assert reads == ["stsb"]
+    (tmp_path / "texts" / "a.txt").write_text("edited")
+    with pytest.raises(UserError, match="other rows") as refused:
+        check_rows([(own.config, own.folder)])
+    assert "change what the loader reads back" in str(refused.value) and "hub" not in str(refused.value)
+
+
+def test_rows_of_an_own_loader_that_cannot_be_read_again_are_refused_in_one_line(own: Job, tmp_path: Path) -> None:
+    (tmp_path / "texts").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"cannot be read again \(FileNotFoundError"):
+        check_rows([(own.config, own.folder)])
+
+
+def test_a_part_of_the_users_own_makes_a_loader_his() -> None:
+    data = plan("data=stsb", "algo=sft").config["data"]
+    assert not runs.own_loader(data)
+    assert runs.own_loader({**data, "loader": {**data["loader"], "record": {"_target_": "mine.Record"}}})
+
+
 def test_unchanged_files_are_not_read_and_changed_ones_once_for_all_runs(
     made: Callable[..., Job], reads: list[str], tmp_path: Path
 ) -> None:
@@ -110,7 +171,7 @@ def test_of_generated_rows_the_code_is_compared_first_and_then_the_rows(
     record = json.loads((job.folder / runs.ROWS).read_text())
     record["rows"]["train"] = "0" * 16
     (job.folder / runs.ROWS).write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"different: train\)"):
+    with pytest.raises(UserError, match=r"different: train\).*change the code in rftlab/data"):
         check_rows([(job.config, job.folder)])
 
 

@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from rftlab import runs
 from rftlab.build import labs
 from rftlab.config.make import make
+from rftlab.config.sources import refuse_edited
 from rftlab.errors import UserError
 from rftlab.loops import checkpoint
 from rftlab.loops.session import Session
@@ -34,7 +35,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         RunIsDone: Nothing is left to do.
         RunIsLive: Another process works on this run.
         StopRequested: The run was asked to stop and has saved itself.
-        UserError: Data, model or parent cannot be had.
+        UserError: Data, model or parent cannot be had, or a file of the user's own is not what the key says.
     """
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
@@ -49,6 +50,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     log.info("%s  -> %s", naming.headline(runs.flatten(config)), folder)
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
+        refuse_edited(config, folder.name)
         lab = labs.build(config, session(config, run, stop), device, start)
         run.ready(time.perf_counter() - started, labs.architecture(lab))
         stop.check()

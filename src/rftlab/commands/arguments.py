@@ -3,13 +3,14 @@
 import re
 from argparse import ArgumentError, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import choices, groups, known_keys
-from rftlab.config.texts import kept
-from rftlab.errors import UserError
+from rftlab.config.texts import kept, without_null_preset
+from rftlab.errors import UserError, words_of
 
 LINE = "the command line"
 FLAGS = "KEY=VALUE, or a flag: -m, --help, --cfg job [--resolve] [-p KEY], --info defaults, --config-dir DIR"
@@ -30,7 +31,8 @@ def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
     try:
         known, unknown = parser.parse_known_intermixed_args(list(arguments))
     except ArgumentError as error:
-        raise UserError(f"{error.argument_name}: {error.message}", FLAGS, LINE) from None
+        found, expected = words_of(error.message, error.argument_name)
+        raise UserError(found, expected or FLAGS, LINE) from None
     if unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
         raise UserError(f"{unknown[0]}, which is no flag", f"{name}=VALUE without dashes, {FLAGS}", LINE)
@@ -40,8 +42,10 @@ def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
     if known.shell_completion:
         return [*known.overrides, *flags]
     for override in known.overrides:
-        _check(override)
-    return [*map(_override, known.overrides), *flags]
+        check_override(override)
+    if len(sweeps := [override for override in known.overrides if re.match(r"\+*sweep=", override)]) > 1:
+        raise _several_sweeps(" ".join(sweeps))
+    return [*map(_override, without_null_preset(known.overrides)), *flags]
 
 
 def _check_flags(known: Namespace) -> None:
@@ -51,6 +55,14 @@ def _check_flags(known: Namespace) -> None:
         raise UserError("--experimental-rerun", "the words of the run, as its config.yaml has them", LINE)
     if known.shell_completion and [*map(bool, map(COMPLETION.fullmatch, known.overrides))] != [True]:
         raise UserError("-sc without a shell", "-sc install=bash, with bash, zsh or fish", LINE)
+    shown = {"--multirun": known.multirun, "--run": known.run, "--cfg": known.cfg, "--info": known.info}
+    if len(given := [flag for flag, value in shown.items() if value]) > 1:
+        expected = "one of them (what a sweep would run: -m sweep.dry_run=true)"
+        raise UserError(" with ".join(given), expected, LINE)
+    if known.resolve and known.cfg is None:
+        raise UserError("--resolve without --cfg", "--cfg job --resolve, which shows and runs nothing", LINE)
+    if known.config_dir is not None and not Path(known.config_dir).is_dir():
+        raise UserError(f"no folder {known.config_dir}", "a folder with files for groups of conf/", "--config-dir")
     if known.package is not None:
         if known.cfg is None:
             raise UserError("-p without --cfg", f"--cfg job -p {known.package}, which shows and runs nothing", LINE)
@@ -58,8 +70,12 @@ def _check_flags(known: Namespace) -> None:
             raise unknown_key(known.package)
 
 
-def _check(override: str) -> None:
-    """Refuse what Hydra would take for something else, or would let through until it fails far from its cause."""
+def check_override(override: str) -> None:
+    """Refuse what Hydra would take for something else, or would let through until it fails far from its cause.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
     key, _, value = override.partition("=")
     name = key.lstrip("+~")
     if key.startswith("~") and not name.startswith("hydra"):
@@ -68,9 +84,18 @@ def _check(override: str) -> None:
         raise UserError(f"{override}, a package", f"{name.partition('@')[0]}=OPTION", name)
     if name in ("hydra.launcher", "hydra.sweeper"):
         raise UserError(override, f"{name.replace('.', '/')}=NAME, with a slash", name)
-    if name == "parent" and value.startswith("{"):
+    of_parent = name.startswith("parent.") and not override.startswith("parent.overrides=")
+    if of_parent or (name == "parent" and value.startswith("{")):
         expected = "heuristic=partial_sft, or parent in a file of conf/experiment"
-        raise UserError("a parent on the command line", expected, "parent")
+        raise UserError(f"{override}, a parent by hand", expected, "parent")
+    if name == "sweep" and re.search(r"[,(]", value):
+        raise _several_sweeps(override)
+    if name == "hydra":
+        raise UserError(override, "hydra.KEY=VALUE, or hydra/launcher=NAME", name)
+    if "/" in name and name.partition("/")[0] in groups():
+        raise UserError(f"{override}, a part of a group", f"{name.partition('/')[0]}=OPTION, whose file names it", name)
+    if value == "???":
+        raise UserError(f"{override}, which is no value", "a value", name)
     if not name:
         raise UserError(f"{override!r} without a key", "KEY=VALUE", LINE)
     if name in (*groups(), *OTHER_GROUPS) and name not in OPTIONAL:
@@ -82,6 +107,11 @@ def _check(override: str) -> None:
             raise UserError(f"{override}, which is no option", expected, name)
     if name in groups() and (file := re.search(r"([^,=]+)\.ya?ml(,|$)", value)) and file.group(1) in choices(name):
         raise UserError(override, f"{name}={file.group(1)}, without the ending", name)
+
+
+def _several_sweeps(found: str) -> UserError:
+    """Word sweep files of which only the last, or none, would be heeded."""
+    return UserError(found, "one sweep file at a time, as the axes of two do not join", "+sweep")
 
 
 def _override(argument: str) -> str:

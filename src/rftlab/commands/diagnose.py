@@ -79,7 +79,7 @@ def _diagnose(report: Report) -> int:
     failed = _sample(jobs)
     asked = get_args_parser().parse_args(sys.argv[1:])  # after Hydra: what it refuses has been said
     several = asked.multirun and not asked.cfg and not asked.info
-    code = _report(_jobs(asked.overrides) if several else jobs, report)
+    code = _report(_jobs(asked.overrides, asked.config_dir) if several else jobs, report)
     return failed or code
 
 
@@ -94,8 +94,10 @@ def _sample(finished: list[Job]) -> int:
     return 0
 
 
-def _jobs(overrides: Sequence[str]) -> list[Job]:
+def _jobs(overrides: Sequence[str], config_dir: str | None = None) -> list[Job]:
     """Compose the jobs of a sweep again, which ran in processes of their own: none of a dry run."""
+    if config_dir is not None:  # of the command line; the loader below knows `conf/` alone
+        overrides = [*overrides, f"hydra.searchpath=['file://{Path(config_dir).absolute()}']"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration("train", list(overrides), run_mode=RunMode.MULTIRUN)

@@ -20,6 +20,7 @@ from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.errors import Parser, UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
+from rftlab.launch.edited import refuse_other_runs
 from rftlab.launch.whole_sweep import exit_code
 from rftlab.runs.records import log_path
 from rftlab.sweeps.job import Job
@@ -236,6 +237,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
         folder = arguments.outputs / sweep
         console.print(f"{sweep}: {_runs(len(jobs))} to retry")
         try:
+            refuse_other_runs(jobs, folder)
             states = launchers.run(jobs, folder, launcher_of(folder), console)
         except UserError as error:  # of this sweep; the others may go
             print(f"error: {error}", file=sys.stderr)

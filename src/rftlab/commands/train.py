@@ -3,12 +3,15 @@
 import atexit
 import errno
 import gc
+import io
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import NoReturn
 
 import hydra
@@ -17,10 +20,11 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError
+from yaml import MarkedYAMLError, YAMLError
 
-from rftlab.commands.arguments import as_hydra_wants
+from rftlab.commands.arguments import LINE, as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
+from rftlab.config.culprits import culprit
 from rftlab.config.messages import explain
 from rftlab.config.options import CONF, help_text
 from rftlab.config.site_file import check_site_file
@@ -63,19 +67,42 @@ def _run(finished: Callable[[Job], None]) -> None:
         sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(lambda cfg: _job(cfg, finished))()
+        command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
+        with _part_in_words() if any(word.startswith("--package") for word in sys.argv) else nullcontext():
+            command(lambda cfg: _job(cfg, finished))()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except (UserError, HydraException, OmegaConfBaseException, MarkedYAMLError) as error:
         _refuse(error)
     except OSError as error:  # of a folder that is made before a run or a sweep begins
-        if error.errno not in UNWRITABLE or error.filename is None:
+        if (error.errno not in UNWRITABLE or error.filename is None) and culprit(error) is None:
             raise
-        _refuse(unwritable(error.filename, error, "paths.outputs"))
-    except ValueError as error:
-        if not str(error).startswith(("Only one of --", "The --resolve", "Config group override")):  # Hydra's own words
+        _refuse(culprit(error) or unwritable(error.filename, error, "paths.outputs"))
+    except (ValueError, RecursionError, AssertionError, YAMLError) as error:  # of Python's, through Hydra
+        if culprit(error) is None:
             raise
         _refuse(error)
+
+
+@contextmanager
+def _part_in_words() -> Generator[None]:
+    """Word what Hydra prints itself and ends with: `-p` names a key that is null, or none of this config.
+
+    Raises:
+        UserError: Hydra found nothing to show.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit:
+        if match := re.match(r"package '(.*)' not found in config", said.getvalue()):
+            found = f"-p {match.group(1)}, which is null or not in this config"
+            raise UserError(found, "a key with a value (--cfg job alone shows all)", LINE) from None
+        raise
+    finally:
+        if not said.getvalue().startswith("package '"):
+            print(said.getvalue(), end="", file=sys.stderr)
 
 
 def _help() -> None:

@@ -1,10 +1,8 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,16 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from rftlab.config.files import OF_HYDRA
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
 from rftlab.config.signatures import constant, method
 from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
 from rftlab.runs.identity import flatten
-from rftlab.tracking.store import absolute_uri, sqlite_path
-
-HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?(?<![.-])")
-DATABASE = "mlflow.db"  # in paths.outputs, unless tracking.uri says otherwise
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
@@ -57,12 +52,13 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
+    _check_heuristic(config)
     check_ranges(config, ranges)
     _check_finite(config)
     check_targets(config)
     _check_combinations(config)
     _check_warmup(config)
-    _check_paths(config)
+    check_paths(config)
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
@@ -95,6 +91,23 @@ def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) 
         value = _get(config, key)
         if (value is not None or rule.of_null) and not rule.holds(value):
             raise UserError(f"{key}={'null' if value is None else value}", rule.expected, key)
+
+
+def _check_heuristic(config: Mapping[str, Any]) -> None:
+    """Refuse a heuristic that would turn nothing, and be part of the run's name all the same."""
+    name, algo = config["heuristic"]["name"], config["algo"]
+    loss, loop = algo["loss"], algo["loop"] if isinstance(algo["loop"], Mapping) else {}
+    found = f"heuristic={name} with algo={algo['name']}"
+    if name == "entropy" and isinstance(loss, Mapping) and "_target_" not in loss:
+        raise UserError(
+            f"{found}, which trains nothing", "an algorithm that trains on its own samples", "algo or heuristic"
+        )
+    if name == "temperature" and "steps" in loop:
+        raise UserError(
+            f"{found}, which samples nothing", "an algorithm that trains on its own samples", "algo or heuristic"
+        )
+    if name == "learning_rate" and loss is None:
+        raise UserError(f"{found}, which trains nothing", "an algorithm that trains", "algo or heuristic")
 
 
 def _check_finite(config: Mapping[str, Any]) -> None:
@@ -181,7 +194,7 @@ def check_kind(config: Mapping[str, Any]) -> str:
         raise UserError("optimizer.lr=null", "a number above 0, as this run trains", "optimizer.lr")
     if kind != "text" and heuristic["name"] == "partial_sft":
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
-        raise UserError(found, "none or learning_rate", "heuristic")
+        raise UserError(found, "none or learning_rate" if kind == "labels" else "none", "heuristic")
     return kind
 
 
@@ -344,33 +357,3 @@ def _online_steps(loop: Mapping[str, Any]) -> int | None:
 def _check_divides(name: str, whole: int, key: str, part: int) -> None:
     if whole % part:
         raise UserError(f"{name}={whole} is not a multiple of {key}={part}", f"a divisor of {whole}", key)
-
-
-def _check_paths(config: Mapping[str, Any]) -> None:
-    for key in ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id"):
-        value = _get(config, key)
-        if value == "":
-            raise UserError(f"{key} is empty", "a path or a name", key)
-        if isinstance(value, str) and value.startswith("~"):  # some libraries would read it as a home, others not
-            raise UserError(f"{key}={value}", f"a path that is written out: $HOME{value[1:]}", key)
-    uri = config["tracking"]["uri"]
-    database = None if uri is None else sqlite_path(absolute_uri(uri))
-    sweep = Path(config["paths"]["outputs"]).absolute() / config["sweep"]["name"]
-    for file in (sweep.parent / DATABASE, database):
-        if (
-            file is not None
-            and sweep.parent == file.parent
-            and re.match(rf"{re.escape(file.name)}($|[.-])", sweep.name)
-        ):
-            raise UserError(f"sweep.name={sweep.name}, the database of the tracking", "another name", "sweep.name")
-    mirror, data = config["paths"]["hub_mirror"], config["data"]
-    if data["source"] == "hub" and not HUB_ID.fullmatch(hub_id := data["loader"]["hub_id"]):
-        expected = "the name of a dataset of the hub, ORG/NAME or NAME; a folder of such goes to paths.hub_mirror"
-        raise UserError(f"data.loader.hub_id={hub_id}", expected, "data.loader.hub_id")
-    if mirror is None:
-        return
-    if not Path(mirror).is_dir():
-        raise UserError(f"no folder {mirror}", "a folder laid out as <org>/<name>", "paths.hub_mirror")
-    if data["source"] == "hub" and not (folder := Path(mirror) / data["loader"]["hub_id"]).is_dir():
-        change = "paths.hub_mirror or data.loader.hub_id"
-        raise UserError(f"no folder {folder}", "the dataset in the mirror, laid out as <org>/<name>", change)

@@ -23,7 +23,7 @@ from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
 from rftlab.config.sources import own_files
-from rftlab.config.texts import kept
+from rftlab.config.texts import kept, without_null_preset
 from rftlab.config.typed import ranges_of
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
@@ -59,6 +59,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._parents: dict[str, Job] = {}
+        self._folders: dict[str, str] = {}  # of the user's own, read once
 
     def job(self, overrides: Sequence[str]) -> Job:
         """Compose one job.
@@ -67,6 +68,7 @@ class Composer:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
             HydraException, OmegaConfBaseException: On what Hydra itself refuses.
         """
+        overrides = without_null_preset(overrides)
         structural, values = self._split(overrides)
         base = self._base(structural)
         plain = [override for override in values if _is_plain(override, base.raw)]
@@ -107,9 +109,10 @@ class Composer:
         check(config, ranges)
         parent = None
         if config["parent"] is not None:
+            _refuse_two_starts(config)
             parent = self._parent(config, choices)
             config["init_from"] = parent.key
-        if files := own_files(config):
+        if files := own_files(config, self._folders):
             config["files"] = files
         config["overrides"] = [text for text in overrides if _of_cell(text)]
         key = runs.run_key(config)
@@ -119,7 +122,7 @@ class Composer:
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
         structural, values = [], []
-        for text in overrides:
+        for text in without_null_preset(overrides):
             if text not in self._parsed:
                 (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]
@@ -167,6 +170,13 @@ class Composer:
             cfg.merge_with(shared)
             self._parents[known] = self.resolve(cfg, base.choices, [*overrides, *inherited])
         return self._parents[known]
+
+
+def _refuse_two_starts(config: Mapping[str, Any]) -> None:
+    if config["init_from"] is not None:
+        name = config["heuristic"]["name"]
+        found = f"init_from={config['init_from']} with {'a parent' if name == 'none' else f'heuristic={name}'}"
+        raise UserError(found, "one of them, as a parent is what the run starts from", "init_from or heuristic")
 
 
 def _of_cell(override: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hydra.errors import OverrideParseException
 from yaml import MarkedYAMLError
 
+from rftlab.config.culprits import culprit
 from rftlab.config.options import CONF, choices, groups, known_keys
 from rftlab.config.scales import place_of_mistake, unreadable
 from rftlab.errors import UserError
@@ -30,12 +31,15 @@ def explain(error: Exception) -> str:
         return str(_unreadable(error.override))
     if isinstance(error, MarkedYAMLError):
         return str(unreadable(str(getattr(error.problem_mark, "name", "a file of the config")), error))
+    if (found := culprit(error)) is not None:
+        return str(found)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
             place = place_of_mistake(CONF, text)
             return f"{place}: {found}" if place else str(found)
     key = re.search(r"full_key: (\S+)", text)
+    text = re.sub(r"^\w+ raised while resolving interpolation: ", "", text)
     found = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return str(UserError(found, "what Hydra can read and work out", key.group(1) if key else "the command line"))
 
@@ -64,8 +68,14 @@ def _unknown_schema(text: str) -> UserError | None:
 
 
 def _unknown_option(text: str) -> UserError | None:
+    if match := re.search(r"In '([^']+)': Could not (?:load|find) '([^']+)'\.$", text, flags=re.MULTILINE):
+        file = f"{match.group(1)}.yaml"
+        return UserError(f"{file}: {match.group(2)} in its defaults, which is no file", "one that there is", file)
     if not (match := re.search(r"Could not find '([^']+/[^']*)'", text)):
         return None
+    if of_data := re.search(r"model/default/[^_]+_(\S+)'", match.group(0)):
+        found = f"no model, and data={of_data.group(1)} has no default one"
+        return UserError(found, f"model={' or '.join(choices('model'))}", "model")
     inner = next((name for name in INNER_GROUPS if match.group(1).startswith(f"{name}/")), None)
     parts = match.group(1).split("/")
     group = inner or "/".join(parts[: 2 if parts[0] == "hydra" else 1])
@@ -178,7 +188,30 @@ def _interpolation(text: str) -> UserError | None:
         )
     if match := re.search(r"Unsupported interpolation type (\S+)", text):
         return UserError(f"${{{match.group(1)}:...}}", "${KEY} or ${oc.env:NAME}", "the value with ${...}")
+    full = re.search(r"full_key: (\S+)", text)
+    key = full.group(1) if full else "the value with ${...}"
+    if match := re.search(r"Environment variable '([^']+)' not found", text):
+        name = match.group(1)
+        found = f"{key}=${{oc.env:{name}}}, a variable that is not set"
+        return UserError(found, f"{name} set before the command, or ${{oc.env:{name},DEFAULT}}", f"{key} or {name}")
+    if match := re.search(r"Error trying to access \S+?\.(\w+): node `([^`]+)` is not a container", text):
+        place = key.split(".")[0]
+        owner = match.group(2) if f"{match.group(2)}.{match.group(1)}" in known_keys() else f"{place}.{match.group(2)}"
+        found = f"{owner} without keys, though {key} refers to {owner}.{match.group(1)}"
+        return UserError(found, f"keys and values, or a {key} of its own", f"{owner} or {key}")
+    if re.search(r"missing \d+ required positional argument|takes \d+ positional argument", text):
+        return UserError(f"{key}: ${{...}} with too few or too many arguments", "${KEY} or ${oc.env:NAME}", key)
     return None
+
+
+def _in_file(text: str) -> UserError | None:
+    """Recognise a file whose values do not fit, of which nothing above says more."""
+    if not (match := re.search(r"In '([^']+)': \w+ raised while composing config:", text)):
+        return None
+    key = re.search(r"full_key: (\S+)", text)
+    file = f"{match.group(1)}.yaml"
+    found = f"{file}: {key.group(1) if key else 'a value'}, of another type or shape than the config"
+    return UserError(found, "what stands in conf/: a value, a list, or keys and values, where there is one", file)
 
 
 def _swept_launcher(text: str) -> UserError | None:
@@ -189,7 +222,7 @@ def _swept_launcher(text: str) -> UserError | None:
 
 def _no_sweep(text: str) -> UserError | None:
     """Recognise several values on the command line of a single run."""
-    if not (match := re.search(r"Ambiguous value for argument '([^']*)'", text)):
+    if not (match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '([^']*)'", text)):
         return None
     return UserError(f"several values, {match.group(1)}", "one, or a sweep over them", "the command: add -m")
 
@@ -219,4 +252,5 @@ RECOGNISED = (
     _swept_launcher,
     _no_sweep,
     _bad_syntax,
+    _in_file,
 )

@@ -53,7 +53,15 @@ def choices(group: str) -> list[str]:
 @cache
 def content(file: str) -> Mapping[str, Any]:
     """Return what a file (`GROUP/NAME`) says, with its tables."""
-    return yaml.load((CONF / f"{file}.yaml").read_text(), LOADER) or {}
+    try:
+        said = yaml.load((CONF / f"{file}.yaml").read_text(encoding="utf-8"), LOADER)
+    except (
+        yaml.YAMLError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # refused where the file is chosen, as one without keys
+        said = None
+    return said if isinstance(said, Mapping) else {}
 
 
 def of_group(group: str) -> dict[str, Mapping[str, Any]]:
@@ -128,7 +136,7 @@ def known_keys() -> frozenset[str]:
 
 def _keys_of(file: str) -> Iterator[str]:
     group = file.rpartition("/")[0]
-    header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text())
+    header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text(errors="replace"))
     package = header.group(1) if header else group.replace("/", ".")
     aside = {"defaults", "hydra", *tables_of(group)}
     own = {key: value for key, value in content(file).items() if key not in aside}

@@ -83,15 +83,15 @@ class Tables:
         stat = path.stat()
         stamp = stat.st_mtime_ns, stat.st_size
         if file not in self._files or self._files[file].stamp != stamp:
-            text = path.read_text(encoding="utf-8")
-            try:
-                values = yaml.load(text, Loader=yaml_loader()) or {}
-            except yaml.YAMLError as error:
-                raise unreadable(f"{self._root.name}/{file}.yaml", error) from None
             check = _Check(self._root, file)
-            check.mapping((), values)
-            if self._restore is not None:
-                self._restore(values, text, file)
+            try:
+                text = path.read_text(encoding="utf-8")
+                values = yaml.load(text, Loader=yaml_loader()) or {}
+                check.mapping((), values)
+                if self._restore is not None:
+                    self._restore(values, text, file)
+            except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+                raise unreadable(f"{self._root.name}/{file}.yaml", error) from None
             tables = {name: values.pop(name) for name in tables_of(group) if name in values}
             check.tables(group, tables)
             self._files[file] = File(stamp, text, values, tables)
@@ -277,7 +277,8 @@ def unreadable(where: str, error: Exception) -> UserError:
     """Word what YAML cannot read of a file, with its line."""
     mark = getattr(error, "problem_mark", None)
     line = f", line {mark.line + 1}" if mark is not None else ""
-    reason = getattr(error, "problem", None) or "no text"
+    reasons = {UnicodeDecodeError: "bytes that are not UTF-8", RecursionError: "something in itself, or too deep"}
+    reason = getattr(error, "problem", None) or reasons.get(type(error), "a character that no text of YAML has")
     return UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where)
 
 

@@ -1,37 +1,81 @@
 """The user's own files that a config names: their content is part of what a run computes, so it is part of its key.
 
 Read are the files of a `_target_` that is neither ours nor an installed library's, the files of the user's that it
-imports, and files that its values name. Nothing is imported.
+imports, files and folders that its values name, and folders of models. Nothing is imported.
 """
 
 import ast
 import hashlib
+import re
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rftlab.assets import PREFIX
 from rftlab.config.signatures import NotFoundError, source_file
+from rftlab.errors import UserError
+from rftlab.files import files_below
 
 OURS = ("rftlab", "hydra_plugins")
 INSTALLED = ("site-packages", "dist-packages")
 LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 DIGITS = 12  # hexadecimal
+MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its start
+OF_MODELS = ("source", "tokenizer")  # keys that may name a folder of a model
+SHOWN = 3  # names in a message
 
 
-def own_files(config: Mapping[str, Any]) -> dict[str, str]:
+def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> dict[str, str]:
     """Hash the content of the user's own files that a config names: name of a module, or path as written -> hash.
 
-    Modules are named by the parts of their dotted path joined with slashes, so that no key has a dot.
+    Modules are named by the parts of their dotted path joined with slashes, so that no key has a dot. A folder has one
+    hash, of the names and contents of all files below it. `folders` remembers those that were read, so that a grid of
+    thousands of jobs lists each once.
+
+    Raises:
+        UserError: A folder holds too much to be read.
     """
+    folders = {} if folders is None else folders
     found: dict[str, str] = {}
     for node in _nodes(config):
         modules = _modules(node["_target_"].rpartition(".")[0])
         found |= {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
         if modules:
-            found |= {text: _hashed(Path(text), _stamp(Path(text))) for text in _named_files(node)}
+            found |= {text: _content(text, folders) for text in _named_paths(node)}
+    found |= {text: _content(text, folders) for text in _model_folders(config)}
     return dict(sorted(found.items()))
+
+
+def edited_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> list[str]:
+    """Name the user's own files that are not what the key of a stored config says of them: edited since, or gone.
+
+    Raises:
+        UserError: A folder holds too much to be read.
+    """
+    before = config.get("files") or {}  # none in configs without such files, and where an older one did not keep them
+    now = own_files(config, folders) if before else {}
+    return [name for name, content in before.items() if now.get(name) != content]
+
+
+def refuse_edited(config: Mapping[str, Any], run: str) -> None:
+    """Refuse a run whose own files are not what its key says of them.
+
+    Raises:
+        UserError: A file has been edited since, or is gone.
+    """
+    if edited := edited_files(config):
+        raise UserError(
+            f"{first(edited)}, edited or moved since {run} got its key",
+            "the content that the key stands for",
+            "it back, or start the run or its sweep again by its own command: with this content it is another run",
+        )
+
+
+def first(names: Sequence[str]) -> str:
+    """Name a few, and say whether there are more."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -47,15 +91,66 @@ def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(item)
 
 
-def _named_files(value: Any) -> Iterator[str]:
+def _named_paths(value: Any) -> Iterator[str]:
+    """Give every value that is the path of a file or a folder; a word without a letter or digit (`/`, `.`) is none."""
     if isinstance(value, Mapping):
         for item in value.values():
-            yield from _named_files(item)
+            yield from _named_paths(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _named_files(item)
-    elif isinstance(value, str) and len(value) < 1024 and "\n" not in value and Path(value).is_file():
+            yield from _named_paths(item)
+    elif isinstance(value, str) and _is_path(value):
         yield value
+
+
+def _is_path(value: str) -> bool:
+    named = len(value) < 1024 and "\n" not in value and re.search(r"\w", value)
+    return bool(named) and (Path(value).is_file() or Path(value).is_dir())
+
+
+def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
+    """Give the folders of the user's that models are read from; not embedded ones, and not those that a mirror has."""
+    mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
+    for node in (model.get("policy"), model.get("network"), config.get("data", {}).get("reward")):
+        for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
+            if not isinstance(value, str) or value.startswith(PREFIX) or not Path(value).is_dir():
+                continue
+            if mirror is None or Path(value).is_absolute() or not Path(mirror, value).is_dir():
+                yield value
+
+
+def _content(text: str, folders: dict[str, str]) -> str:
+    """Hash the file or the folder at a path."""
+    if (path := Path(text)).is_file():
+        return _hashed(path, _stamp(path))
+    if text not in folders:
+        folders[text] = _hashed_folder(path)
+    return folders[text]
+
+
+def _hashed_folder(folder: Path) -> str:
+    """Hash names and contents of all files below a folder; names that begin with a dot, and __pycache__, are left out.
+
+    Raises:
+        UserError: There are too many of them.
+    """
+    files: list[tuple[Path, tuple[int, int]]] = []
+    size = 0
+    for seen, path in enumerate(files_below(folder), start=1):
+        if not any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts):
+            files.append((path, _stamp(path)))
+            size += files[-1][1][0]
+        if seen > MOST_FILES or size > MOST_GIB * 2**30:
+            raise UserError(
+                f"{folder}, a folder of more than {MOST_FILES:,} files or {MOST_GIB} GiB, whose content would be part "
+                "of the run's key",
+                "a smaller folder",
+                f"the value {folder} of the config, or name files instead",
+            )
+    content = hashlib.sha256()
+    for path, stamp in files:
+        content.update(f"{path.relative_to(folder)}\0{_hashed(path, stamp)}\n".encode())
+    return content.hexdigest()[:DIGITS]
 
 
 @cache

@@ -30,6 +30,7 @@ RESOLVED = (*NUMBERS, "tag:yaml.org,2002:bool")  # what YAML makes of a plain wo
 KEPT = re.compile(r"[1-9]\d*|(0|[1-9]\d{0,9})\.(\d{0,4}[1-9]|0)")  # numbers that are written as they were read
 PACKAGES = {"local": "hydra.launcher"}  # where files without a header go
 LOOKS = re.compile(r"[+-]?(\.?\d|inf|nan)|true$|false$", re.IGNORECASE)  # what Hydra may make something else of
+NO_PRESET = re.compile(r"\+*experiment=\s*['\"]?null['\"]?\s*", re.IGNORECASE)
 LAUNCHER = ("hydra", "launcher")
 FREE = (*LAUNCHER, "sbatch")  # a dictionary of options as a shell takes them
 Place = tuple[str | int, ...]  # keys and numbers of items from the top of a file
@@ -106,6 +107,13 @@ def kept(override: str) -> str:
     """Quote the values of an override that Hydra would read as something else though the key holds a text."""
     key, equals, value = override.partition("=")
     return f"{key}={_kept(value, key.lstrip('+~').split('@')[0])}" if equals and "${" not in value else override
+
+
+def without_null_preset(overrides: Sequence[str]) -> list[str]:
+    """Leave out `experiment=null`, the default, and what it takes back: Hydra takes no null for an option."""
+    last = max((number for number, text in enumerate(overrides) if NO_PRESET.fullmatch(text)), default=-1)
+    before = (text for text in overrides[: max(last, 0)] if not re.match(r"\+*experiment=", text))
+    return [*before, *overrides[last + 1 :]]
 
 
 def _kept(value: str, key: str) -> str:

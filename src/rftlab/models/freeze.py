@@ -26,9 +26,9 @@ def freeze_below(policy: Policy, unfrozen_blocks: int | None) -> None:
         return
     trunk = lm.get_decoder() if policy.family == "seq2seq" else lm.base_model
     blocks = _blocks(trunk)
-    if not 0 <= unfrozen_blocks <= len(blocks):
+    if not 1 <= unfrozen_blocks <= len(blocks):
         found = f"model.unfrozen_blocks={unfrozen_blocks} with {len(blocks)} blocks"
-        raise UserError(found, f"0 to {len(blocks)}, or null for all", "model.unfrozen_blocks")
+        raise UserError(found, f"1 to {len(blocks)}, or null for all", "model.unfrozen_blocks")
     lm.requires_grad_(False)
     for block in blocks[len(blocks) - unfrozen_blocks :]:
         block.requires_grad_(True)

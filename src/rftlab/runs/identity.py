@@ -61,6 +61,11 @@ def _last_word(target: str) -> str:
     return ours.group(1) if ours else target
 
 
+def of_ours(target: str) -> bool:
+    """Say whether a `_target_` is ours."""
+    return _OURS.fullmatch(target) is not None
+
+
 def identity(config: Mapping) -> dict[str, object]:
     """Return the part of a config that the key is made of, each `_target_` of ours as its last word."""
     return {key: _without_modules(value) for key, value in _counted(config, NOT_IDENTITY).items()}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rftlab.ranges import Built, Positive
+from rftlab.ranges import Blocks, Built
 
 
 @dataclass
@@ -17,7 +17,7 @@ class TextModel:
     name: str
     policy: Built
     value: Value
-    unfrozen_blocks: Positive[int] | None
+    unfrozen_blocks: Blocks
 
 
 @dataclass
