@@ -113,6 +113,16 @@ class Experience:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoredResponse:
+    """A response to a prompt that was sampled and scored earlier, by a run whose work is done."""
+
+    example: Example
+    response: str
+    response_ids: tuple[int, ...]  # as sampled, EOS included where it was; training never reads `response` back
+    score: float  # raw units of the reward
+
+
 EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed without a gradient | with one
 
 

@@ -1,6 +1,7 @@
 """Loading and storing of policies, and what is refused."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from rftlab.models import (
     save_weights,
     weights,
 )
-from rftlab.models.policy import Family
+from rftlab.models.policy import Family, Policy
 
 
 def test_dropout_is_off_whatever_the_config_and_the_mode(tiny_t5, tiny_gpt2, tiny_bert, tmp_path):
@@ -157,3 +158,20 @@ def test_weights_that_the_disk_does_not_take_are_refused_in_words_and_leave_the_
     with pytest.raises(UserError, match=r"cannot write .*model.safetensors: .*No space left"):
         save_weights(torch.nn.Linear(2, 2), path)
     assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_that_the_disk_does_not_take_is_refused_in_words_and_leaves_the_old_one(
+    tiny_gpt2: Callable[..., Policy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tiny_gpt2()
+    save_pretrained_folder(policy, tmp_path / "model")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(policy.lm, "save_pretrained", full)
+    with pytest.raises(UserError, match=r"cannot write .*model: .*No space left"):
+        save_pretrained_folder(policy, tmp_path / "model")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

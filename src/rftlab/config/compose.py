@@ -122,7 +122,7 @@ class Composer:
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
         structural, values = [], []
-        for text in without_null_preset(overrides):
+        for text in overrides:
             if text not in self._parsed:
                 (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
             override = self._parsed[text]
@@ -159,7 +159,7 @@ class Composer:
         shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
         shared["eval"] = {k: v for k, v in config["eval"].items() if k not in OWN_EVAL}
         shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
-        overrides = [*groups, *config["parent"]["overrides"]]
+        overrides = without_null_preset([*groups, *config["parent"]["overrides"]])
         known = repr((overrides, shared))
         if known not in self._parents:
             structural, values = self._split(overrides)

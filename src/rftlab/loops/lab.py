@@ -1,6 +1,6 @@
 """What the loops over language models are given: task, networks, optimiser and session. Loops know no config."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import cos, inf, pi
 from typing import Protocol, runtime_checkable
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rftlab.loops.session import Session
 from rftlab.models import Policy
 from rftlab.ranks import Ranks
-from rftlab.types import BeamSearch, Reward, Sampling, Splits
+from rftlab.types import BeamSearch, Reward, Sampling, ScoredResponse, Splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Task:
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
     low_reward: float | None  # a mean reward below this is low
+    responses: Mapping[str, Sequence[ScoredResponse]] | None = None  # of each split, for algorithms that do not sample
 
 
 @dataclass(frozen=True, kw_only=True)

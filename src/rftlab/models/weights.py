@@ -3,7 +3,8 @@
 import copy
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -24,19 +25,26 @@ def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None
     """
     tensors = {name: _cast(tensor, dtype) for name, tensor in _unshared(module).items()}
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk_errors(path):
+    with _disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                save_file(tensors, aside)
-            except SafetensorError as error:  # as which a full disk comes, its number in the text alone
-                raise OSError(str(error)) from error
+            save_file(tensors, aside)
             aside.chmod(usual_mode(path.parent))  # safetensors creates files that only their owner can read
             _sync([aside])
             os.replace(aside, path)
             _sync([path.parent])
         finally:
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Generator[None]:
+    """Word a failed write; a full disk comes out of safetensors as an error of its own."""
+    with disk_errors(path):
+        try:
+            yield
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -60,23 +68,31 @@ def load_weights(module: nn.Module, path: Path) -> None:
 def save_pretrained_folder(
     policy: Policy, folder: Path, dtype: torch.dtype | None = None, *, tokenizer: bool = True
 ) -> None:
-    """Write a folder that `transformers` and `load_policy` can load; a folder of that name is replaced."""
+    """Write a folder that `transformers` and `load_policy` can load; a folder of that name is replaced.
+
+    Raises:
+        UserError: The disk did not take it.
+    """
     lm = policy.lm if dtype is None else copy.deepcopy(policy.lm).to(dtype)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    aside.mkdir(parents=True)
-    lm.save_pretrained(aside)
-    if tokenizer:
-        policy.tokenizer.save_pretrained(aside)
-    files = [file for file in aside.rglob("*") if file.is_file()]
-    mode = usual_mode(folder.parent)
-    for file in files:
-        file.chmod(mode)
-    _sync([*files, aside])
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(aside, folder)
-    _sync([folder.parent])
+    with _disk_errors(folder):
+        try:
+            aside.mkdir(parents=True)
+            lm.save_pretrained(aside)
+            if tokenizer:
+                policy.tokenizer.save_pretrained(aside)
+            files = [file for file in aside.rglob("*") if file.is_file()]
+            mode = usual_mode(folder.parent)
+            for file in files:
+                file.chmod(mode)
+            _sync([*files, aside])
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(aside, folder)
+            _sync([folder.parent])
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
