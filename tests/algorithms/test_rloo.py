@@ -33,10 +33,12 @@ def test_the_penalty_of_all_tokens_counts_as_one_reward(rloo, mask_of, make_expe
     torch.testing.assert_close(advantages, torch.tensor([[3.0, 3.0, 0.0], [-3.0, -3.0, -3.0]]))
 
 
-@pytest.mark.parametrize("scores", [[0.1] * 8, [0.0] * 8, [1e6] * 8])
-def test_equal_rewards_give_an_advantage_of_exactly_zero(rloo, mask_of, make_experience, scores):
-    rows = make_experience(mask=mask_of(*[1] * 8, width=1), scores=scores)
-    assert (credited(rloo, replace(rows, unit=torch.zeros(8, dtype=torch.long)))["advantages"] == 0).all()
+@pytest.mark.parametrize("n", [2, 3, 7, 8, 49])
+@pytest.mark.parametrize("score", [0.1, 10.7, 1e6 / 3])
+def test_equal_rewards_give_an_advantage_of_exactly_zero(rloo, mask_of, make_experience, score, n):
+    """The mean of 49 times 10.7 is not 10.7 in floating point."""
+    rows = make_experience(mask=mask_of(*[1] * n, width=1), scores=[score] * n)
+    assert (credited(rloo, replace(rows, unit=torch.zeros(n, dtype=torch.long)))["advantages"] == 0).all()
 
 
 def test_its_gradient_is_a_mean_over_responses_of_whole_sequences(rloo, randn, mask_of, make_experience, make_forward):
@@ -46,24 +48,3 @@ def test_its_gradient_is_a_mean_over_responses_of_whole_sequences(rloo, randn, m
     out = rloo.loss(make_forward(logprobs, values=None), batch, replace(totals(4), rows=2))
     (gradient,) = torch.autograd.grad(out.loss, logprobs)
     torch.testing.assert_close(gradient, torch.where(mask, -advantages / 2, 0.0))  # a long response weighs more
-
-
-def test_the_mean_gradient_is_that_of_the_expected_reward(rloo, mask_of, make_experience, make_forward):
-    """On a policy over 4 answers of one token: groups of 3, against the exact gradient, within 4 standard errors."""
-    rewards = torch.tensor([0.0, 1.0, 0.2, 3.0])
-    logits = torch.tensor([0.5, -0.3, 0.1, -1.0], requires_grad=True)
-    n_groups, k = 20_000, 3
-    picked = torch.multinomial(
-        logits.detach().softmax(-1), n_groups * k, replacement=True, generator=torch.Generator().manual_seed(0)
-    )
-    mask = torch.ones(n_groups * k, 1, dtype=torch.bool)
-    rows = make_experience(mask=mask, scores=rewards[picked])
-    rows = credited(rloo, replace(rows, unit=torch.arange(n_groups).repeat_interleave(k)))
-    (exact,) = torch.autograd.grad((logits.softmax(-1) * rewards).sum(), logits)
-    score = torch.nn.functional.one_hot(picked, 4) - logits.detach().softmax(-1)  # gradient of log pi
-    each = (rows["advantages"] * score).view(n_groups, k, 4).mean(1)
-    error = each.std(0) / n_groups**0.5
-    assert ((each.mean(0) - exact).abs() < 4 * error).all()
-    new = make_forward(logits.log_softmax(-1)[picked].unsqueeze(1), values=None)
-    (ours,) = torch.autograd.grad(rloo.loss(new, rows, replace(totals(n_groups * k))).loss, logits)
-    torch.testing.assert_close(-ours, each.mean(0), rtol=1e-3, atol=1e-5)
