@@ -19,6 +19,8 @@ def ppo() -> PPO:
         value_clip_range=0.2,
         value_coef=0.5,
         entropy_coef=0.0,
+        entropy="exact",
+        kl_coef=0.0,
         gamma=1.0,
         gae_lambda=0.95,
         whiten_advantages="rollout",

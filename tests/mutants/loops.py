@@ -116,8 +116,8 @@ MUTATIONS = {
     ),
     "lagged-copy-is-the-reference": Mutation(
         "loops/networks.py",
-        '("lagged_logprobs", self.lagged)',
-        '("lagged_logprobs", self.lagged and (self.reference or self.lagged))',
+        '("lagged_logprobs", lagged)',
+        '("lagged_logprobs", lagged and (self.reference or lagged))',
         "loops/test_networks.py",
         "the moving anchor stands still",
     ),
@@ -170,19 +170,19 @@ MUTATIONS = {
         "loops/test_networks.py",
         "the moving anchor stands still",
     ),
-    "after-step-never-called": Mutation(
+    "after-iteration-never-called": Mutation(
         "loops/experience.py",
-        "            state.networks.after_step(state.step)\n",
+        "        state.networks.after_iteration(iteration)\n",
         "",
         SEAMS,
-        "the moving anchor stands still",
+        "the moving anchor stands still, as in the released code of NLPO",
     ),
-    "after-step-counts-iterations": Mutation(
+    "after-iteration-counts-steps": Mutation(
         "loops/experience.py",
-        "state.networks.after_step(state.step)",
-        "state.networks.after_step(iteration)",
+        "state.networks.after_iteration(iteration)",
+        "state.networks.after_iteration(state.step)",
         SEAMS,
-        "the moving anchor moves at other steps than configured",
+        "the moving anchor moves at other times than configured",
     ),
     "columns-with-a-graph": Mutation(
         "loops/networks.py",
