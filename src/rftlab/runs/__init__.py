@@ -33,6 +33,7 @@ from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, rea
 __all__ = [
     "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
     "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze",
-    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows", "read_run",
-    "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later",
+    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows",
+    "read_run", "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
+    "without_later",
 ]  # fmt: skip
