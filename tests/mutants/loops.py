@@ -193,16 +193,16 @@ MUTATIONS = {
     ),
     "entropy-without-a-gradient": Mutation(
         "loops/networks.py",
-        "self._read(self.policy, batch, entropy)",
-        'self._read(self.policy, batch, "logged" if entropy == "trained" else entropy)',
+        "self._read(self.policy, batch, entropy, self._allowed(batch))",
+        'self._read(self.policy, batch, "logged" if entropy == "trained" else entropy, self._allowed(batch))',
         SEAMS,
         "heuristic=entropy does nothing",
     ),
     # --- temperature ----------------------------------------------------------------------------------------------
     "old-logprobs-at-temperature-one": Mutation(
         "loops/networks.py",
-        'now = self(batch, "none")',
-        'now = self(replace(batch, temperature=1.0), "none")',
+        'now, hidden = self._read(self.policy, batch, "none", allowed)',
+        'now, hidden = self._read(self.policy, replace(batch, temperature=1.0), "none", allowed)',
         f"{UPDATES} {EXPERIENCE}",
         "heuristic=temperature: the first ratio is not 1",
     ),

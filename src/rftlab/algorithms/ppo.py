@@ -19,7 +19,7 @@ class PPO:
     """PPO (Schulman et al. 2017) as used on language models (Ziegler et al. 2019)."""
 
     # epsilon: no gradient once the ratio has left [1 - eps, 1 + eps] in the direction of A; None = no clipping, so that
-    # a KL penalty alone keeps the policy near (Schulman et al. 2017, section 4)
+    # a KL penalty alone keeps the policy near
     clip_range: Positive[float] | None
     value_clip_range: Positive[float] | None  # epsilon_v, in units of the scaled score; None = plain squared error
     value_coef: NonNegative[float]  # eta
