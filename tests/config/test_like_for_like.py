@@ -20,6 +20,11 @@ OWN = {  # key -> why an algorithm may lack it; a key that all have must have on
     "algo.loss.kl.rate": "as above",
     "algo.loss.kl.unit": "as above",
     "algo.loss.kl._target_": "as above",
+    "algo.loss.entropy": "PPO's alone: the bonus can be of the sampled token",
+    "algo.loss.kl_coef": "of algorithms that may have the KL to the start in the loss",
+    "algo.loss.top_mask": "NLPO's alone: what a lagged copy masks",
+    "algo.loss.min_tokens_to_keep": "as above",
+    "algo.loss.target_update_iterations": "as above",
     "algo.labels": "of algorithms that also train classifiers; null on texts",
 }
 
