@@ -247,7 +247,7 @@ def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:
         end(job, "failed")
     jobs = sweep_cli._jobs([child.folder, parent.folder])
     assert [job.key for job in jobs] == [parent.key, child.key]
-    assert jobs[1].parent is jobs[0]
+    assert jobs[1].parents == (jobs[0],)
 
 
 def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ LAUNCHER = ("hydra", "launcher")
 FREE = (*LAUNCHER, "sbatch")  # a dictionary of options as a shell takes them
 Place = tuple[str | int, ...]  # keys and numbers of items from the top of a file
 LISTS = ("choice", "shuffle", "sort")  # functions of an override whose arguments are values of its key
-TABLE_DEPTH = {"kinds": 2, "scales": 3}  # keys of a table above those of the config
+TABLE_DEPTH = {"kinds": 2, "scales": 3, "reward": 0}  # keys of a table above those of the config
 
 
 # --- what holds a text ----------------------------------------------------------------------------------------------
@@ -45,6 +45,8 @@ TABLE_DEPTH = {"kinds": 2, "scales": 3}  # keys of a table above those of the co
 def is_text(key: str) -> bool:
     """Say whether the declared type of a dotted key is a text, or a list of texts."""
     parts = tuple(key.split("."))
+    if len(parts) > 1 and (parts[-1] == "run" or parts[-2:] == ("parent", "overrides")):
+        return True  # of whatever mapping: it names a run
     if parts[:2] == LAUNCHER:
         return _says_text(("hydra_plugins.rftlab_slurm.SlurmLauncher",), parts[2:])
     if parts[0] == "hydra":
@@ -129,6 +131,8 @@ def _kept(value: str, key: str) -> str:
         return f"{{{','.join(_kept_pair(part, key) for part in _split(word[1:-1], ','))}}}"
     if (call := re.fullmatch(r"(\w+)\((.*)\)", word)) and call.group(1) in LISTS:
         return f"{call.group(1)}({_kept(call.group(2), key)})"
+    if "=" in word and word[0] not in "'\"" and key.split(".")[-2:] == ["parent", "overrides"]:
+        return f"'{word}'"  # a word of another command line
     return f"'{word}'" if LOOKS.match(word) and _is_lost(word, key) else value
 
 
