@@ -33,6 +33,6 @@ from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, rea
 __all__ = [
     "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
     "changed_keys", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "follows", "freeze", "key_today",
-    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows", "read_run",
-    "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
+    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows",
+    "read_run", "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
 ]  # fmt: skip
