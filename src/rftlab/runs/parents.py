@@ -12,7 +12,7 @@ def named_runs(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
     """Give every mapping of a config that names a run, with its dotted key."""
     for name, value in config.items():
         if isinstance(value, dict):
-            if names_run(value):
+            if "run" in value and "parent" in value:
                 yield f"{prefix}{name}", value
             yield from named_runs(value, f"{prefix}{name}.")
 
