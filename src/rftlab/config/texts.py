@@ -108,6 +108,8 @@ def _of_hydra(parts: Sequence[str]) -> bool:
 def kept(override: str) -> str:
     """Quote the values of an override that Hydra would read as something else though the key holds a text."""
     key, equals, value = override.partition("=")
+    if f".{key.lstrip('+~')}".endswith(".parent.overrides"):
+        value = _quoted(value)
     return f"{key}={_kept(value, key.lstrip('+~').split('@')[0])}" if equals and "${" not in value else override
 
 
@@ -116,6 +118,17 @@ def without_null_preset(overrides: Sequence[str]) -> list[str]:
     last = max((number for number, text in enumerate(overrides) if NO_PRESET.fullmatch(text)), default=-1)
     before = (text for text in overrides[: max(last, 0)] if not re.match(r"\+*experiment=", text))
     return [*before, *overrides[last + 1 :]]
+
+
+def _quoted(value: str) -> str:
+    """Quote the words of another command line in a list, or in several lists."""
+    parts = _split(value, ",")
+    if len(parts) > 1:
+        return ",".join(map(_quoted, parts))
+    word = value.strip()
+    if word[:1] == "[" and word[-1:] == "]":
+        return f"[{_quoted(word[1:-1])}]"
+    return f"'{word}'" if "=" in word and word[0] not in "'\"" else value
 
 
 def _kept(value: str, key: str) -> str:
@@ -131,8 +144,6 @@ def _kept(value: str, key: str) -> str:
         return f"{{{','.join(_kept_pair(part, key) for part in _split(word[1:-1], ','))}}}"
     if (call := re.fullmatch(r"(\w+)\((.*)\)", word)) and call.group(1) in LISTS:
         return f"{call.group(1)}({_kept(call.group(2), key)})"
-    if "=" in word and word[0] not in "'\"" and key.split(".")[-2:] == ["parent", "overrides"]:
-        return f"'{word}'"  # a word of another command line
     return f"'{word}'" if LOOKS.match(word) and _is_lost(word, key) else value
 
 
