@@ -51,7 +51,7 @@ def test_a_run_names_what_only_the_hub_has(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     reward = {"source": "lvwerra/distilbert-imdb", "tokenizer": None}
     assert not list(only_on_the_hub(config()))
-    asked = config("hub", "google-t5/t5-base", reward=reward)
+    asked = {**config("hub", "google-t5/t5-base"), "reward": reward}
     assert list(only_on_the_hub(asked)) == [
         "stanfordnlp/imdb (data.loader.hub_id)",
         "google-t5/t5-base (model.policy.source)",
