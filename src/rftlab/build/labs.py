@@ -121,7 +121,8 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
     data = config["data"]
-    places = {"hub_mirror": _mirror(config), "device": device} if data["reward"] and "source" in data["reward"] else {}
+    reward = config["reward"]
+    places = {"hub_mirror": _mirror(config), "device": device} if reward and "source" in reward else {}
     task = Task(
         name=data["name"],
         splits=splits,
@@ -132,7 +133,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=data["reward"] and CheckedReward(reward=make(data["reward"], **places), name=data["reward"]["_target_"]),
+        reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):

@@ -119,6 +119,9 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    if kind != "text" and config["reward"] is not None:
+        found = f"a reward with data={data['name']}, which has none for texts"
+        raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
@@ -130,17 +133,17 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
-    _check_reward(data)
+    _check_reward(data, config["reward"] or {})
     if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
         found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
         raise UserError(
             found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
         )
     check_policy(config)
-    if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
+    if "steps" not in loop and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
-        raise UserError(found, "a dataset with one", "data")
-    if data["reward"] is not None and data["evaluation"] is None:
+        raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
         _check_rollout_sizes(algo, data)
@@ -239,15 +242,14 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
 
 
-def _check_reward(data: Mapping[str, Any]) -> None:
+def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
-    reward = data["reward"] or {}
     embedded = str(reward.get("source")).startswith("asset:")
     if data["source"] == "hub" and embedded and not reward.get("at_chance"):
         raise UserError(
-            f"data.source=hub with data.reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            f"data.source=hub with reward.source={reward['source']}, which is at chance on real reviews (0.515)",
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
-            "data.reward.source (with data.reward.tokenizer), or data.reward.at_chance=true to use it all the same",
+            "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
         )
 
 

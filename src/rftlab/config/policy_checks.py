@@ -13,13 +13,13 @@ def check_policy(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    policy, reward, mirror = config["model"]["policy"], config["data"]["reward"], config["paths"]["hub_mirror"]
+    policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror))
     if reward and "source" in reward and "max_tokens" in reward:
         limit = positions_of(known_config(reward["source"], mirror))
-        refuse_beyond(limit, reward["source"], {"data.reward.max_tokens": reward["max_tokens"]})
+        refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
 
 
 def check_positions(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
