@@ -31,7 +31,7 @@ def pair_accuracy(margins: Float[np.ndarray, " n"], prompts: Sequence[Hashable])
         return PairAccuracy(value=math.nan, low=math.nan, high=math.nan)
     value = float(np.mean((np.sign(margins) + 1) / 2))
     counts = Counter(prompts).values()
-    low, high = wilson(value, sum(counts) ** 2 / sum(m * m for m in counts))
+    low, high = wilson(value, float(sum(counts) ** 2 / sum(m * m for m in counts)))
     return PairAccuracy(value=value, low=low, high=high)
 
 

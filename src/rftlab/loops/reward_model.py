@@ -17,6 +17,7 @@ from rftlab.loops.pairs import Pair, experience_of, longest_response, pairs_of_t
 from rftlab.loops.update import cut, trim
 from rftlab.models import save_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
+from rftlab.models.text import token_ids
 from rftlab.ops import by_pair
 from rftlab.ranges import Positive
 from rftlab.streams import stream
@@ -175,7 +176,7 @@ def evaluate(lab: Lab, network: RewardModel, algorithm: PairAlgorithm, pairs: Se
         "pair_accuracy": accuracy.value,
         "pair_accuracy_low": accuracy.low,
         "pair_accuracy_high": accuracy.high,
-        "longer_accuracy": pair_accuracy(np.array(longer), prompts).value,
+        "longer_accuracy": pair_accuracy(np.array(longer, dtype=float), prompts).value,
     }
 
 
@@ -189,9 +190,7 @@ def tell_what_is_cut(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> N
     """Say how many responses lose their beginning."""
     most = network.reading.max_response_tokens
     texts = {response.response for pair in pairs for response in (pair.chosen, pair.rejected)}
-    long = sum(
-        len(text_ids) > most for text_ids in lab.policy.tokenizer(sorted(texts), add_special_tokens=False)["input_ids"]
-    )
+    long = sum(len(token_ids(lab.policy.tokenizer, response)) > most for response in texts)
     if long:
         lab.session.describe(f"{long} of {len(texts)} responses are longer than {most} tokens: their end is read")
 
