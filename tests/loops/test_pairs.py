@@ -42,6 +42,8 @@ def test_all_pairs_are_every_two_responses_to_a_prompt_with_different_scores() -
 @pytest.mark.parametrize("rule", ["best_worst", "all"])
 def test_equal_scores_and_identical_texts_are_no_pair(rule: str) -> None:
     assert pairs_of([scored(ONE, "b"), scored(ONE, "bb")], rule).left_out == {"of equal scores": 1}
+    rounded = [scored(ONE, "b", score=0.3), scored(ONE, "bb", score=0.1 + 0.2)]
+    assert pairs_of(rounded, rule).left_out == {"of equal scores": 1}
     noisy = [scored(ONE, "b", score=1.0), scored(ONE, "b", score=2.0)]
     assert pairs_of(noisy, rule).left_out == {"of identical texts": 1}
     same = [scored(ONE, "b")] * 3

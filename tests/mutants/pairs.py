@@ -33,7 +33,7 @@ MUTATIONS = {
     ),
     "pairs-of-equal-scores": Mutation(
         "loops/pairs.py",
-        "if pair.chosen.score == pair.rejected.score:",
+        "if pair.chosen.score - pair.rejected.score <= MIN_STD:",
         "if pair.chosen.score < pair.rejected.score:",
         PAIRS,
         "noise is learned as a preference",

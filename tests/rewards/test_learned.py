@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from config.test_config import plan
 
+from rftlab.build import labs
 from rftlab.errors import UserError
 from rftlab.models import load_policy, save_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.rewards.learned import load
 from rftlab.runs import Run
-from rftlab.types import Reward
+from rftlab.types import Example, Reward, Splits
 
 POLICY = {
     "source": "asset:gpt2_mini", "family": "causal", "tokenizer": "asset:tokenizer",
@@ -94,3 +96,13 @@ def test_a_model_that_may_be_at_chance_is_refused_unless_that_is_asked_for(
     with caplog.at_level(logging.WARNING, "rftlab"):
         assert np.isfinite(loaded(tmp_path, at_chance=True)(["p"], ["r"], [()])).all()
     assert "may be at chance" in caplog.text
+
+
+def test_a_run_is_built_with_the_reward_model_that_its_config_names(tmp_path: Path) -> None:
+    model = made(tmp_path, GOOD)
+    said = plan("data=imdb", "algo=ppo", f"paths.outputs={tmp_path}").config
+    node = {"_target_": "rftlab.rewards.learned.load", "run": KEY, "parent": None, "batch_size": 2, "at_chance": False}
+    few = Splits(train=[Example(id="0", prompt="p", targets=())], validation=[], test=[], source="bundled")
+    task = labs._task({**said, "data": {**said["data"], "reward": node}}, few, torch.device("cpu"))
+    assert task.reward is not None
+    np.testing.assert_array_equal(task.reward(["p"], ["r"], [()]), model.score(["p"], ["r"], 2))

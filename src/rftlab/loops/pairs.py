@@ -16,6 +16,7 @@ from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import encode
 from rftlab.loops.lab import Lab
 from rftlab.models.text import pad
+from rftlab.ops import MIN_STD
 from rftlab.types import Example, Experience, ScoredResponse
 
 Rule = Literal["best_worst", "all"]
@@ -92,7 +93,7 @@ def _no_pair(pair: Pair, max_tokens: int | None) -> str | None:
     """Say why two responses are no pair; None if they are one."""
     if pair.chosen.response == pair.rejected.response:
         return "of identical texts"
-    if pair.chosen.score == pair.rejected.score:
+    if pair.chosen.score - pair.rejected.score <= MIN_STD:  # rounding is no preference
         return "of equal scores"
     if max_tokens is not None and pair.longest > max_tokens:
         return f"longer than {max_tokens} tokens"
