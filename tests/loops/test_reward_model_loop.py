@@ -69,8 +69,8 @@ def test_the_optimum_recovers_planted_scores_up_to_a_constant() -> None:
 def test_planted_scores_are_recovered_on_prompts_that_were_not_seen(quick_lab: Callable[..., Lab], family: str) -> None:
     lab = with_responses(quick_lab("learns", family=family, lr=1e-2), each=6)
     final = training(steps=60, batch_size=16, microbatch_size=16).run(lab, BradleyTerry())
-    assert final["eval/validation/pair_accuracy"] > 0.85 > logged(lab, "eval/validation/pair_accuracy")[0]
-    assert final["eval/validation/pair_loss"] < 0.4
+    assert final["eval/validation/pair_accuracy"] > 0.75 > logged(lab, "eval/validation/pair_accuracy")[0]
+    assert final["eval/validation/pair_loss"] < 0.5
     model = trained(lab, quick_lab("fresh", family=family))
     found = model.score(["bab"] * len(WORDS), WORDS, 8)
     assert np.corrcoef(found, [planted(word) for word in WORDS])[0, 1] > 0.8
