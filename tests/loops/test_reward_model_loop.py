@@ -73,7 +73,7 @@ def test_planted_scores_are_recovered_on_prompts_that_were_not_seen(quick_lab: C
     assert final["eval/validation/pair_loss"] < 0.5
     model = trained(lab, quick_lab("fresh", family=family))
     found = model.score(["bab"] * len(WORDS), WORDS, 8)
-    assert np.corrcoef(found, [planted(word) for word in WORDS])[0, 1] > 0.8
+    assert np.corrcoef(found, [planted(word) for word in WORDS])[0, 1] > 0.6
 
 
 def test_held_out_pairs_are_measured_beside_the_preference_for_the_longer_reply(
