@@ -120,9 +120,8 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
-    data = config["data"]
-    reward = config["reward"]
-    places = {"hub_mirror": _mirror(config), "device": device} if reward and "source" in reward else {}
+    data, reward = config["data"], config["reward"]
+    places = _places(config, reward or {}, device)
     task = Task(
         name=data["name"],
         splits=splits,
@@ -143,6 +142,14 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
             "data",
         )
     return task
+
+
+def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Give what a reward with a network needs beside its keys: of a `source`, or of a `run` below the outputs."""
+    if not {"source", "run"} & reward.keys():
+        return {}
+    outputs = {"outputs": Path(config["paths"]["outputs"])} if "run" in reward else {}
+    return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:

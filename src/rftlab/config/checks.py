@@ -143,6 +143,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if "steps" not in loop and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    if "pairs" in loop:
+        _check_pairs(config)
     if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
@@ -160,6 +162,18 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _check_pairs(config: Mapping[str, Any]) -> None:
+    """Let pairs be of scored responses, and label smoothing be of an objective that has it."""
+    algo, data = config["algo"], config["data"]
+    if data["rollout"] is None or config["reward"] is None:
+        found = f"algo={algo['name']} with data={data['name']}, whose responses have no reward"
+        raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    smoothing = algo["loss"].get("label_smoothing")
+    if algo["loss"].get("objective") == "ipo" and smoothing:
+        found = f"algo.loss.label_smoothing={smoothing} with algo.loss.objective=ipo, which has none"
+        raise UserError(found, "0, or objective=sigmoid", "algo.loss.label_smoothing or algo.loss.objective")
 
 
 def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
@@ -339,8 +353,8 @@ def _check_warmup(config: Mapping[str, Any]) -> None:
 def optimizer_steps(config: Mapping[str, Any]) -> int | None:
     """Say how many optimiser steps a run takes; None where that depends on the data, or nothing is trained."""
     loop = config["algo"]["loop"]
-    if "step_fraction" in loop:
-        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "steps" in loop:
+        return max(1, round(loop["steps"] * loop.get("step_fraction", 1.0)))
     if "update_epochs" in loop:
         return _online_steps(loop)
     if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:

@@ -39,8 +39,13 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
     prompt = {"data.prompt.max_tokens": data["prompt"]["max_tokens"]}
     answers = {}
     if family != "classifier":
-        if "steps" in algo["loop"]:
+        if "whole_text" in algo["loop"]:
             answers["data.target.max_tokens"] = data["target"]["max_tokens"]
+        if (longest := algo["loop"].get("max_response_tokens")) is not None:
+            answers["algo.loop.max_response_tokens"] = longest
+        if "centre" in algo["loop"] and data["rollout"] is not None:  # a reward model reads EOS behind every response
+            longest = data["rollout"]["max_new_tokens"] if longest is None else longest
+            answers["a response and EOS (algo.loop.max_response_tokens)"] = longest + 1
         for name in ("rollout", "evaluation") if algo["loss"] is not None else ("rollout",):
             if data[name] is not None:
                 answers[f"data.{name}.max_new_tokens"] = data[name]["max_new_tokens"]
