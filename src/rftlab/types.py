@@ -187,11 +187,14 @@ class LossOutput:
     """A microbatch's share of the loss, and the detached numbers worth logging.
 
     `metrics` are shares like the loss, which add up to the value of the optimiser step; of `maxima` the largest counts.
+    `squares` are shares of the mean square of weights whose mean is a metric of the same name: from both the loop makes
+    NAME_ess = mean^2 / mean square, the effective share of the tokens.
     """
 
     loss: Float[Tensor, ""]
     metrics: dict[str, Float[Tensor, ""]]
     maxima: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    squares: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """The loops and losses that the tests of the loops run."""
 
 from rftlab.algorithms.apa import APA
+from rftlab.algorithms.awr import AWR
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
 from rftlab.algorithms.reinforce import TextReinforce
@@ -25,6 +26,11 @@ def ppo(**values: object) -> PPO:
 def apa(**values: object) -> APA:
     defaults = {"lam": 0.5, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0, "gae_lambda": 0.95}
     return APA(**defaults | {"whiten_advantages": "rollout"} | values)
+
+
+def awr(**values: object) -> AWR:
+    defaults = {"lam": 1.0, "weight_clip": None, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0}
+    return AWR(**defaults | {"gae_lambda": 0.95, "whiten_advantages": "rollout"} | values)
 
 
 def reinforce(**values: object) -> TextReinforce:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, in_tokens, online, ppo, reinforce, supervised
+from losses import apa, awr, in_tokens, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
@@ -36,6 +36,7 @@ RUNS = {
     "ppo": (online(update_epochs=1, microbatch_size=4), ppo(), 2 * STEPS, "reward/mean"),
     "ppo in tokens": (in_tokens(), ppo(kl=PER_TOKEN), 2 * STEPS, "reward/mean"),
     "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
+    "awr": (online(update_epochs=1, microbatch_size=4), awr(), 2 * STEPS, "reward/mean"),
     "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
 }

@@ -19,7 +19,7 @@ from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, rollout_metrics
+from rftlab.loops.metrics import KL_PER, KL_WINDOW, advantage_std, mean_of, negative_kl, rollout_metrics
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
@@ -240,6 +240,7 @@ def update(
     if algorithm.whiten_advantages == "rollout":
         experience = whitened(experience, lab.ranks.sum)
     updates: list[dict[str, float]] = []
+    spreads: list[Tensor] = []
     for epoch in range(schedule.update_epochs):
         generator = stream(lab.session.seed, "minibatches", iteration, epoch)
         for rows in schedule.cut(experience, generator):
@@ -247,6 +248,7 @@ def update(
             minibatch = experience.rows(rows)
             if algorithm.whiten_advantages == "minibatch":
                 minibatch = whitened(minibatch, lab.ranks.sum)
+                spreads.append(advantage_std(minibatch, lab.ranks.sum))
             outputs = accumulate_gradient(
                 algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks
             )
@@ -255,7 +257,10 @@ def update(
             lab.optimizer.step(state.optimizer, state.step, schedule.steps)
             state.networks.after_step(state.step)
             updates.append({name: value for name, value in metrics.items() if name != "loss"})
-    metrics = mean_of(updates)
+    metrics = mean_of(updates, outputs[0].maxima)
+    if "advantages" in experience.columns:
+        spreads = spreads or [advantage_std(experience, lab.ranks.sum)]
+        metrics["advantage/std"] = float(torch.stack(spreads).mean())
     metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)
     if experience.scores is not None:
         metrics["kl_control/beta"] = state.kl_coef

@@ -1,7 +1,7 @@
 """The numbers that describe a rollout and its updates, and what they warn of."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ def rollout_metrics(
     if {"values", "returns"} <= columns.keys():
         metrics["value/explained_var"] = explained_variance(columns["values"], columns["returns"], mask, total)
     if "advantages" in columns:
-        metrics["advantage/std_raw"] = masked_var(columns["advantages"], mask, total).sqrt()
+        metrics["advantage/std_raw"] = advantage_std(experience, total)
     if experience.scores is not None:
         metrics["reward/mean"] = _mean(experience.scores, total)
         if samples_per_prompt > 1:
@@ -63,9 +63,15 @@ def sampling_metrics(responses: Responses) -> dict[str, float]:
     }
 
 
-def mean_of(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average the metrics of several optimiser steps."""
-    return {name: math.fsum(u[name] for u in updates) / len(updates) for name in updates[0]}
+def mean_of(updates: Sequence[Mapping[str, float]], maxima: Collection[str] = ()) -> dict[str, float]:
+    """Average the metrics of several optimiser steps; of `maxima` the largest counts."""
+    columns = {name: [u[name] for u in updates] for name in updates[0]}
+    return {n: max(c) if n in maxima else math.fsum(c) / len(c) for n, c in columns.items()}
+
+
+def advantage_std(experience: Experience, total: Total) -> Float[Tensor, ""]:
+    """Population std of the advantages as they stand, over all response tokens."""
+    return masked_var(experience["advantages"], experience.response_mask, total).sqrt()
 
 
 def negative_kl(recent: Sequence[float]) -> str | None:

@@ -62,11 +62,16 @@ class NetworkSet(nn.Module):
 
     def _columns(self, batch: Experience) -> dict[str, Tensor]:
         columns = {}
-        if self.needs.old_logprobs or self.needs.value:
+        if self.needs.old_logprobs:
             now = self(batch, "none")
             columns["old_logprobs"] = now.logprobs
             if now.values is not None:
                 columns["values"] = now.values
+        elif (
+            self.value is not None
+        ):  # without the head over the vocabulary, nor the policy where values need none of it
+            hidden = self.policy.hidden(*_row(batch), batch.prompt_index) if self.value.trunk is None else None
+            columns["values"] = self.value(hidden, *_row(batch), batch.prompt_index)
         for name, network in (("ref_logprobs", self.reference), ("lagged_logprobs", self.lagged)):
             if network is not None:
                 columns[name] = self._read(network, batch, "none")[0].logprobs

@@ -57,7 +57,7 @@ class ValueFunction(nn.Module):
 
     def forward(
         self,
-        policy_hidden: Float[Tensor, "n t d"],
+        policy_hidden: Float[Tensor, "n t d"] | None,
         prompt_ids: Int[Tensor, "b p"],
         prompt_mask: Bool[Tensor, "b p"],
         response_ids: Int[Tensor, "n t"],
@@ -65,9 +65,11 @@ class ValueFunction(nn.Module):
         prompt_index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n t"]:
         """Value every state; 0 outside `response_mask`. A trunk of its own reads the rows, not `policy_hidden`."""
-        hidden = policy_hidden
         if self.trunk is not None:
             hidden = self.trunk.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
+        else:
+            assert policy_hidden is not None
+            hidden = policy_hidden
         return self.head(hidden).masked_fill(~response_mask, 0.0)
 
 
