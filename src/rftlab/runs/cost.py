@@ -19,7 +19,11 @@ def total_steps(config: Mapping[str, Any]) -> int:
     """Return how many iterations, epochs, prompts or optimiser steps, whatever its loop counts, a config asks for."""
     loop = config["algo"]["loop"]
     if "steps" in loop:
-        return max(1, round(loop["steps"] * loop["step_fraction"]))
+        return max(1, round(loop["steps"] * loop.get("step_fraction", 1.0)))
+    if "prompts" in loop:
+        sizes = (config["data"]["loader"][f"n_{split}"] for split in ("train", "validation"))
+        known = ([n for n in (size, loop["prompts"]) if n is not None] for size in sizes)
+        return max(1, sum(min(numbers, default=0) for numbers in known))
     return next((loop[name] for name in ("iterations", "epochs", "n_prompts") if name in loop), 1)
 
 
