@@ -80,7 +80,7 @@ def test_responses_that_do_not_fit_are_refused_in_one_line(
 
 @pytest.mark.parametrize("key", [None, "0123456789ab"])
 def test_a_run_that_is_not_there_is_refused(tmp_path: Path, key: str | None) -> None:
-    with pytest.raises(UserError, match="algo.responses.run"):
+    with pytest.raises(UserError, match=r"algo\.responses\.run"):
         read(tmp_path, key)
 
 

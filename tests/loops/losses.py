@@ -5,6 +5,7 @@ from rftlab.algorithms.awr import AWR
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
 from rftlab.algorithms.reinforce import TextReinforce
+from rftlab.loops.offline import Offline
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
 
@@ -58,6 +59,11 @@ def in_tokens(**values: object) -> Online:
     """Count in tokens: 24 per rollout, two optimiser steps of about 12 in each pass."""
     sizes = {"prompts_per_iteration": None, "minibatch_size": None, "tokens_per_iteration": 24, "minibatch_tokens": 12}
     return online(**{"update_epochs": 1, "microbatch_size": 4} | sizes | values)
+
+
+def offline(**values: object) -> Offline:
+    defaults = {"steps": 3, "batch_size": 4, "microbatch_size": 4, "standardise_scores": True, "values": "once"}
+    return Offline(**defaults | values)
 
 
 def supervised(**values: object) -> Supervised:

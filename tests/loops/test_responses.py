@@ -20,7 +20,9 @@ def rows(lab: Lab) -> list[dict]:
     return frame.assign(**lists).to_dict("records")
 
 
-def test_every_prompt_of_train_and_validation_gets_its_responses_with_their_scores(make_lab: Callable[..., Lab]) -> None:
+def test_every_prompt_of_train_and_validation_gets_its_responses_with_their_scores(
+    make_lab: Callable[..., Lab],
+) -> None:
     lab = make_lab("run")
     start = {name: value.clone() for name, value in lab.policy.state_dict().items()}
     final = LOOP.run(lab)

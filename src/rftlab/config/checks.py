@@ -137,7 +137,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
         )
     check_policy(config)
-    if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
+    fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
+    if not fixed_rows and (data["rollout"] is None or data["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one", "data")
     if data["reward"] is not None and data["evaluation"] is None:
@@ -147,6 +148,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
+        _check_whitening_of_steps(algo)
     if algo["name"] == "pretrain" and data["rollout"] is not None:
         raise UserError(
             f"algo=pretrain with data={data['name']}", "a plain-text corpus, e.g. data=corpus_spans", "data"
@@ -323,6 +325,15 @@ def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
         raise UserError(found, expected, f"algo.loss.whiten_advantages or algo.loop.{name}")
 
 
+def _check_whitening_of_steps(algo: Mapping[str, Any]) -> None:
+    """The same where an optimiser step is all that there is to whiten over."""
+    over, rows = algo["loss"].get("whiten_advantages", "none"), algo["loop"]["batch_size"]
+    if over != "none" and rows < LEAST_WHITENED:
+        found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.batch_size={rows})"
+        expected = f"{LEAST_WHITENED} responses or more, or whitening of none"
+        raise UserError(found, expected, "algo.loss.whiten_advantages or algo.loop.batch_size")
+
+
 def _check_warmup(config: Mapping[str, Any]) -> None:
     """Let the warm-up end before the run, where the number of optimiser steps is known."""
     warmup, total = config["optimizer"]["warmup_steps"], optimizer_steps(config)
@@ -336,6 +347,8 @@ def optimizer_steps(config: Mapping[str, Any]) -> int | None:
     loop = config["algo"]["loop"]
     if "step_fraction" in loop:
         return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "steps" in loop:
+        return loop["steps"]
     if "update_epochs" in loop:
         return _online_steps(loop)
     if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:

@@ -39,7 +39,7 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
     prompt = {"data.prompt.max_tokens": data["prompt"]["max_tokens"]}
     answers = {}
     if family != "classifier":
-        if "steps" in algo["loop"]:
+        if "steps" in algo["loop"] and algo.get("responses") is None:  # of gold texts
             answers["data.target.max_tokens"] = data["target"]["max_tokens"]
         for name in ("rollout", "evaluation") if algo["loss"] is not None else ("rollout",):
             if data[name] is not None:

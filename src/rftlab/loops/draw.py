@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -9,8 +10,10 @@ from jaxtyping import Int
 from rftlab.streams import stream_seed
 from rftlab.types import Example
 
+T = TypeVar("T")
 
-def draw(examples: Sequence[Example], count: int, seed: int, position: int) -> list[tuple[Example, int]]:
+
+def draw(examples: Sequence[T], count: int, seed: int, position: int) -> list[tuple[T, int]]:
     """Take `count` examples from place `position` (from 0) of the order of a run: passes, each in a fresh random order.
 
     Returns:

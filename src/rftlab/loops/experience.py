@@ -6,6 +6,7 @@ collector says where responses come from; a schedule says how much there is of e
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,17 +88,25 @@ class State:
         self.updates = saved["updates"]
 
 
-def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule) -> dict[str, float]:
+def train(
+    lab: Lab,
+    algorithm: Algorithm,
+    collector: Collector,
+    schedule: Schedule,
+    at_start: Callable[[NetworkSet], None] | None = None,
+) -> dict[str, float]:
     """Train, evaluating before, during and after; resume from the newest checkpoint of the run folder.
 
     What is drawn depends on the run seed and the place in the run alone, so a resumed run continues bit by bit where
-    the checkpoint was written.
+    the checkpoint was written. `at_start` is called with the networks of the start, also by a run that resumes.
 
     Returns:
         The final metrics.
     """
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
+    if at_start is not None:
+        at_start(state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     if (saved := session.resume()) is not None:
         state.restore(*saved)
@@ -171,7 +180,9 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
     """Collect experience with the policy as it is now, add the columns that are asked for, and credit it."""
     collected = collector.collect(lab, Place(iteration=state.iteration + 1, position=state.position))
     experience = credit(lab, algorithm, schedule, state, state.networks.annotate(collected.experience))
-    metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
+    metrics = rollout_metrics(
+        experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks, sampled=collector.samples
+    )
     return Rollout(experience=experience, metrics=metrics | collected.metrics, prompts=collected.prompts)
 
 

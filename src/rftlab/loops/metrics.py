@@ -18,15 +18,16 @@ KL_NOISE = 0.1  # nats per response
 
 
 def rollout_metrics(
-    experience: Experience, samples_per_prompt: int, std_below: float, ranks: Ranks
+    experience: Experience, samples_per_prompt: int, std_below: float, ranks: Ranks, *, sampled: bool
 ) -> dict[str, float]:
     """Describe the responses of an iteration by whatever columns they have.
 
     Rewards are in raw units, the KL to the reference is per response and per token, advantages are not yet whitened.
+    Of responses that the policy did not sample neither is told: they would not be its own.
     """
     mask, columns, total = experience.response_mask, experience.columns, ranks.sum
     metrics: dict[str, Tensor] = {}
-    if {"old_logprobs", "ref_logprobs"} <= columns.keys():
+    if sampled and {"old_logprobs", "ref_logprobs"} <= columns.keys():
         old, ref = columns["old_logprobs"], columns["ref_logprobs"]
         metrics["policy/kl"] = _mean(row_sum(kl_k1(old, ref), mask), total)
         metrics["policy/kl_k3"] = _mean(row_sum(kl_k3(old, ref), mask), total)
@@ -35,7 +36,7 @@ def rollout_metrics(
         metrics["value/explained_var"] = explained_variance(columns["values"], columns["returns"], mask, total)
     if "advantages" in columns:
         metrics["advantage/std_raw"] = advantage_std(experience, total)
-    if experience.scores is not None:
+    if sampled and experience.scores is not None:
         metrics["reward/mean"] = _mean(experience.scores, total)
         if samples_per_prompt > 1:
             groups = experience.scores.view(-1, samples_per_prompt).double().cpu().numpy()

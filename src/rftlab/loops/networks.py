@@ -52,13 +52,25 @@ class NetworkSet(nn.Module):
 
     @torch.no_grad()
     def annotate(self, experience: Experience) -> Experience:
-        """Add the columns asked for, in the way in which the update computes them, so that the first ratio is 1."""
-        needs = self.needs
-        if not (needs.old_logprobs or needs.value or needs.reference or needs.lagged_every):
+        """Add the columns asked for, in the way in which the update computes them, so that the first ratio is 1.
+
+        Experience that has them all already stays as it is.
+        """
+        if self._asked() <= experience.columns.keys():
             return experience
         rows = torch.arange(len(experience.unit), device=experience.unit.device)
         parts = [self._columns(experience.rows(part)) for part in rows.split(self.numerics.microbatch_size)]
         return experience.with_(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+
+    def _asked(self) -> set[str]:
+        needs = self.needs
+        asked = {
+            "old_logprobs": needs.old_logprobs,
+            "values": needs.value,
+            "ref_logprobs": needs.reference,
+            "lagged_logprobs": needs.lagged_every,
+        }
+        return {name for name, wanted in asked.items() if wanted}
 
     def _columns(self, batch: Experience) -> dict[str, Tensor]:
         columns = {}
