@@ -127,6 +127,15 @@ EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed wi
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActionValueNeeds:
+    """Two Q heads and a V head on the policy's hidden states, slow copies of the Q heads, and decoding with them."""
+
+    polyak: float  # by how much the copies move at each optimiser step
+    decode_b: tuple[float, ...]  # weights of the advantages in decoding, each evaluated for itself
+    decode_top_k: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """What an algorithm wants beside the policy; whatever it does not ask for is neither held nor computed."""
 
@@ -135,6 +144,17 @@ class Needs:
     old_logprobs: bool = False  # the column `old_logprobs`
     lagged_every: int | None = None  # a copy renewed every so many optimiser steps, and the column `lagged_logprobs`
     entropy: EntropyMode = "none"  # `Forward.entropy`
+    action_values: ActionValueNeeds | None = None  # `Forward.action_values`
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionValues:
+    """What two Q heads and a V head say of the response tokens and of the states before them; 0 elsewhere."""
+
+    q: Float[Tensor, "2 n t"]  # of the tokens
+    q_logsumexp: Float[Tensor, "2 n t"]  # over all tokens of the vocabulary
+    target_q: Float[Tensor, "n t"]  # of the tokens, the smaller of the slow copies, without a gradient
+    v: Float[Tensor, "n t"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +164,7 @@ class Forward:
     logprobs: Float[Tensor, "n t"]  # of the response tokens, full vocabulary, logits divided by the temperature
     entropy: Float[Tensor, "n t"] | None  # nats, of the full-vocabulary next-token distribution; None if not asked for
     values: Float[Tensor, "n t"] | None  # None where the algorithm has no value function
+    action_values: ActionValues | None = None  # None where the algorithm has no Q heads
 
 
 @dataclass(frozen=True, kw_only=True)

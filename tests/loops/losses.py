@@ -2,6 +2,7 @@
 
 from rftlab.algorithms.apa import APA
 from rftlab.algorithms.awr import AWR
+from rftlab.algorithms.ilql import ILQL
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
 from rftlab.algorithms.reinforce import TextReinforce
@@ -59,6 +60,11 @@ def in_tokens(**values: object) -> Online:
     """Count in tokens: 24 per rollout, two optimiser steps of about 12 in each pass."""
     sizes = {"prompts_per_iteration": None, "minibatch_size": None, "tokens_per_iteration": 24, "minibatch_tokens": 12}
     return online(**{"update_epochs": 1, "microbatch_size": 4} | sizes | values)
+
+
+def ilql(**values: object) -> ILQL:
+    defaults = {"gamma": 0.99, "tau": 0.6, "cql_coef": 0.1, "awac_coef": 1.0, "beta": 0.0, "polyak": 0.1}
+    return ILQL(**defaults | {"decode_b": [1.0, 4.0], "decode_top_k": 3} | values)
 
 
 def offline(**values: object) -> Offline:

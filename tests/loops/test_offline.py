@@ -7,7 +7,8 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from losses import apa, awr, offline
+from losses import apa, awr, ilql, offline
+from safetensors.torch import load_file
 from toy import MAX_NEW, TEMPERATURE, ids_of, logged, plain_logprobs, scored_responses
 
 from rftlab.errors import UserError
@@ -152,3 +153,34 @@ def test_a_run_without_responses_is_refused(quick_lab: Callable[..., Lab], respo
     lab = quick_lab("run")
     with pytest.raises(UserError, match=r"algo\.responses\.run"):
         offline().run(replace(lab, task=replace(lab.task, responses=responses)), awr())
+
+
+# --- ILQL ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_weight_of_decoding_is_evaluated_for_itself_and_heads_lie_beside_the_policy(
+    quick_lab: Callable[..., Lab],
+) -> None:
+    lab = quick_lab("run")
+    final = offline(steps=4, values="refreshed").run(lab, ilql())
+    for split in ("train", "validation", "test"):
+        assert {f"eval/{split}/reward{shift}" for shift in ("", "_b1", "_b4")} <= final.keys()
+    folder = lab.session.run.folder / "final"
+    policy, heads = (load_file(folder / f"{name}.safetensors") for name in ("model", "heads"))
+    assert policy.keys() <= lab.policy.state_dict().keys()
+    fast, slow = heads["q_1.last.weight"], heads["copy_1.last.weight"]
+    assert fast.shape == slow.shape and not torch.equal(fast, slow)
+    start = quick_lab("other")
+    made = networks(start, ilql()).heads
+    moved = {name: (heads[name] - made.state_dict()[name]).abs().max() for name in heads}
+    assert all(value > 0 for value in moved.values())
+    assert moved["copy_1.last.weight"] < moved["q_1.last.weight"]
+
+
+def test_the_policy_of_ilql_is_cloned_from_the_responses(quick_lab: Callable[..., Lab]) -> None:
+    lab = quick_lab("run", lr=5e-3)
+    before = likelihood(lab, "bad")
+    offline(steps=20, values="refreshed", batch_size=8, microbatch_size=8).run(lab, ilql())
+    assert likelihood(lab, "bad") > before + 1.0
+    losses = logged(lab, "policy/loss")
+    assert losses[-1] < losses[0]

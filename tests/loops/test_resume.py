@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, awr, in_tokens, offline, online, ppo, reinforce, supervised
+from losses import apa, awr, ilql, in_tokens, offline, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
@@ -40,6 +40,7 @@ RUNS = {
     "awr": (online(update_epochs=1, microbatch_size=4), awr(), 2 * STEPS, "reward/mean"),
     "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
     "offline awr": (offline(), awr(), 2, "policy/loss"),
+    "ilql": (offline(values="refreshed"), ilql(), 2, "ilql/q_loss"),
     "offline apa, values refreshed": (offline(values="refreshed"), apa(), 2, "policy/loss"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
 }

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
 
     Returns:
         `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward;
-        `eval_own/...` too where the evaluation samples otherwise than the rollout.
+        `eval_own/...` too where the evaluation samples otherwise than the rollout, and `.../reward_b1` where the policy
+        decodes shifted, too.
     """
     metrics: dict[str, float] = {}
     for split in SPLITS:
@@ -43,8 +44,11 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
             metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples, split).items()}
         else:
             for which, decoding in decodings(lab.task.evaluation, lab.task.rollout).items():
-                found = _decode_and_score(lab, examples, decoding, {"step": step, "split": split, "decoding": which})
-                metrics |= {f"eval{SUFFIX[which]}/{split}/{name}": value for name, value in found.items()}
+                for shift, policy in {"": lab.policy, **lab.shifted}.items():
+                    where = {"step": step, "split": split, "decoding": f"{which}{shift}"}
+                    found = _decode_and_score(replace(lab, policy=policy), examples, decoding, where)
+                    place = f"eval{SUFFIX[which]}/{split}"
+                    metrics |= {f"{place}/{name}{shift}": value for name, value in found.items()}
     lab.session.run.log(step, metrics)
     return metrics
 

@@ -7,7 +7,7 @@ collector says where responses come from; a schedule says how much there is of e
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -24,7 +24,8 @@ from rftlab.loops.metrics import KL_PER, KL_WINDOW, advantage_std, mean_of, nega
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
-from rftlab.models import value_function
+from rftlab.models import save_weights, value_function
+from rftlab.models.action_values import ActionHeads
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.streams import stream
 from rftlab.types import Algorithm, Experience
@@ -105,6 +106,7 @@ def train(
     """
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
+    lab = replace(lab, shifted=state.networks.shifted())
     if at_start is not None:
         at_start(state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
@@ -146,6 +148,8 @@ def train(
         log_rollout(lab, total, rollout)
         metrics = metrics | rollout.metrics
     final = finish(lab, total)
+    if state.networks.heads is not None:
+        save_weights(state.networks.heads, session.run.folder / "final" / "heads.safetensors")
     session.describe(describe(schedule, total, final | metrics))
     return metrics | final
 
@@ -209,7 +213,12 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
     value = None
     if algorithm.needs.value:
         value = value_function(lab.policy, lab.value_kind, lab.value_head, stream(lab.session.seed, "value head"))
-    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics)
+    heads = None
+    if algorithm.needs.action_values is not None:
+        vocabulary = lab.policy.lm.get_output_embeddings().weight.shape[0]
+        heads = ActionHeads(lab.policy.hidden_size, vocabulary, stream(lab.session.seed, "action values"))
+        heads = heads.to(lab.policy.device)
+    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics, heads)
     return State(
         iteration=0,
         position=0,

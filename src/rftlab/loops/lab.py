@@ -108,4 +108,5 @@ class Lab:
     evaluation: Evaluation
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
+    shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

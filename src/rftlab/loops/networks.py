@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rftlab.models import Policy, ValueFunction, reference_of
+from rftlab.models.action_values import ActionHeads, shifted_policies
 from rftlab.types import EntropyMode, Experience, Forward, Needs
 
 
@@ -18,16 +19,24 @@ class Numerics:
 
 
 class NetworkSet(nn.Module):
-    """A policy with the value function, frozen reference and lagged copy that the algorithm asks for, and no others.
+    """A policy with what the algorithm asks for: value function, Q and V heads, frozen reference, lagged copy.
 
-    Policy and value function train; they and the lagged copy are the state. The reference is not: it is the policy as
-    it was when the set was made, before any checkpoint is loaded.
+    Policy, value function and heads train; they, slow copies of the Q heads and the lagged copy are the state. The
+    reference is not: it is the policy as it was when the set was made, before any checkpoint is loaded.
     """
 
-    def __init__(self, policy: Policy, value: ValueFunction | None, needs: Needs, numerics: Numerics) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        value: ValueFunction | None,
+        needs: Needs,
+        numerics: Numerics,
+        heads: ActionHeads | None = None,
+    ) -> None:
         super().__init__()
         self.policy = policy
         self.value = value
+        self.heads = heads
         self.lagged = reference_of(policy) if needs.lagged_every else None
         self.needs = needs
         self.numerics = numerics
@@ -41,14 +50,26 @@ class NetworkSet(nn.Module):
     def forward(self, batch: Experience, entropy: EntropyMode) -> Forward:
         """Score the responses and value their states; one pass serves both where the value head sits on the policy."""
         scored, hidden = self._read(self.policy, batch, entropy)
+        if self.heads is not None:
+            said = self.heads(hidden, batch.response_ids, batch.response_mask)
+            scored = replace(scored, action_values=said)
         if self.value is None:
             return scored
         return replace(scored, values=self.value(hidden, *_row(batch), batch.prompt_index))
 
     def after_step(self, step: int) -> None:
-        """Renew the lagged copy where it is due; call it after each optimiser step, counted from 1."""
+        """Renew the lagged copy where it is due, move copies of heads; after each optimiser step, counted from 1."""
+        if self.heads is not None and self.needs.action_values is not None:
+            self.heads.move_copies(self.needs.action_values.polyak)
         if self.lagged is not None and self.needs.lagged_every and step % self.needs.lagged_every == 0:
             self.lagged.load_state_dict(self.policy.state_dict())
+
+    def shifted(self) -> dict[str, Policy]:
+        """Name the policies that decode with action values; none where there are no heads."""
+        asked = self.needs.action_values
+        if self.heads is None or asked is None:
+            return {}
+        return shifted_policies(self.policy, self.heads, asked.decode_b, asked.decode_top_k)
 
     @torch.no_grad()
     def annotate(self, experience: Experience) -> Experience:

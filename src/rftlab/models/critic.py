@@ -28,14 +28,14 @@ class ValueHead(nn.Module):
             raise UserError(f"model.value.head={kind}", "mlp or linear", "model.value.head")
         for layer in self.net:
             if isinstance(layer, nn.Linear):
-                _initialise(layer, generator)
+                initialise(layer, generator)
 
     def forward(self, hidden: Float[Tensor, "n t d"]) -> Float[Tensor, "n t"]:
         return self.net(hidden.float()).squeeze(-1)
 
 
 @torch.no_grad()
-def _initialise(layer: nn.Linear, generator: torch.Generator) -> None:
+def initialise(layer: nn.Linear, generator: torch.Generator) -> None:
     """Draw uniformly within 1/sqrt(fan-in), as torch does by default, but from the given stream."""
     bound = 1 / math.sqrt(layer.in_features)
     for parameter in layer.parameters():
