@@ -13,11 +13,15 @@ from toy import MAX_NEW, TEMPERATURE, ids_of, logged, plain_logprobs, scored_res
 
 from rftlab.errors import UserError
 from rftlab.loops.collect import Place
+from rftlab.loops.evaluation import SPLITS, encode, places_of, subset
 from rftlab.loops.experience import Schedule, start
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.scored import Scored, standardised
 from rftlab.loops.update import minibatches_of
+from rftlab.models import Policy
+from rftlab.sampling.sample import generate
+from rftlab.streams import row_noise
 from rftlab.types import Algorithm, Experience, ScoredResponse
 
 
@@ -130,7 +134,7 @@ def test_the_reward_is_asked_in_evaluations_alone(quick_lab: Callable[..., Lab])
     lab = quick_lab("run")
     final = offline(steps=4).run(lab, awr())
     assert {"eval/test/reward", "probe/reward_mean"} <= final.keys()
-    assert not {"reward/mean", "policy/kl"} & final.keys() and not logged(lab, "reward/mean")
+    assert "reward/mean" not in final and not logged(lab, "reward/mean")
     assert not lab.task.reward.rollouts
 
 
@@ -153,6 +157,30 @@ def test_a_run_without_responses_is_refused(quick_lab: Callable[..., Lab], respo
     lab = quick_lab("run")
     with pytest.raises(UserError, match=r"algo\.responses\.run"):
         offline().run(replace(lab, task=replace(lab.task, responses=responses)), awr())
+
+
+@pytest.mark.parametrize(("family", "algorithm"), [("causal", awr()), ("seq2seq", apa())])
+def test_evaluations_tell_the_kl_to_the_start_on_responses_of_the_policy_itself(
+    quick_lab: Callable[..., Lab], make_policy: Callable[..., Policy], family: str, algorithm: Algorithm
+) -> None:
+    lab = quick_lab(
+        "run", family=family, evaluation={"sizes": dict.fromkeys(SPLITS, 4), "batch_size": 3, "probe_prompts": 2}
+    )
+    final = offline(steps=2).run(lab, algorithm)
+    first, *_, last = logged(lab, "policy/kl")
+    assert first == pytest.approx(0.0, abs=1e-4) and abs(last) > 1e-3
+    assert final["policy/kl"] == last
+    examples, rollout = subset(lab.task.splits.validation, 4, "validation"), lab.task.rollout
+    noise = row_noise(0, "drift", places=places_of(examples), samples=1, steps=MAX_NEW)
+    said = generate(lab.policy, *encode(lab, examples), rollout, 1, noise)
+    rows = zip(examples, said.response_ids, said.response_mask, strict=True)
+    sums = []
+    with torch.no_grad():
+        for example, ids, mask in rows:
+            row = example.prompt, ids[mask].tolist(), TEMPERATURE
+            sums.append(float((plain_logprobs(lab.policy, *row) - plain_logprobs(make_policy(family), *row)).sum()))
+    assert last == pytest.approx(sum(sums) / 4, abs=1e-3)
+    assert final["policy/kl_token"] == pytest.approx(sum(sums) / int(said.response_mask.sum()), abs=1e-3)
 
 
 # --- ILQL ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from rftlab.loops.metrics import KL_PER, KL_WINDOW, advantage_std, mean_of, nega
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
-from rftlab.models import save_weights, value_function
+from rftlab.models import reference_of, save_weights, value_function
 from rftlab.models.action_values import ActionHeads
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.streams import stream
@@ -45,6 +45,7 @@ class Schedule:
     trimmed: bool  # microbatches lose their padding; not where they must be read in the shape in which they were scored
     score_scaling: Literal["none", "running"] = "none"
     score_clip: float | None = None
+    drift: bool = False  # evaluations tell the KL to the start, which no rollout of the run does
 
 
 @dataclass(kw_only=True)
@@ -107,6 +108,8 @@ def train(
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
     lab = replace(lab, shifted=state.networks.shifted())
+    if schedule.drift:
+        lab = replace(lab, start=state.networks.reference or reference_of(lab.policy))
     if at_start is not None:
         at_start(state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy

@@ -109,4 +109,5 @@ class Lab:
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
     shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
+    start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

@@ -52,6 +52,7 @@ class Offline:
             numerics=Numerics(microbatch_size=self.microbatch_size, head_chunk=lab.head_chunk),
             steps=self.steps,
             trimmed=True,
+            drift=True,
         )
         at_start = partial(collector.annotate_once, lab) if self.values == "once" else None
         return train(lab, algorithm, collector, schedule, at_start)
