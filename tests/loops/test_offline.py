@@ -75,10 +75,11 @@ def test_rows_are_the_ids_that_were_sampled_with_their_scores(quick_lab: Callabl
     assert experience.temperature == TEMPERATURE
 
 
-def test_scores_are_standardised_over_the_whole_dataset_and_degenerate_ones_are_zero() -> None:
+def test_scores_are_standardised_over_the_whole_dataset_and_degenerate_ones_are_refused() -> None:
     scores = standardised(np.array([3.0, 5.0, 10.0, 0.5]))
     assert (scores.mean(), scores.std()) == pytest.approx((0.0, 1.0))
-    assert (standardised(np.full(5, 0.7)) == 0).all()
+    with pytest.raises(UserError, match=r"5 scored responses with the score 0\.7 each"):
+        standardised(np.full(5, 0.7))
 
 
 def test_an_empty_response_is_skipped_safely(quick_lab: Callable[..., Lab]) -> None:
@@ -212,3 +213,21 @@ def test_the_policy_of_ilql_is_cloned_from_the_responses(quick_lab: Callable[...
     assert likelihood(lab, "bad") > before + 1.0
     losses = logged(lab, "policy/loss")
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+def test_values_of_a_token_are_read_where_it_is_predicted(quick_lab: Callable[..., Lab], family: str) -> None:
+    """Another third token changes Q of that token, and what is said from the fourth on, but no earlier value."""
+    lab = quick_lab("run", family=family)
+    made = networks(lab, ilql())
+    row = scored_responses()[2]
+    other = replace(row, response_ids=(*row.response_ids[:2], 7, *row.response_ids[3:]))
+    said = []
+    for one in (row, other):
+        experience = collector([one], size=1).collect(lab, Place(iteration=1, position=0)).experience
+        said.append(made(experience, "none").action_values)
+    before, after = said
+    assert len(row.response_ids) >= 5 and row.response_ids[2] != 7
+    torch.testing.assert_close(before.v[:, :3], after.v[:, :3])
+    torch.testing.assert_close(before.target_q[:, :2], after.target_q[:, :2])
+    assert (before.v[:, 3:] != after.v[:, 3:]).all() and before.target_q[0, 2] != after.target_q[0, 2]

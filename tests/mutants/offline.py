@@ -78,17 +78,17 @@ MUTATIONS = {
     ),
     "ilql-gradient-through-the-next-value": Mutation(
         "algorithms/ilql.py",
-        "next_values(v.detach(), mask)",
-        "next_values(v, mask)",
+        "next_values(v.detach())",
+        "next_values(v)",
         ILQL,
         "V is pulled towards its own Q errors",
     ),
     "ilql-value-behind-the-end": Mutation(
         "algorithms/ilql.py",
-        "return following.where(goes_on, 0.0)",
-        "return following",
+        "torch.cat([v[:, 1:], torch.zeros_like(v[:, :1])], dim=1)",
+        "torch.cat([v[:, 1:], v[:, -1:]], dim=1)",
         ILQL,
-        "pads have a value",
+        "what comes behind the end is worth something",
     ),
     "ilql-expectile-turned-round": Mutation(
         "algorithms/ilql.py",

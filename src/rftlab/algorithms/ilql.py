@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.ops import MAX_LOG_RATIO, masked_sum
@@ -50,7 +50,7 @@ class ILQL:
         said, mask, tokens = new.action_values, batch.response_mask, max(totals.tokens, 1)
         q, v, target_q = (x.where(mask, 0.0) for x in (said.q, said.v, said.target_q))
         rewards = batch["rewards"].where(mask, 0.0)
-        goal = rewards + self.gamma * next_values(v.detach(), mask)
+        goal = rewards + self.gamma * next_values(v.detach())
         gap = target_q - v
         per_token = {
             "q": (q - goal).square().sum(0),
@@ -70,8 +70,6 @@ class ILQL:
         return LossOutput(loss=loss, metrics=metrics)
 
 
-def next_values(v: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, "n t"]:
-    """Give V(s_{t+1}); 0 after the last real token, also in rows that the length limit ended."""
-    following = torch.cat([v[:, 1:], torch.zeros_like(v[:, :1])], dim=1)
-    goes_on = torch.cat([mask[:, 1:], torch.zeros_like(mask[:, :1])], dim=1)
-    return following.where(goes_on, 0.0)
+def next_values(v: Float[Tensor, "n t"]) -> Float[Tensor, "n t"]:
+    """Give V(s_{t+1}) of values that are 0 on pads; 0 after the last token, also in rows that the length limit ended."""
+    return torch.cat([v[:, 1:], torch.zeros_like(v[:, :1])], dim=1)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from rftlab.errors import UserError
 from rftlab.loops.collect import Collected, Place
 from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import encode
@@ -20,9 +21,15 @@ from rftlab.types import Experience, ScoredResponse
 
 
 def standardised(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Shift and scale to mean 0 and std 1; scores that differ by rounding noise only become 0."""
-    std = scores.std()
-    return (scores - scores.mean()) / std if std > MIN_STD else np.zeros_like(scores)
+    """Shift and scale to mean 0 and std 1.
+
+    Raises:
+        UserError: They differ by rounding noise only, which would become the goal of the run.
+    """
+    if (std := scores.std()) < MIN_STD:
+        found = f"{len(scores)} scored responses with the score {scores[0]:g} each"
+        raise UserError(found, "scores that differ", "algo.responses.run, or algo.loop.standardise_scores=false")
+    return (scores - scores.mean()) / std
 
 
 @dataclass(kw_only=True)

@@ -70,7 +70,8 @@ class ActionHeads(nn.Module):
     ) -> Float[Tensor, "n v"]:
         """Give topk(log pi + b (min of the copies of Q - V)), -inf elsewhere."""
         states = hidden.float()
-        advantages = torch.minimum(self.copy_1(states), self.copy_2(states)) - self.v(states)
+        with torch.autocast(states.device.type, enabled=False):  # values are fp32, as in the update
+            advantages = torch.minimum(self.copy_1(states), self.copy_2(states)) - self.v(states)
         shifted = logits.log_softmax(-1) + b * advantages
         kth = shifted.topk(min(top_k, shifted.shape[-1])).values[..., -1:]
         return shifted.masked_fill(shifted < kth, -torch.inf)
