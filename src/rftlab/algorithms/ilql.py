@@ -71,5 +71,5 @@ class ILQL:
 
 
 def next_values(v: Float[Tensor, "n t"]) -> Float[Tensor, "n t"]:
-    """Give V(s_{t+1}) of values that are 0 on pads; 0 after the last token, also in rows that the length limit ended."""
+    """Give V(s_{t+1}) of values that are 0 on pads; 0 after the last token, whatever ended the row."""
     return torch.cat([v[:, 1:], torch.zeros_like(v[:, :1])], dim=1)
