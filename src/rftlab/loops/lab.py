@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rftlab.loops.session import Session
 from rftlab.models import Policy
 from rftlab.ranks import Ranks
+from rftlab.sampling.decoding import StartDecoder, start_decoder
 from rftlab.types import BeamSearch, Reward, Sampling, ScoredResponse, Splits
 
 
@@ -110,4 +111,5 @@ class Lab:
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
     shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
     start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
+    start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     ranks: Ranks = field(default_factory=Ranks.of_this_process)
