@@ -43,6 +43,11 @@ def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: 
     return masked_mean((x - masked_mean(x, mask, total)).square(), mask, total)
 
 
+def masked_max(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Return the largest of the elements that count, none of them negative; 0 when none does."""
+    return torch.where(mask, x, 0.0).max()
+
+
 def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, " n"]:
     """Sum each row over the elements that count, e.g. token log-ratios to one number per response."""
     return torch.where(mask, x, 0.0).sum(dim=-1)

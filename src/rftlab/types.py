@@ -122,7 +122,9 @@ class ScoredResponse:
 
     example: Example
     response: str
-    response_ids: tuple[int, ...]  # as sampled, EOS included where it was; training never reads `response` back
+    response_ids: tuple[
+        int, ...
+    ]  # as sampled, EOS included where it was: what policies learn; a reward model reads `response`
     score: float  # raw units of the reward
 
 
@@ -138,6 +140,15 @@ EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed wi
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActionValueNeeds:
+    """Two Q heads and a V head on the policy's hidden states, slow copies of the Q heads, and decoding with them."""
+
+    polyak: float  # by how much the copies move at each optimiser step
+    decode_b: tuple[float, ...]  # weights of the advantages in decoding, each evaluated for itself
+    decode_top_k: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """What an algorithm wants beside the policy; whatever it does not ask for is neither held nor computed."""
 
@@ -150,6 +161,17 @@ class Needs:
     lagged_every: int | None = None
     mask: Nucleus | None = None  # of the lagged copy's next-token distribution
     entropy: EntropyMode = "none"  # `Forward.entropy`
+    action_values: ActionValueNeeds | None = None  # `Forward.action_values`
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionValues:
+    """What two Q heads and a V head say of the response tokens and of the states before them; 0 elsewhere."""
+
+    q: Float[Tensor, "2 n t"]  # of the tokens
+    q_logsumexp: Float[Tensor, "2 n t"]  # over all tokens of the vocabulary
+    target_q: Float[Tensor, "n t"]  # of the tokens, the smaller of the slow copies, without a gradient
+    v: Float[Tensor, "n t"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +181,7 @@ class Forward:
     logprobs: Float[Tensor, "n t"]  # of the response tokens, all that may be chosen, logits divided by the temperature
     entropy: Float[Tensor, "n t"] | None  # nats, of the same next-token distribution; None if not asked for
     values: Float[Tensor, "n t"] | None  # None where the algorithm has no value function
+    action_values: ActionValues | None = None  # None where the algorithm has no Q heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,11 +225,14 @@ class LossOutput:
     """A microbatch's share of the loss, and the detached numbers worth logging.
 
     `metrics` are shares like the loss, which add up to the value of the optimiser step; of `maxima` the largest counts.
+    `squares` are shares of the mean square of weights whose mean is a metric of the same name: from both the loop makes
+    NAME_ess = mean^2 / mean square, the effective share of the tokens.
     """
 
     loss: Float[Tensor, ""]
     metrics: dict[str, Float[Tensor, ""]]
     maxima: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    squares: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @runtime_checkable

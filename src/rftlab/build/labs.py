@@ -1,12 +1,14 @@
 """The objects of one run, made from what the config names: data, networks, optimiser."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rftlab import runs
+from rftlab.build.responses import scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_positions
@@ -90,6 +92,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
     task = _task(config, _noted_rows(config, session), device)
+    task = replace(task, responses=scored_responses(config, session.run.folder))
     policy = _policy(config, device, start)
     return Lab(
         task=task,

@@ -140,7 +140,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
         )
     check_policy(config)
-    if "steps" not in loop and (data["rollout"] is None or config["reward"] is None):
+    fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
+    if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
     if "pairs" in loop:
@@ -152,6 +153,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
+        _check_whitening_of_steps(algo)
     if algo["name"] == "pretrain" and data["rollout"] is not None:
         raise UserError(
             f"algo=pretrain with data={data['name']}", "a plain-text corpus, e.g. data=corpus_spans", "data"
@@ -165,11 +167,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
 
 
 def _check_pairs(config: Mapping[str, Any]) -> None:
-    """Let pairs be of scored responses, and label smoothing be of an objective that has it."""
-    algo, data = config["algo"], config["data"]
-    if data["rollout"] is None or config["reward"] is None:
-        found = f"algo={algo['name']} with data={data['name']}, whose responses have no reward"
-        raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    """Let label smoothing be of an objective that has it."""
+    algo = config["algo"]
     smoothing = algo["loss"].get("label_smoothing")
     if algo["loss"].get("objective") == "ipo" and smoothing:
         found = f"algo.loss.label_smoothing={smoothing} with algo.loss.objective=ipo, which has none"
@@ -340,6 +339,15 @@ def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
         found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.{name}={loop[name]})"
         expected = f"{LEAST_WHITENED} responses or more, or whitening over the rollout or of none"
         raise UserError(found, expected, f"algo.loss.whiten_advantages or algo.loop.{name}")
+
+
+def _check_whitening_of_steps(algo: Mapping[str, Any]) -> None:
+    """The same where an optimiser step is all that there is to whiten over."""
+    over, rows = algo["loss"].get("whiten_advantages", "none"), algo["loop"]["batch_size"]
+    if over != "none" and rows < LEAST_WHITENED:
+        found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.batch_size={rows})"
+        expected = f"{LEAST_WHITENED} responses or more, or whitening of none"
+        raise UserError(found, expected, "algo.loss.whiten_advantages or algo.loop.batch_size")
 
 
 def _check_warmup(config: Mapping[str, Any]) -> None:

@@ -109,5 +109,7 @@ class Lab:
     evaluation: Evaluation
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
+    shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
+    start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
     start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

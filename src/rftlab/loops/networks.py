@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from rftlab.models import Guide, Policy, ValueFunction, reference_of
+from rftlab.models.action_values import ActionHeads, shifted_policies
 from rftlab.models.policy import Allowed
 from rftlab.types import EntropyMode, Experience, Forward, Needs
 
@@ -20,17 +21,25 @@ class Numerics:
 
 
 class NetworkSet(nn.Module):
-    """A policy with the value function, frozen reference and lagged copy that the algorithm asks for, and no others.
+    """A policy with what the algorithm asks for: value function, Q and V heads, frozen reference, lagged copy.
 
-    Policy and value function train; they and the lagged copy are the state. The reference is not: it is the policy as
-    it was when the set was made, before any checkpoint is loaded.
+    Policy, value function and heads train; they, slow copies of the Q heads and the lagged copy are the state. The
+    reference is not: it is the policy as it was when the set was made, before any checkpoint is loaded.
     """
 
-    def __init__(self, policy: Policy, value: ValueFunction | None, needs: Needs, numerics: Numerics) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        value: ValueFunction | None,
+        needs: Needs,
+        numerics: Numerics,
+        heads: ActionHeads | None = None,
+    ) -> None:
         super().__init__()
         assert needs.mask is None or needs.lagged_every is not None, "the lagged copy is what gives the mask"
         self.policy = policy
         self.value = value
+        self.heads = heads
         self.lagged = reference_of(policy) if needs.lagged_every else None
         self.needs = needs
         self.numerics = numerics
@@ -44,9 +53,17 @@ class NetworkSet(nn.Module):
     def forward(self, batch: Experience, entropy: EntropyMode) -> Forward:
         """Score the responses and value their states; one pass serves both where the value head sits on the policy."""
         scored, hidden = self._read(self.policy, batch, entropy, self._allowed(batch))
+        if self.heads is not None:
+            said = self.heads(hidden, batch.response_ids, batch.response_mask)
+            scored = replace(scored, action_values=said)
         if self.value is None:
             return scored
         return replace(scored, values=self.value(hidden, *_row(batch), batch.prompt_index))
+
+    def after_step(self) -> None:
+        """Move the slow copies of heads; call it after each optimiser step."""
+        if self.heads is not None and self.needs.action_values is not None:
+            self.heads.move_copies(self.needs.action_values.polyak)
 
     def guide(self, temperature: float) -> Guide | None:
         """Give what says which tokens policy and sampler may choose; None where they may choose all."""
@@ -59,20 +76,39 @@ class NetworkSet(nn.Module):
         if self.lagged is not None and self.needs.lagged_every and iteration % self.needs.lagged_every == 0:
             self.lagged.load_state_dict(self.policy.state_dict())
 
+    def shifted(self) -> dict[str, Policy]:
+        """Name the policies that decode with action values; none where there are no heads."""
+        asked = self.needs.action_values
+        if self.heads is None or asked is None:
+            return {}
+        return shifted_policies(self.policy, self.heads, asked.decode_b, asked.decode_top_k)
+
     @torch.no_grad()
     def annotate(self, experience: Experience) -> Experience:
-        """Add the columns asked for, in the way in which the update computes them, so that the first ratio is 1."""
-        needs = self.needs
-        if not (needs.old_logprobs or needs.value or needs.reference or needs.lagged_every):
+        """Add the columns asked for, in the way in which the update computes them, so that the first ratio is 1.
+
+        Experience that has them all already stays as it is.
+        """
+        if self._asked() <= experience.columns.keys():
             return experience
         rows = torch.arange(len(experience.unit), device=experience.unit.device)
         parts = [self._columns(experience.rows(part)) for part in rows.split(self.numerics.microbatch_size)]
         return experience.with_(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
+    def _asked(self) -> set[str]:
+        needs = self.needs
+        asked = {
+            "old_logprobs": needs.old_logprobs,
+            "values": needs.value,
+            "ref_logprobs": needs.reference,
+            "lagged_logprobs": needs.lagged_every,
+        }
+        return {name for name, wanted in asked.items() if wanted}
+
     def _columns(self, batch: Experience) -> dict[str, Tensor]:
         columns = {}
         allowed = self._allowed(batch)
-        if self.needs.old_logprobs or self.needs.value:
+        if self.needs.old_logprobs or allowed is not None:
             now, hidden = self._read(self.policy, batch, "none", allowed)
             columns["old_logprobs"] = now.logprobs
             if self.value is not None:
@@ -80,6 +116,9 @@ class NetworkSet(nn.Module):
             if allowed is not None:
                 whole = (hidden, batch.response_ids, batch.response_mask, batch.temperature, "none")
                 columns["unmasked_logprobs"] = self.policy.score(*whole, self.numerics.head_chunk).logprobs
+        elif self.value is not None:  # no head over the vocabulary; no policy where values have a trunk of their own
+            states = self.policy.hidden(*_row(batch), batch.prompt_index) if self.value.trunk is None else None
+            columns["values"] = self.value(states, *_row(batch), batch.prompt_index)
         if allowed is not None:
             columns["mask_size"] = self._sizes(allowed, batch.response_mask)
         lagged = self.lagged if allowed is None else None  # read already, for its mask

@@ -20,6 +20,10 @@ def total_steps(config: Mapping[str, Any]) -> int:
     loop = config["algo"]["loop"]
     if "steps" in loop:
         return max(1, round(loop["steps"] * loop.get("step_fraction", 1.0)))
+    if "prompts" in loop:
+        sizes = (config["data"]["loader"][f"n_{split}"] for split in ("train", "validation"))
+        known = ([n for n in (size, loop["prompts"]) if n is not None] for size in sizes)
+        return max(1, sum(min(numbers, default=0) for numbers in known))
     return next((loop[name] for name in ("iterations", "epochs", "n_prompts") if name in loop), 1)
 
 
