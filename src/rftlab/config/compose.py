@@ -30,7 +30,11 @@ from rftlab.ranges import Rule
 from rftlab.sweeps.job import Job
 
 OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
-OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
+OWN_MODEL = (
+    "value",
+    "unfrozen_blocks",
+    "lora",
+)  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 PLAIN = (bool, int, float, str, type(None))

@@ -20,7 +20,7 @@ from rftlab.loops.finish import finish
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, rollout_metrics
-from rftlab.loops.networks import NetworkSet, Numerics
+from rftlab.loops.networks import NetworkSet, Numerics, trunk_mib
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
 from rftlab.models import value_function
@@ -63,7 +63,7 @@ class State:
         return {
             "position": self.position,
             "step": self.step,
-            "networks": self.networks.state_dict(),
+            "networks": self.networks.saved(),
             "optimizer": self.optimizer.state_dict(),
             "kl_coef": self.kl_coef,
             "scaling": self.scaling.to_dict(),
@@ -80,7 +80,7 @@ class State:
             found = f"a checkpoint with {', '.join(saved)}"
             raise UserError(found, f"one with {', '.join(self.to_dict())}", "checkpoints/ of the run folder: remove it")
         self.iteration, self.position, self.step = iteration, saved["position"], saved["step"]
-        self.networks.load_state_dict(saved["networks"])
+        self.networks.restore(saved["networks"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.kl_coef = saved["kl_coef"]
         self.scaling = RunningScores.from_dict(saved["scaling"])
@@ -172,7 +172,9 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
     collected = collector.collect(lab, Place(iteration=state.iteration + 1, position=state.position))
     experience = credit(lab, algorithm, schedule, state, state.networks.annotate(collected.experience))
     metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
-    return Rollout(experience=experience, metrics=metrics | collected.metrics, prompts=collected.prompts)
+    held = trunk_mib(experience)
+    told = collected.metrics if held is None else collected.metrics | {"memory/trunk_mib": held}
+    return Rollout(experience=experience, metrics=metrics | told, prompts=collected.prompts)
 
 
 @torch.no_grad()
@@ -198,7 +200,7 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
     value = None
     if algorithm.needs.value:
         value = value_function(lab.policy, lab.value_kind, lab.value_head, stream(lab.session.seed, "value head"))
-    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics)
+    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics, share=lab.share_trunk)
     return State(
         iteration=0,
         position=0,

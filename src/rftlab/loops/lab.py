@@ -108,4 +108,5 @@ class Lab:
     evaluation: Evaluation
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
+    share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

@@ -18,6 +18,11 @@ BATCHES = frozenset({"algo.loop.microbatch_size", "eval.batch_size"})  # they ch
 NOT_IDENTITY = BATCHES | {
     "paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"
 }  # fmt: skip
+# Keys that came later, with the value that means what was done before them: with it they are no part of the run key, so
+# that results of before are found under the same command.
+CAME_LATER: Mapping[str, object] = {
+    "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
+}
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
@@ -78,9 +83,14 @@ def of_identity(key: str) -> bool:
 
 
 def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> dict[str, object]:
-    """Leave out dotted keys; `config` lies at `prefix`."""
-    kept = {key: value for key, value in config.items() if f"{prefix}{key}" not in left_out}
-    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in left_out)}
+    """Leave out dotted keys, and those that came later and have the value of before; `config` lies at `prefix`."""
+    kept = {
+        key: value
+        for key, value in config.items()
+        if (name := f"{prefix}{key}") not in left_out and not (name in CAME_LATER and value == CAME_LATER[name])
+    }
+    inner = (*left_out, *CAME_LATER)
+    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in inner)}
     return {
         key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value
         for key, value in kept.items()
