@@ -2,8 +2,8 @@
 
     python bench/frozen.py [--rounds N] [--value head|separate] [MODE ...]
 
-An iteration samples 8 responses of 24 tokens to 4 prompts of 64 tokens, scores them with policy and reference, and takes
-two passes of PPO in microbatches of 4 rows. Weights are random: neither time nor memory depends on them. Each
+An iteration samples 8 responses of 24 tokens to 4 prompts of 64 tokens, scores them with policy and reference, and
+takes two passes of PPO in microbatches of 4 rows. Weights are random: neither time nor memory depends on them. Each
 measurement is a process of its own, of one thread; modes take turns, so that other work on the machine meets all alike.
 """
 
@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPTS, SAMPLES, PROMPT_TOKENS, RESPONSE_TOKENS, EPOCHS, MICROBATCH = 4, 2, 64, 24, 2, 4
@@ -64,13 +65,14 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
     torch.manual_seed(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     config = GPT2Config(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-    policy = Policy(GPT2LMHeadModel(config), AutoTokenizer.from_pretrained(asset_folder("tokenizer")), "causal")
+    tokenizer: Any = AutoTokenizer.from_pretrained(asset_folder("tokenizer"))
+    policy = Policy(GPT2LMHeadModel(config), tokenizer, "causal")
     policy.recompute = mode.recompute
     freeze_below(policy, mode.unfrozen)
     stream = torch.Generator().manual_seed(0)
     if mode.rank is not None:
         adapt(policy, LoRA(rank=mode.rank, alpha=16.0, targets=None), stream)
-    ppo = PPO(
+    ppo: Any = PPO(
         clip_range=0.2, value_clip_range=0.2, value_coef=0.5, entropy_coef=0.0, gamma=1.0, gae_lambda=0.95,
         whiten_advantages="none", kl=AdaptiveKL(initial=0.05, target=6.0, rate=0.5, unit="response"),
     )  # fmt: skip
@@ -84,16 +86,17 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
     mask = torch.ones_like(prompts, dtype=torch.bool)
     started = time.perf_counter()
     noise = torch.rand((PROMPTS * SAMPLES, RESPONSE_TOKENS), generator=stream, dtype=torch.float64)
+    scores = torch.randn(PROMPTS * SAMPLES, generator=stream)
     responses = sample(policy, prompts, mask, sampling, SAMPLES, noise)
     experience = Experience(
         prompt_ids=prompts, prompt_mask=mask, response_ids=responses.response_ids,
         response_mask=responses.response_mask, prompt_index=responses.prompt_index,
-        unit=torch.arange(PROMPTS * SAMPLES), scores=torch.randn(PROMPTS * SAMPLES, generator=stream),
+        unit=torch.arange(PROMPTS * SAMPLES), scores=scores,
         temperature=1.0,
     )  # fmt: skip
     sampled = time.perf_counter()
     experience = networks.annotate(experience)
-    experience = ppo.credit(with_rewards(experience, experience.scores, 0.05))
+    experience = ppo.credit(with_rewards(experience, scores, 0.05))
     for _ in range(EPOCHS):
         for rows in minibatches_of(PROMPTS * SAMPLES)(experience, stream):
             accumulate_gradient(ppo, networks, experience.rows(rows), trimmed=False, ranks=Ranks())
@@ -135,9 +138,8 @@ def main() -> None:
             for name in ("iteration_s", "after_sampling_s")
         }
         values = "  ".join(f"{name} {value:.2f}" for name, value in median.items())
-        print(
-            f"{mode:16} {values}  of {arguments.modes[0]}: {ratios['iteration_s']:.2f}, {ratios['after_sampling_s']:.2f}"
-        )
+        times = ", ".join(f"{ratio:.2f}" for ratio in ratios.values())
+        print(f"{mode:16} {values}  times of {arguments.modes[0]}: {times}")
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ MUTATIONS = {
     ),
     "reference-shares-the-weights": Mutation(
         "models/freeze.py",
-        "lm = copy_sharing(policy.lm) if share else copy.deepcopy(policy.lm)\n    return policy.with_lm(lm.requires_grad_(False))",
+        "return policy.with_lm(lm.requires_grad_(False))",
         "return policy",
         MODELS,
         "the KL is always 0",
