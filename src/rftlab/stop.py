@@ -10,6 +10,8 @@ from types import FrameType, TracebackType
 
 log = logging.getLogger("rftlab")
 
+AGAIN_S = 0.3  # until a Ctrl-C that ended nothing comes again
+
 
 class StopRequested(Exception):
     """The run has saved what it needs to resume and ends here; the text says who asked."""
@@ -24,13 +26,31 @@ def interrupted(error: BaseException | None) -> bool:
 
 @contextmanager
 def exit_on_interrupt() -> Generator[None]:
-    """End the process with code 130, without a word, where a Ctrl-C is behind what ends the block."""
+    """End the process with code 130, without a word, where a Ctrl-C is behind what ends the block.
+
+    A library may swallow a Ctrl-C: what OmegaConf has half built when it comes raises an `AttributeError` in its place,
+    and `getattr` with a default asks no further. So a Ctrl-C comes again until it ends the block, or until whoever has
+    taken over the signal hears of it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    if before[signal.SIGINT] is signal.default_int_handler:  # not where it is ignored, as behind nohup
+        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
     except BaseException as error:
         if not interrupted(error):
             raise
         sys.exit(130)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+    raise KeyboardInterrupt
 
 
 class StopFlag:

@@ -31,7 +31,8 @@ def found(**values: object) -> dict[str, Algorithm]:
         for node in losses(yaml.safe_load(path.read_text())):
             if "whiten_advantages" in node:
                 control = {"kl": AdaptiveKL(**node["kl"])} if "kl" in node else {}
-                given = {name: value for name, value in (node | control).items() if name != "_target_"}
+                referring = {name: 8 for name, value in node.items() if str(value).startswith("${")}  # to a length
+                given = {name: value for name, value in (node | control | referring).items() if name != "_target_"}
                 algorithm = get_class(node["_target_"])(**given)
                 made[path.stem] = replace(algorithm, **{name: values[name] for name in values if has(algorithm, name)})
     return made

@@ -14,14 +14,24 @@ OWN = {  # key -> why an algorithm may lack it; a key that all have must have on
     "algo.loss.clip_range": "PPO's alone: how far the ratio to the policy that sampled may go",
     "algo.loss.value_clip_range": "PPO's alone: APA does not clip values",
     "algo.loss.value_coef": "of algorithms with a value function",
+    "algo.loss.gamma": "of algorithms that credit token by token, not whole responses",
     "algo.loss.gae_lambda": "of algorithms with a value function",
     "algo.loss.kl.initial": "of algorithms with the KL in the reward; APA has it in its loss",
     "algo.loss.kl.target": "as above",
     "algo.loss.kl.rate": "as above",
     "algo.loss.kl.unit": "as above",
     "algo.loss.kl._target_": "as above",
+    "algo.loss.kl_coef": "GRPO's alone: its KL penalty is in the loss",
+    "algo.loss.clip_low": "GRPO's alone: it may clip on both sides unequally",
+    "algo.loss.clip_high": "as above",
+    "algo.loss.scale": "GRPO's alone: what a group's advantages are divided by",
+    "algo.loss.average": "GRPO's alone: what its loss is averaged over",
+    "algo.loss.constant_length": "as above",
+    "algo.loss.ratio": "GRPO's alone: of tokens, or of responses",
     "algo.labels": "of algorithms that also train classifiers; null on texts",
 }
+
+ROWS = {"algo.loop.prompts_per_iteration", "algo.loop.samples_per_prompt"}  # whose product is shared
 
 
 def flat(*words: str) -> dict[str, Any]:
@@ -34,10 +44,16 @@ def flat(*words: str) -> dict[str, Any]:
 def test_algorithms_differ_in_what_one_of_them_alone_has_and_in_nothing_else(scale: str, data: str) -> None:
     cells = {algo: flat(f"scale={scale}", f"data={data}", f"algo={algo}") for algo in ONLINE}
     assert {"ppo", "apa", "reinforce"} <= cells.keys()
-    for key in sorted(set().union(*cells.values()) - NAMES):
+    assert (
+        len({cell["algo.loop.prompts_per_iteration"] * cell["algo.loop.samples_per_prompt"] for cell in cells.values()})
+        == 1
+    )
+    for key in sorted(set().union(*cells.values()) - NAMES - ROWS):
         having = [cell[key] for cell in cells.values() if key in cell]
         assert len(having) == len(cells) or key in OWN, f"{key} is not shared"
         assert all(value == having[0] for value in having), f"{key}: {having}"
+    with_groups = {algo for algo, cell in cells.items() if cell["algo.loop.samples_per_prompt"] > 1}
+    assert with_groups == (set(cells) if scale == "mini" else {"rloo", "grpo"})
     for key in OWN:
         assert any(key not in cell for cell in cells.values()), f"{key} is shared now"
 

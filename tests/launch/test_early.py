@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from rftlab.launch.early import OUTPUTS, likely_outputs
-from rftlab.stop import interrupted
+from rftlab.stop import exit_on_interrupt, interrupted
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +59,47 @@ def test_a_ctrl_c_is_found_behind_the_error_that_a_library_makes_of_it() -> None
             library(cause)
         assert interrupted(caught.value) is found
     assert interrupted(KeyboardInterrupt()) and not interrupted(None)
+
+
+SWALLOWS = """
+import os, signal, sys, time
+from rftlab.stop import StopFlag, StopOnSignals, exit_on_interrupt
+
+with exit_on_interrupt():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        pass  # as a library may
+    flag = StopFlag()
+    if sys.argv[1] == "taken over":
+        with StopOnSignals(flag, [signal.SIGINT]):
+            while not flag.requested:
+                time.sleep(0.01)
+        print(flag.reason)
+    else:
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("then", "code", "said"), [("ours", 130, ""), ("taken over", 0, "SIGINT\n")])
+def test_a_ctrl_c_that_a_library_swallows_comes_again(then: str, code: int, said: str) -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWS, then],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "") and time.monotonic() - began < 20
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with exit_on_interrupt():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def members(group: int) -> list[int]:
@@ -153,12 +194,15 @@ def test_jobs_of_a_snapshot_fork_from_the_snapshot_though_another_server_ran(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wait_s", [0.1, 0.2, 0.4, 0.8, 2.0, 3.0])
+@pytest.mark.parametrize("wait_s", [0.0, 0.1, 0.3, 0.7, 1.5, 2.5])
 def test_a_ctrl_c_before_the_first_job_ends_the_sweep_at_once_and_without_a_traceback(
     tmp_path: Path, wait_s: float
 ) -> None:
     """A terminal sends it to all processes of the command."""
     sweep = run("seed=0,1", f"paths.outputs={tmp_path}")
+    while not (tmp_path / ".snapshots").exists():  # before it, Python is still starting
+        assert sweep.poll() is None
+        time.sleep(0.001)
     time.sleep(wait_s)
     os.killpg(sweep.pid, signal.SIGINT)
     began = time.monotonic()

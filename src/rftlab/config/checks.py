@@ -268,6 +268,9 @@ def _check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> No
         found = ", ".join(f"{key}={value}" for key, value in values.items())
         expected = f"either {' and '.join(IN_ROWS)}, or {' and '.join(IN_TOKENS)}, and null for the other two"
         raise UserError(f"algo.loop: {found}", expected, f"algo.loop.{', '.join(values)}")
+    if constant(algo["loss"]["_target_"], "unit") == "group" and loop["samples_per_prompt"] < 2:
+        found = f"algo.loop.samples_per_prompt={loop['samples_per_prompt']} with algo={algo['name']}"
+        raise UserError(found, "2 or more: the other responses are the baseline", "algo.loop.samples_per_prompt")
     if given == set(IN_ROWS):
         _check_sizes_in_rows(loop, data["loader"]["n_train"])
     else:
