@@ -4,7 +4,8 @@
 
 An iteration samples 8 responses of 24 tokens to 4 prompts of 64 tokens, scores them with policy and reference, and
 takes two passes of PPO in microbatches of 4 rows. Weights are random: neither time nor memory depends on them. Each
-measurement is a process of its own, of one thread; modes take turns, so that other work on the machine meets all alike.
+measurement is a process of its own, of one thread, and times are CPU times; modes take turns, so that other work on the
+machine meets all alike.
 """
 
 import argparse
@@ -84,7 +85,7 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
     )
     prompts = torch.randint(2, 1000, (PROMPTS, PROMPT_TOKENS), generator=stream)
     mask = torch.ones_like(prompts, dtype=torch.bool)
-    started = time.perf_counter()
+    started = time.process_time()
     noise = torch.rand((PROMPTS * SAMPLES, RESPONSE_TOKENS), generator=stream, dtype=torch.float64)
     scores = torch.randn(PROMPTS * SAMPLES, generator=stream)
     responses = sample(policy, prompts, mask, sampling, SAMPLES, noise)
@@ -94,7 +95,7 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
         unit=torch.arange(PROMPTS * SAMPLES), scores=scores,
         temperature=1.0,
     )  # fmt: skip
-    sampled = time.perf_counter()
+    sampled = time.process_time()
     experience = networks.annotate(experience)
     experience = ppo.credit(with_rewards(experience, scores, 0.05))
     for _ in range(EPOCHS):
@@ -102,11 +103,11 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
             accumulate_gradient(ppo, networks, experience.rows(rows), trimmed=False, ranks=Ranks())
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    ended = time.perf_counter()
+    ended = time.process_time()
     found = {"iteration_s": ended - started, "after_sampling_s": ended - sampled}
     found["trunk_mib"] = trunk_mib(experience) or 0.0
     found["peak_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    found["saved_mib"] = sum(t.nbytes for t in {id(t): t for t in networks.saved().values()}.values()) / 2**20
+    found["saved_mib"] = sum({t.data_ptr(): t.nbytes for t in networks.saved().values()}.values()) / 2**20
     return found
 
 
