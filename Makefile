@@ -15,7 +15,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets bench clean
+.PHONY: help setup quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,16 @@ quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone an
 	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 	$(PY) -m analysis.learned --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 
-test: $(READY) ## the whole test suite: the quick part, then the slow one
+test: $(READY) peers ## the whole test suite: the quick part, then the slow one
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m 'slow or slurm or network or gpu or peer'
+
+peers: $(patsubst %,.peers/%/.ready,trl trl_ppo verl) ## install what the tests compare our maths with, each by itself in .peers/
+
+# on top of .venv, whose torch they share; without the network their tests are skipped, and say so
+.peers/%/.ready: tests/algorithms/peers/requirements-%.txt $(READY)
+	@rm -rf .peers/$* && $(VENV)/bin/uv pip install --quiet --no-deps --python $(PY) --target .peers/$* -r $< && touch $@ \
+		|| { rm -rf .peers/$*; echo "not installed: $*"; }
 
 test-quick: $(READY) ## the default suite: CPU, offline, about five minutes on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2

@@ -75,6 +75,7 @@ def measure(mode: Mode, value: str) -> dict[str, float]:
         adapt(policy, LoRA(rank=mode.rank, alpha=16.0, targets=None), stream)
     ppo: Any = PPO(
         clip_range=0.2, value_clip_range=0.2, value_coef=0.5, entropy_coef=0.0, gamma=1.0, gae_lambda=0.95,
+        entropy="exact", kl_coef=0.0,
         whiten_advantages="none", kl=AdaptiveKL(initial=0.05, target=6.0, rate=0.5, unit="response"),
     )  # fmt: skip
     critic = value_function(policy, value, "linear", stream)

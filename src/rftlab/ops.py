@@ -93,6 +93,18 @@ def entropy_of(logprobs: Float[Tensor, "*rows v"]) -> Float[Tensor, "*rows"]:
     return -(logprobs.exp() * logprobs.masked_fill(logprobs == -torch.inf, 0.0)).sum(dim=-1)
 
 
+def nucleus(logits: Float[Tensor, "m v"], top_p: float, min_tokens: int) -> Bool[Tensor, "m v"]:
+    """Say which tokens are the fewest most likely ones whose probability reaches `top_p`, at least `min_tokens`.
+
+    Equals of the last one belong to them, so the set does not depend on how a sort breaks ties.
+    """
+    ordered = logits.sort(descending=True).values
+    probs = ordered.softmax(-1)
+    needed = (probs.cumsum(-1) - probs < top_p).sum(-1, keepdim=True)
+    last = needed.clamp(min=min_tokens).clamp(max=logits.shape[-1]) - 1
+    return logits >= ordered.gather(-1, last)
+
+
 # --- Kullback-Leibler estimators ----------------------------------------------------------------------------------
 # For tokens sampled from pi, with x = log pi - log ref. Schulman, "Approximating KL divergence" (2020).
 
@@ -164,11 +176,12 @@ def clipped_surrogate(
     old_logprobs: Float[Tensor, "n t"],
     advantages: Float[Tensor, "n t"],
     mask: Bool[Tensor, "n t"],
-    clip_range: float,
+    clip_range: float | None,
 ) -> tuple[Float[Tensor, "n t"], Bool[Tensor, "n t"]]:
     """Policy loss of each token, max(-A rho, -A clip(rho, 1 - eps, 1 + eps)) (Schulman et al. 2017, eq. 7, negated).
 
-    The log-ratio is cut at `MAX_LOG_RATIO` from above, so that no ratio overflows.
+    Without a `clip_range` it is -A rho, their eq. 6 negated. The log-ratio is cut at `MAX_LOG_RATIO` from above, so
+    that no ratio overflows.
 
     Returns:
         The loss, 0 outside the mask, and where clipping rules: there the token has no gradient.
@@ -177,6 +190,8 @@ def clipped_surrogate(
     ratio = log_ratio.clamp(max=MAX_LOG_RATIO).exp()
     advantages = torch.where(mask, advantages, 0.0)
     unclipped = -advantages * ratio
+    if clip_range is None:
+        return unclipped, torch.zeros_like(mask)
     clipped = -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
     return torch.maximum(unclipped, clipped), clipped > unclipped
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from rftlab.ranges import Fraction, NonNegative, Positive
+from rftlab.ranges import AtLeastTwo, Fraction, NonNegative, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,8 @@ class Experience:
 
     Sampled responses, gold texts and rows of a scored dataset all have this form. What only some algorithms need lies
     in `columns`, each (n t) or (n): `old_logprobs` of the policy that sampled, `ref_logprobs` of the frozen start,
-    `values`, `rewards` per token, `advantages`, `returns`.
+    `values`, `rewards` per token, `advantages`, `returns`. Where the policy is masked (`Needs.mask`), `old_logprobs`
+    are of the masked policy and `unmasked_logprobs` of the whole one, by which the KL to the start is measured.
     """
 
     prompt_ids: Int[Tensor, "b p"]  # every prompt once
@@ -125,6 +126,14 @@ class ScoredResponse:
     score: float  # raw units of the reward
 
 
+@dataclass(frozen=True, kw_only=True)
+class Nucleus:
+    """The tokens that a policy finds likely: the fewest of probability `top_p` together, the top few, and EOS."""
+
+    top_p: Fraction[float]  # below 1; at 1 nothing would be masked
+    min_tokens: AtLeastTwo[int]  # of two, one is not EOS: something is left where EOS is banned
+
+
 EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed without a gradient | with one
 
 
@@ -135,7 +144,11 @@ class Needs:
     reference: bool = False  # the frozen start, and the column `ref_logprobs`
     value: bool = False  # a value function, `Forward.values` and the column `values`
     old_logprobs: bool = False  # the column `old_logprobs`
-    lagged_every: int | None = None  # a copy renewed every so many optimiser steps, and the column `lagged_logprobs`
+    # A copy of the policy renewed after every so many iterations, never between the rollout and the updates on it. It
+    # gives the column `lagged_logprobs`, or, where there is a `mask`, which tokens policy and sampler may choose; these
+    # are found anew in every pass, and the columns are `unmasked_logprobs` and `mask_size`.
+    lagged_every: int | None = None
+    mask: Nucleus | None = None  # of the lagged copy's next-token distribution
     entropy: EntropyMode = "none"  # `Forward.entropy`
 
 
@@ -143,8 +156,8 @@ class Needs:
 class Forward:
     """What the current networks say of a batch, with gradients."""
 
-    logprobs: Float[Tensor, "n t"]  # of the response tokens, full vocabulary, logits divided by the temperature
-    entropy: Float[Tensor, "n t"] | None  # nats, of the full-vocabulary next-token distribution; None if not asked for
+    logprobs: Float[Tensor, "n t"]  # of the response tokens, all that may be chosen, logits divided by the temperature
+    entropy: Float[Tensor, "n t"] | None  # nats, of the same next-token distribution; None if not asked for
     values: Float[Tensor, "n t"] | None  # None where the algorithm has no value function
 
 

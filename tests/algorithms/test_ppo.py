@@ -19,6 +19,8 @@ def ppo() -> PPO:
         value_clip_range=0.2,
         value_coef=0.5,
         entropy_coef=0.0,
+        entropy="exact",
+        kl_coef=0.0,
         gamma=1.0,
         gae_lambda=0.95,
         whiten_advantages="rollout",
@@ -175,3 +177,60 @@ def test_value_clip_frac_counts_held_values(ppo, mask_of, make_experience, make_
     values = torch.tensor([[1.5, 1.1, 0.5, 1.3]])
     out = ppo.loss(make_forward(torch.full((1, 4), -1.0), values=values), batch, totals(4))
     assert out.metrics["value/clip_frac"].item() == 0.5
+
+
+# --- other forms --------------------------------------------------------------------------------------------------
+
+
+def test_without_a_clip_range_every_ratio_has_its_gradient(ppo, mask_of, make_experience, make_forward):
+    old = torch.zeros(1, 2) - 2.0
+    new = old + torch.log(torch.tensor([[1.5, 0.5]]))
+    batch = make_experience(mask=mask_of(2, width=2), old_logprobs=old, advantages=torch.tensor([[1.0, -1.0]]))
+    unclipped = replace(ppo, clip_range=None)
+    torch.testing.assert_close(
+        policy_gradient(unclipped, make_forward, new, batch), torch.tensor([[-1.5 / 2, 0.5 / 2]])
+    )
+    out = unclipped.loss(make_forward(new), batch, totals(2))
+    assert out.metrics["policy/clip_frac"].item() == 0.0
+    assert out.metrics["policy/loss"].item() == pytest.approx((-1.5 + 0.5) / 2)
+
+
+def test_kl_in_the_loss_is_k3_to_the_start(ppo, mask_of, make_experience, make_forward):
+    """k3 = exp(-x) - 1 + x with x = log pi - log pi_0: log 2 + 1/2 - 1 at twice the probability; slope 1 - exp(-x)."""
+    new = torch.log(torch.tensor([[0.4, 0.2, 0.9]]))
+    ref = torch.log(torch.tensor([[0.2, 0.2, 0.1]]))
+    batch = make_experience(mask=mask_of(2, width=3), old_logprobs=new, ref_logprobs=ref)
+    out = replace(ppo, kl_coef=0.3).loss(make_forward(new), batch, totals(2))
+    assert out.metrics["policy/kl_loss"].item() == pytest.approx((math.log(2) - 0.5) / 2)
+    assert out.loss.item() == pytest.approx(0.3 * (math.log(2) - 0.5) / 2)
+    gradient = policy_gradient(replace(ppo, kl_coef=0.3), make_forward, new, batch)
+    torch.testing.assert_close(gradient, torch.tensor([[0.3 * 0.5 / 2, 0.0, 0.0]]))
+    assert "policy/kl_loss" not in ppo.loss(make_forward(new), batch, totals(2)).metrics
+
+
+def test_kl_in_the_loss_takes_nothing_from_the_reward(ppo, randn, mask_of, make_experience):
+    rollout = make_experience(mask=mask_of(3, 2, width=3), scores=[1.0, 2.0], old_logprobs=randn(2, 3))
+    one, other = credited(ppo, rollout, 0.3), credited(replace(ppo, kl_coef=5.0), rollout, 0.3)
+    assert all(torch.equal(one[name], other[name]) for name in one.columns)
+
+
+def test_a_sampled_entropy_is_minus_the_log_probability_of_the_token(ppo, mask_of, make_experience, make_forward):
+    new = torch.tensor([[-1.0, -3.0, -9.0]])
+    batch = make_experience(mask=mask_of(2, width=3), old_logprobs=new)
+    sampled = replace(ppo, entropy="sampled", entropy_coef=0.5)
+    assert sampled.loss(make_forward(new, entropy=7.0), batch, totals(2)).loss.item() == pytest.approx(-0.5 * 2.0)
+    exact = replace(sampled, entropy="exact")
+    assert exact.loss(make_forward(new, entropy=7.0), batch, totals(2)).loss.item() == pytest.approx(-0.5 * 7.0)
+    assert (sampled.needs.entropy, exact.needs.entropy) == ("logged", "trained")
+    torch.testing.assert_close(policy_gradient(sampled, make_forward, new, batch), torch.tensor([[0.25, 0.25, 0.0]]))
+
+
+def test_a_sampled_entropy_has_no_gradient_on_average_on_fresh_samples(ppo, mask_of, make_experience, make_forward):
+    """Over a batch that holds each token as often as pi samples it; the exact entropy has one."""
+    logits = torch.log(torch.tensor([1 / 8, 3 / 8, 4 / 8])).requires_grad_()
+    ids = torch.tensor([0] + [1] * 3 + [2] * 4)
+    logprobs = logits.log_softmax(0)[ids, None]
+    batch = make_experience(mask=mask_of(*[1] * 8, width=1), advantages=0.0, old_logprobs=logprobs.detach())
+    sampled = replace(ppo, entropy="sampled", entropy_coef=0.5)
+    (gradient,) = torch.autograd.grad(sampled.loss(make_forward(logprobs), batch, totals(8)).loss, logits)
+    torch.testing.assert_close(gradient, torch.zeros(3), atol=1e-7, rtol=0)

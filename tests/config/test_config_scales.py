@@ -90,6 +90,21 @@ def test_a_new_online_algorithm_takes_what_is_known_about_a_dataset(conf: Path) 
     assert compose_in(conf, "data=imdb", "algo=ppo").optimizer.lr == 5e-4  # it has KL control
 
 
+def test_an_algorithm_that_is_like_another_takes_every_row_of_it_below_its_own(conf: Path) -> None:
+    ppo = (CONF / "algo/ppo.yaml").read_text().split("scales:")[0]
+    mine = "like: ppo\nscales: {mini: {text: {eval: {every: 3}}}}\n"
+    (conf / "algo/mine.yaml").write_text(ppo.replace("name: ppo", "name: mine") + mine)
+    found, other = (compose_in(conf, "data=imdb", f"algo={algo}") for algo in ("mine", "ppo"))
+    assert (found.eval.every, found.eval.probe_every, other.eval.every) == (3, 10, 10)
+    assert found.optimizer.lr == 5e-4 and found.algo.loss == other.algo.loss and found.algo.loop == other.algo.loop
+    text = (conf / "data/imdb.yaml").read_text()
+    (conf / "data/imdb.yaml").write_text(text.replace("    ppo:", "    mine: {eval: {every: 4}}\n    ppo:", 1))
+    assert compose_in(conf, "data=imdb", "algo=mine").eval.every == 4
+    (conf / "experiment/theory/mine.yaml").write_text(PRESET.replace("sft:", "ppo:"))
+    assert compose_in(conf, "data=imdb", "algo=mine", "experiment=theory/mine").eval.batch_size == 9
+    assert "like" not in compose_in(conf, "algo=mine").algo
+
+
 def test_what_holds_for_online_algorithms_holds_for_no_other(conf: Path) -> None:
     assert compose_in(conf, "data=narrativeqa", "algo=sft").optimizer.lr == 1e-3
     loop = f"{{algo: {{loop: {{_target_: {scales.ONLINE_LOOP}}}}}}}"
@@ -174,6 +189,7 @@ WRONG = {  # file, old text, new text, name that is wrong
     "kind that the algorithm lacks": ("algo/sft", "    labels:    ", "    cases:     ", "cases"),
     "algorithm whose entry it is": ("algo/apa", "{text: ppo}", "{text: pop}", "pop"),
     "entry that the other lacks": ("algo/apa", "{text: ppo}", "{text: time_separation}", "time_separation"),
+    "algorithm that it is like": ("algo/nlpo", "like: ppo", "like: pop", "pop"),
     "kind of a scale": ("scale/mini", "scale: mini", "kinds: {txt: {}}\nscale: mini", "txt"),
     "optimizer of a kind": ("data/kind/text", "optimizer: adamw", "optimizer: adamv", "adamv"),
     "no optimizer of a kind": ("data/kind/text", "optimizer:", "# optimizer:", "None"),

@@ -14,6 +14,8 @@ def ppo(**values: object) -> PPO:
         "value_clip_range": 0.2,
         "value_coef": 0.5,
         "entropy_coef": 0.01,
+        "entropy": "exact",
+        "kl_coef": 0.0,
         "gamma": 1.0,
         "gae_lambda": 0.95,
         "whiten_advantages": "minibatch",

@@ -92,15 +92,15 @@ def test_the_reference_is_the_start_and_neither_trained_nor_stored(make_policy):
     assert len(networks.state_dict()) == len(policy.state_dict())
 
 
-def test_the_lagged_copy_follows_every_so_many_steps_and_survives_a_checkpoint(make_policy):
+def test_the_lagged_copy_follows_every_so_many_iterations_and_survives_a_checkpoint(make_policy):
     policy = make_policy()
     networks = network_set(policy, Needs(lagged_every=2, old_logprobs=True))
     start = networks.annotate(experience(policy))["lagged_logprobs"]
     move(networks)
-    networks.after_step(1)
+    networks.after_iteration(1)
     assert torch.equal(networks.annotate(experience(policy))["lagged_logprobs"], start)
     state = {name: value.clone() for name, value in networks.state_dict().items()}
-    networks.after_step(2)
+    networks.after_iteration(2)
     now = networks.annotate(experience(policy))
     assert torch.equal(now["lagged_logprobs"], now["old_logprobs"])
     again = network_set(make_policy(seed=5), Needs(lagged_every=2))
@@ -114,7 +114,7 @@ def test_start_lagged_copy_and_policy_of_today_are_three_networks(make_policy):
     networks = network_set(policy, EVERYTHING)
     start = networks.annotate(experience(policy))["old_logprobs"]
     move(networks)
-    networks.after_step(2)
+    networks.after_iteration(2)
     lagging = networks.annotate(experience(policy))["old_logprobs"]
     move(networks)
     now = networks.annotate(experience(policy))

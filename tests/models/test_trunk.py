@@ -25,7 +25,7 @@ def row_of(policy: Policy) -> tuple[torch.Tensor, ...]:
 
 def logprobs(policy: Policy, trunk: object = None) -> torch.Tensor:
     *row, index = row_of(policy)
-    return policy.read(*row, TEMPERATURE, index, "none", None, trunk)[0].logprobs
+    return policy.read(*row, TEMPERATURE, index, "none", trunk=trunk)[0].logprobs
 
 
 def gradients(policy: Policy, trunk: object = None) -> dict[str, torch.Tensor]:

@@ -117,8 +117,8 @@ MUTATIONS = {
     ),
     "lagged-copy-is-the-reference": Mutation(
         "loops/networks.py",
-        '("lagged_logprobs", self.lagged)',
-        '("lagged_logprobs", self.lagged and (self.reference or self.lagged))',
+        '("lagged_logprobs", lagged)',
+        '("lagged_logprobs", lagged and (self.reference or lagged))',
         "loops/test_networks.py",
         "the moving anchor stands still",
     ),
@@ -171,19 +171,19 @@ MUTATIONS = {
         "loops/test_networks.py",
         "the moving anchor stands still",
     ),
-    "after-step-never-called": Mutation(
+    "after-iteration-never-called": Mutation(
         "loops/experience.py",
-        "            state.networks.after_step(state.step)\n",
+        "        state.networks.after_iteration(iteration)\n",
         "",
         SEAMS,
-        "the moving anchor stands still",
+        "the moving anchor stands still, as in the released code of NLPO",
     ),
-    "after-step-counts-iterations": Mutation(
+    "after-iteration-counts-steps": Mutation(
         "loops/experience.py",
-        "state.networks.after_step(state.step)",
-        "state.networks.after_step(iteration)",
+        "state.networks.after_iteration(iteration)",
+        "state.networks.after_iteration(state.step)",
         SEAMS,
-        "the moving anchor moves at other steps than configured",
+        "the moving anchor moves at other times than configured",
     ),
     "columns-with-a-graph": Mutation(
         "loops/networks.py",
@@ -194,16 +194,16 @@ MUTATIONS = {
     ),
     "entropy-without-a-gradient": Mutation(
         "loops/networks.py",
-        "self._read(self.policy, batch, entropy)",
-        'self._read(self.policy, batch, "logged" if entropy == "trained" else entropy)',
+        "self._read(self.policy, batch, entropy, self._allowed(batch))",
+        'self._read(self.policy, batch, "logged" if entropy == "trained" else entropy, self._allowed(batch))',
         SEAMS,
         "heuristic=entropy does nothing",
     ),
     # --- temperature ----------------------------------------------------------------------------------------------
     "old-logprobs-at-temperature-one": Mutation(
         "loops/networks.py",
-        'now = self(batch, "none")',
-        'now = self(replace(batch, temperature=1.0), "none")',
+        'now, hidden = self._read(self.policy, batch, "none", allowed)',
+        'now, hidden = self._read(self.policy, replace(batch, temperature=1.0), "none", allowed)',
         f"{UPDATES} {EXPERIENCE}",
         "heuristic=temperature: the first ratio is not 1",
     ),

@@ -73,10 +73,8 @@ MUTATIONS = {
     ),
     "surrogate-takes-the-smaller-loss": Mutation(
         "ops.py",
-        "unclipped = -advantages * ratio\n"
         "    clipped = -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range)\n"
         "    return torch.maximum(unclipped, clipped)",
-        "unclipped = -advantages * ratio\n"
         "    clipped = -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range)\n"
         "    return torch.minimum(unclipped, clipped)",
         OPS,
@@ -116,8 +114,8 @@ MUTATIONS = {
     ),
     "ppo-entropy-is-minimised": Mutation(
         "algorithms/ppo.py",
-        "self.value_coef * value_loss - self.entropy_coef * entropy",
-        "self.value_coef * value_loss + self.entropy_coef * entropy",
+        "self.value_coef * value_loss - self.entropy_coef * bonus",
+        "self.value_coef * value_loss + self.entropy_coef * bonus",
         BOTH,
         "heuristic=entropy does the opposite",
     ),
@@ -137,8 +135,8 @@ MUTATIONS = {
     ),
     "penalty-of-the-reference": Mutation(
         "loops/experience.py",
-        'kl_k1(experience["old_logprobs"], experience["ref_logprobs"])',
-        'kl_k1(experience["ref_logprobs"], experience["old_logprobs"])',
+        'kl_k1(of_whole_policy(experience.columns), experience["ref_logprobs"])',
+        'kl_k1(experience["ref_logprobs"], of_whole_policy(experience.columns))',
         PPO,
         "moving away from the start is rewarded",
     ),

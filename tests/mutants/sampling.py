@@ -213,8 +213,8 @@ MUTATIONS = {
     # --- networks -------------------------------------------------------------------------------------------------
     "scores-without-temperature": Mutation(
         "models/policy.py",
-        "logprobs = (logits if temperature == 1.0 else logits / temperature).log_softmax(-1)",
-        "logprobs = logits.log_softmax(-1)",
+        "logits = logits if temperature == 1.0 else logits / temperature\n    if allowed",
+        "if allowed",
         f"{MODELS} {ROLLOUT}",
         "heuristic=temperature trains another policy than it samples from",
     ),

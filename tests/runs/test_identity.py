@@ -151,3 +151,30 @@ def test_changed_keys_names_what_differs_and_nothing_that_is_no_identity():
 def test_values_of_another_type_are_a_change_and_another_notation_is_none():
     one = {"a": 1, "b": True, "c": [1, 2], "d": 1e-4}
     assert changed_keys(one, {"a": 1.0, "b": 1, "c": (1, 2), "d": 0.0001}) == ["a", "b"]
+
+
+# --- keys that came later -----------------------------------------------------------------------------------------
+
+PPO = {"_target_": "rftlab.algorithms.ppo.PPO", "clip_range": 0.2}
+NOW = {**PPO, "entropy": "exact", "kl_coef": 0.0}
+
+
+def test_a_key_that_came_later_is_no_part_of_a_run_that_computes_what_it_did_before():
+    before, now = ({"algo": {"loss": loss}} for loss in (PPO, NOW))
+    assert run_key(now) == run_key(before) and not changed_keys(before, now)
+    assert runs.without_later(now) == before and runs.completed(PPO) == NOW
+
+
+@pytest.mark.parametrize(
+    "loss", [{**NOW, "kl_coef": 0.1}, {**NOW, "entropy": "sampled"}, {**NOW, "_target_": "mine.PPO"}]
+)
+def test_it_counts_where_it_says_something_else_and_beside_the_targets_of_others(loss):
+    old = {"algo": {"loss": {key: loss[key] for key in PPO}}}
+    assert run_key({"algo": {"loss": loss}}) != run_key(old)
+    assert changed_keys(old, {"algo": {"loss": loss}}) and runs.completed(loss) == loss
+
+
+def test_a_run_of_before_goes_on_under_a_config_of_now(tmp_path):
+    freeze(tmp_path, {"algo": {"loss": PPO}})
+    freeze(tmp_path, {"algo": {"loss": NOW}})
+    assert load_config(tmp_path / "config.yaml")["algo"]["loss"] == NOW

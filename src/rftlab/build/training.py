@@ -56,7 +56,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         stop.check()
         loop = make(config["algo"]["loop"])
         loss = config["algo"].get("loss")
-        final = loop.run(lab) if loss is None else loop.run(lab, make(loss))
+        final = loop.run(lab) if loss is None else loop.run(lab, make(runs.completed(loss)))
         run.finish(final)
         checkpoint.remove_all(run.folder)  # after DONE: a run that is killed before it needs them
     return final

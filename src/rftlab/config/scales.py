@@ -2,7 +2,7 @@
 
     conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, all: {...}, online: {...}, ALGO: {...}}}
     conf/data/kind/KIND.yaml  optimizer: NAME
-    conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}
+    conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}    like: ALGO
     conf/scale/NAME.yaml      kinds: {KIND: {...}}
     conf/experiment/**/NAME.yaml    scales: {SCALE: {...}}    algos: {ALGO: {...}}
 
@@ -12,7 +12,9 @@ of no config.
 
 `model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `online` holds for every algorithm whose
 loop on this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may
-stand for an entry: it means the entry at the same place in that algorithm's file.
+stand for an entry: it means the entry at the same place in that algorithm's file. `like: ALGO` means more: the rows
+`scales` of that algorithm's file, and its own rows in the files of datasets and presets, hold for this algorithm too,
+below what they say of this one itself.
 """
 
 import os
@@ -33,7 +35,7 @@ from rftlab.errors import UserError
 TABLES = {
     "data": ("scales",),
     "data/kind": ("optimizer",),
-    "algo": ("kinds", "scales"),
+    "algo": ("kinds", "scales", "like"),
     "scale": ("kinds",),
     "experiment": ("scales", "algos"),
 }
@@ -113,14 +115,24 @@ class Tables:
                 return self._entry(f"scale/{scale}", "kinds", kind)
             case ["algo", "kinds", algo, kind]:
                 return self._of_algo(algo, "kinds", kind)
+            case ["algo", "scales", "like", algo, scale, kind]:
+                return self._of_algo(other, "scales", scale, kind) if (other := self._like(algo)) else None
             case ["algo", "scales", algo, scale, kind]:
                 return self._of_algo(algo, "scales", scale, kind)
             case ["data", "scales", "all", data, scale]:
                 return self._entry(f"data/{data}", "scales", scale, "all")
             case ["data", "scales", "online", data, scale, algo, kind] if self._is_online(algo, kind):
                 return self._entry(f"data/{data}", "scales", scale, "online")
+            case ["data", "scales", "like", data, scale, algo]:
+                return self._entry(f"data/{data}", "scales", scale, other) if (other := self._like(algo)) else None
             case ["data", "scales", "algo", data, scale, algo]:
                 return self._entry(f"data/{data}", "scales", scale, algo)
+            case ["experiment", "like", *option, algo] if option:
+                return (
+                    self._of_preset(f"experiment/{'/'.join(option)}", "algos", other)
+                    if (other := self._like(algo))
+                    else None
+                )
             case ["experiment", "scales" | "algos" as table, *option, row] if option:
                 return self._of_preset(f"experiment/{'/'.join(option)}", table, row)
         return None
@@ -181,6 +193,10 @@ class Tables:
                 )
         return self._entry(file, table, row)
 
+    def _like(self, algo: str) -> str | None:
+        """Name the algorithm whose entries hold for this one too."""
+        return self._of(f"algo/{algo}").get("like")
+
     def _is_online(self, algo: str, kind: str) -> bool:
         file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
         loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
@@ -210,6 +226,8 @@ class _Check:
                 self._kinds(("kinds",), tables.get("kinds", {}), self._options("data/kind"))
             case "algo":
                 kinds = self._options("data/kind")
+                if "like" in tables:
+                    self._value(("like",), tables["like"], self._options("algo"))
                 self._kinds(("kinds",), tables.get("kinds", {}), kinds, self._options("algo"))
                 for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
                     own = list(tables.get("kinds", kinds))

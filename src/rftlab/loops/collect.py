@@ -92,7 +92,7 @@ class Sampled:
             rounds.append(
                 sample(
                     lab.policy, *encoded, lab.task.rollout, self.samples_per_prompt, noise,
-                    batch_size=lab.evaluation.batch_size,
+                    batch_size=lab.evaluation.batch_size, start=lab.start_decoder,
                 )
             )  # fmt: skip
             examples += asked

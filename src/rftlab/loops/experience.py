@@ -6,7 +6,7 @@ collector says where responses come from; a schedule says how much there is of e
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -19,12 +19,13 @@ from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, rollout_metrics
+from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, of_whole_policy, rollout_metrics
 from rftlab.loops.networks import NetworkSet, Numerics, trunk_mib
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
 from rftlab.models import value_function
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
+from rftlab.sampling.lockstep import guided_by
 from rftlab.streams import stream
 from rftlab.types import Algorithm, Experience
 
@@ -98,6 +99,7 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     """
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
+    lab = sampling_with(lab, state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     if (saved := session.resume()) is not None:
         state.restore(*saved)
@@ -122,6 +124,7 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
             if algorithm.kl is not None:
                 state.kl_coef = algorithm.kl.update(state.kl_coef, rollout.metrics[KL_PER[algorithm.kl.unit]])
         state.iteration, state.position = iteration, state.position + rollout.prompts
+        state.networks.after_iteration(iteration)
         log_rollout(lab, iteration - 1, rollout)
         session.run.log(iteration, state.updates | timing | {f"time/{schedule.word}_s": time.perf_counter() - started})
         saves = session.due(iteration) or iteration == total or any(looks(lab, iteration, total))
@@ -213,6 +216,12 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
     )
 
 
+def sampling_with(lab: Lab, networks: NetworkSet) -> Lab:
+    """Let rollouts be sampled under the mask that the networks have, if they have one."""
+    rollout = lab.task.rollout
+    return lab if rollout is None else replace(lab, start_decoder=guided_by(networks.guide(rollout.temperature)))
+
+
 def credit(lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience) -> Experience:
     """Turn scores into token rewards, scaled and with the KL penalty, and let the algorithm credit the tokens."""
     if experience.scores is None:
@@ -231,7 +240,7 @@ def with_rewards(experience: Experience, scores: Float[Tensor, " n"], kl_coef: f
     mask = experience.response_mask
     if kl_coef is None:
         return experience.with_(rewards=score_at_last_token(scores, mask))
-    kl = kl_k1(experience["old_logprobs"], experience["ref_logprobs"])
+    kl = kl_k1(of_whole_policy(experience.columns), experience["ref_logprobs"])
     return experience.with_(rewards=token_rewards(scores, kl, mask, kl_coef))
 
 
@@ -255,7 +264,6 @@ def update(
             metrics = joined(outputs, lab.optimizer.clip(state.networks), lab.ranks)
             refuse_divergence(metrics, state.step)
             lab.optimizer.step(state.optimizer, state.step, schedule.steps)
-            state.networks.after_step(state.step)
             updates.append({name: value for name, value in metrics.items() if name != "loss"})
     metrics = mean_of(updates)
     metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rftlab.loops.session import Session
 from rftlab.models import Policy
 from rftlab.ranks import Ranks
+from rftlab.sampling.decoding import StartDecoder, start_decoder
 from rftlab.types import BeamSearch, Reward, Sampling, ScoredResponse, Splits
 
 
@@ -109,4 +110,5 @@ class Lab:
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
     share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
+    start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

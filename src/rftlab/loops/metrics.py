@@ -27,10 +27,16 @@ def rollout_metrics(
     mask, columns, total = experience.response_mask, experience.columns, ranks.sum
     metrics: dict[str, Tensor] = {}
     if {"old_logprobs", "ref_logprobs"} <= columns.keys():
-        old, ref = columns["old_logprobs"], columns["ref_logprobs"]
+        old, ref = of_whole_policy(columns), columns["ref_logprobs"]
         metrics["policy/kl"] = _mean(row_sum(kl_k1(old, ref), mask), total)
         metrics["policy/kl_k3"] = _mean(row_sum(kl_k3(old, ref), mask), total)
         metrics["policy/kl_token"] = masked_mean(kl_k1(old, ref), mask, total)
+    if {"unmasked_logprobs", "mask_size"} <= columns.keys():
+        kept = (
+            columns["unmasked_logprobs"] - columns["old_logprobs"]
+        ).exp()  # p of the token = p under the mask x this
+        metrics["mask/kept_mass"] = masked_mean(kept, mask, total)
+        metrics["mask/size"] = masked_mean(columns["mask_size"], mask, total)
     if {"values", "returns"} <= columns.keys():
         metrics["value/explained_var"] = explained_variance(columns["values"], columns["returns"], mask, total)
     if "advantages" in columns:
@@ -44,6 +50,11 @@ def rollout_metrics(
             metrics["reward/std_within_prompt"] = total(torch.tensor(stds.sum())) / prompts
             metrics["reward/share_vanishing"] = total(torch.tensor(float((stds < std_below).sum()))) / prompts
     return {name: float(value) for name, value in metrics.items()}
+
+
+def of_whole_policy(columns: Mapping[str, Tensor]) -> Float[Tensor, "n t"]:
+    """Give the log-probabilities of the policy that sampled over the whole vocabulary, also where it was masked."""
+    return columns["unmasked_logprobs"] if "unmasked_logprobs" in columns else columns["old_logprobs"]
 
 
 def _mean(x: Float[Tensor, " n"], total: Total) -> Float[Tensor, ""]:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rftlab.errors import UserError
-from rftlab.models import Policy, ValueFunction, frozen_copy, reference_of
+from rftlab.models import Guide, Policy, ValueFunction, frozen_copy, reference_of
+from rftlab.models.policy import Allowed
 from rftlab.models.trunk import Trunk
 from rftlab.types import EntropyMode, Experience, Forward, Needs
 
@@ -35,6 +36,7 @@ class NetworkSet(nn.Module):
         self, policy: Policy, value: ValueFunction | None, needs: Needs, numerics: Numerics, *, share: bool = True
     ) -> None:
         super().__init__()
+        assert needs.mask is None or needs.lagged_every is not None, "the lagged copy is what gives the mask"
         self.policy = policy
         self.value = value
         self.share = share
@@ -50,14 +52,20 @@ class NetworkSet(nn.Module):
 
     def forward(self, batch: Experience, entropy: EntropyMode) -> Forward:
         """Score the responses and value their states; one pass serves both where the value head sits on the policy."""
-        scored, hidden = self._read(self.policy, batch, entropy)
+        scored, hidden = self._read(self.policy, batch, entropy, self._allowed(batch))
         if self.value is None:
             return scored
         return replace(scored, values=self.value(hidden, *_row(batch), batch.prompt_index))
 
-    def after_step(self, step: int) -> None:
-        """Renew the lagged copy where it is due; call it after each optimiser step, counted from 1."""
-        if self.lagged is not None and self.needs.lagged_every and step % self.needs.lagged_every == 0:
+    def guide(self, temperature: float) -> Guide | None:
+        """Give what says which tokens policy and sampler may choose; None where they may choose all."""
+        if self.needs.mask is None or self.lagged is None:
+            return None
+        return Guide(network=self.lagged, keeps=self.needs.mask, temperature=temperature)
+
+    def after_iteration(self, iteration: int) -> None:
+        """Renew the lagged copy where it is due; call it after all updates of an iteration, counted from 1."""
+        if self.lagged is not None and self.needs.lagged_every and iteration % self.needs.lagged_every == 0:
             self.lagged.load_state_dict(self.policy.state_dict())
 
     @torch.no_grad()
@@ -82,23 +90,43 @@ class NetworkSet(nn.Module):
 
     def _columns(self, batch: Experience) -> dict[str, Tensor]:
         columns = {}
+        allowed = self._allowed(batch)
         if self.needs.old_logprobs or self.needs.value:
-            now = self(batch, "none")
+            now, hidden = self._read(self.policy, batch, "none", allowed)
             columns["old_logprobs"] = now.logprobs
-            if now.values is not None:
-                columns["values"] = now.values
-        for name, network in (("ref_logprobs", self.reference), ("lagged_logprobs", self.lagged)):
+            if self.value is not None:
+                columns["values"] = self.value(hidden, *_row(batch), batch.prompt_index)
+            if allowed is not None:
+                whole = (hidden, batch.response_ids, batch.response_mask, batch.temperature, "none")
+                columns["unmasked_logprobs"] = self.policy.score(*whole, self.numerics.head_chunk).logprobs
+        if allowed is not None:
+            columns["mask_size"] = self._sizes(allowed, batch.response_mask)
+        lagged = self.lagged if allowed is None else None  # read already, for its mask
+        for name, network in (("ref_logprobs", self.reference), ("lagged_logprobs", lagged)):
             if network is not None:
                 columns[name] = self._read(network, batch, "none")[0].logprobs
         return columns
 
-    def _read(self, network: Policy, batch: Experience, entropy: EntropyMode) -> tuple[Forward, Tensor]:
-        trunk = None
+    def _allowed(self, batch: Experience) -> Allowed | None:
+        guide = self.guide(batch.temperature)
+        return None if guide is None else guide.read(*_row(batch), batch.prompt_index)
+
+    def _sizes(self, allowed: Allowed, mask: Bool[Tensor, "n t"]) -> Float[Tensor, "n t"]:
+        """Count the tokens that may stand in each place."""
+        states = allowed.hidden[mask]
+        parts = states.split(self.numerics.head_chunk or max(1, len(states)))
+        sizes = torch.cat([allowed.tokens(part).sum(-1) for part in parts]).float()
+        return sizes.new_zeros(mask.shape).masked_scatter(mask, sizes)
+
+    def _read(
+        self, network: Policy, batch: Experience, entropy: EntropyMode, allowed: Allowed | None = None
+    ) -> tuple[Forward, Tensor]:
+        chunk, trunk = self.numerics.head_chunk, None
         if STATES in batch.columns:
             blocks = self.policy.frozen_blocks()
             trunk = Trunk(blocks=blocks, states=batch[STATES], encoded=batch.prompt_columns.get(ENCODED))
         return network.read(
-            *_row(batch), batch.temperature, batch.prompt_index, entropy, self.numerics.head_chunk, trunk
+            *_row(batch), batch.temperature, batch.prompt_index, entropy, chunk, allowed=allowed, trunk=trunk
         )
 
     def saved(self) -> dict[str, Tensor]:

@@ -3,12 +3,14 @@
 from rftlab.models.adapters import LoRA, adapt, merged
 from rftlab.models.critic import ValueFunction, ValueHead, value_function
 from rftlab.models.freeze import freeze_below, frozen_copy, reference_of
+from rftlab.models.guide import Guide
 from rftlab.models.load import load_policy
 from rftlab.models.policy import Policy
 from rftlab.models.text import Tokenizer
 from rftlab.models.weights import load_policy_weights, load_weights, save_pretrained_folder, save_weights
 
 __all__ = [
+    "Guide",
     "LoRA",
     "Policy",
     "Tokenizer",

@@ -5,7 +5,8 @@ starts the answer from the decoder start token, which is no action. `causal` rea
 padded on the left). `classifier` answers with one token, the index of a label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,6 +23,14 @@ from rftlab.ops import entropy_of
 from rftlab.types import EntropyMode, Forward
 
 Family = Literal["seq2seq", "causal", "classifier"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """Which tokens may stand in each place of given responses, kept as another network's states: no (n t v) tensor."""
+
+    hidden: Float[Tensor, "n t e"]
+    tokens: Callable[[Float[Tensor, "m e"]], Bool[Tensor, "m v"]]  # what states allow, a few places at a time
 
 
 def position_ids(mask: Bool[Tensor, "n p"]) -> Int[Tensor, "n p"]:
@@ -255,23 +264,26 @@ class Policy(nn.Module):
         temperature: float,
         entropy: EntropyMode = "none",
         head_chunk: int | None = None,
+        allowed: Allowed | None = None,
     ) -> Forward:
         """Turn hidden states into log-probabilities and entropies; the head runs on real response tokens only.
 
         With `head_chunk`, it runs on so many tokens at a time and again in the backward pass, so that the logits of no
-        more than these are in memory. Results differ by rounding.
+        more than these are in memory. Results differ by rounding. With `allowed`, both are of the distribution over
+        the allowed tokens alone.
         """
-        states, ids = hidden[response_mask], response_ids[response_mask]
+        ids = response_ids[response_mask]
+        places = [hidden[response_mask], ids] + ([] if allowed is None else [allowed.hidden[response_mask]])
+
+        def scored(states: Float[Tensor, "m d"], ids: Int[Tensor, " m"], *told: Tensor) -> tuple[Tensor, Tensor | None]:
+            tokens = None if allowed is None else allowed.tokens(*told)
+            return _score(self.logits(states), ids, temperature, entropy, tokens)
+
         if head_chunk is None or len(ids) <= head_chunk:
-            return _spread([_score(self.logits(states), ids, temperature, entropy)], response_mask)
-
-        def again(states: Float[Tensor, "m d"], ids: Int[Tensor, " m"]) -> tuple[Tensor, Tensor | None]:
-            return _score(self.logits(states), ids, temperature, entropy)
-
-        parts = zip(states.split(head_chunk), ids.split(head_chunk), strict=True)
+            return _spread([scored(*places)], response_mask)
+        parts = zip(*(place.split(head_chunk) for place in places), strict=True)
         with self.computing():
-            scored = [checkpoint(again, *part, use_reentrant=False) for part in parts]
-        return _spread(scored, response_mask)
+            return _spread([checkpoint(scored, *part, use_reentrant=False) for part in parts], response_mask)
 
     def forward(
         self,
@@ -297,24 +309,36 @@ class Policy(nn.Module):
         prompt_index: Int[Tensor, " n"] | None,
         entropy: EntropyMode,
         head_chunk: int | None = None,
+        allowed: Allowed | None = None,
         trunk: Trunk | None = None,
     ) -> tuple[Forward, Float[Tensor, "n t d"]]:
         """Score given responses and return the hidden states behind the scores, from one pass of the network."""
         if self.family == "classifier":
+            assert allowed is None
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             pooled, logits = self.classify(prompt_ids, prompt_mask)
             scored = _score(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
             return _spread([scored], response_mask), pooled.unsqueeze(1)
         hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index, trunk)
-        return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk), hidden
+        return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk, allowed), hidden
 
 
 def _score(
-    logits: Float[Tensor, "m v"], ids: Int[Tensor, " m"], temperature: float, entropy: EntropyMode
+    logits: Float[Tensor, "m v"],
+    ids: Int[Tensor, " m"],
+    temperature: float,
+    entropy: EntropyMode,
+    allowed: Bool[Tensor, "m v"] | None = None,
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"] | None]:
-    """Give the log-probability of each token, and the entropy of its distribution if asked for."""
-    logprobs = (logits if temperature == 1.0 else logits / temperature).log_softmax(-1)
+    """Give the log-probability of each token, and the entropy of its distribution if asked for.
+
+    A token that was chosen is allowed, although rounding may see it on the other side of the edge than the sampler did.
+    """
+    logits = logits if temperature == 1.0 else logits / temperature
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed.scatter(-1, ids.unsqueeze(-1), True), -torch.inf)
+    logprobs = logits.log_softmax(-1)
     chosen = logprobs.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
     if entropy == "none":
         return chosen, None

@@ -4,7 +4,17 @@ This is the contract between training and analysis. It imports neither torch nor
 """
 
 from rftlab.runs.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
-from rftlab.runs.identity import NOT_IDENTITY, SCHEMA_VERSION, changed_keys, flatten, of_identity, run_folder, run_key
+from rftlab.runs.identity import (
+    NOT_IDENTITY,
+    SCHEMA_VERSION,
+    changed_keys,
+    completed,
+    flatten,
+    of_identity,
+    run_folder,
+    run_key,
+    without_later,
+)
 from rftlab.runs.records import (
     LEASE_S,
     RunRecord,
@@ -22,7 +32,8 @@ from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, rea
 
 __all__ = [
     "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
-    "changed_keys", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze", "nearest_run",
-    "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows", "read_run",
-    "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
+    "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze",
+    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows",
+    "read_run", "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
+    "without_later",
 ]  # fmt: skip

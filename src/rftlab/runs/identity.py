@@ -18,9 +18,14 @@ BATCHES = frozenset({"algo.loop.microbatch_size", "eval.batch_size"})  # they ch
 NOT_IDENTITY = BATCHES | {
     "paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"
 }  # fmt: skip
-# Keys that came later, with the value that means what was done before them: with it they are no part of the run key, so
-# that results of before are found under the same command.
-CAME_LATER: Mapping[str, object] = {
+# Keys that came after runs that are kept, with the value at which a config computes what it did without them; by the
+# last word of the `_target_` that they stand beside. At this value they are left out of the hash, so those runs keep
+# their keys. A key that comes later to a node with a `_target_` of ours gets its line here.
+CAME_LATER: Mapping[str, Mapping[str, object]] = {
+    "PPO": {"entropy": "exact", "kl_coef": 0.0},
+}
+# The same of keys that stand beside no `_target_`.
+LATER_KEYS: Mapping[str, object] = {
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
 }
 KEY_LENGTH = 12
@@ -35,7 +40,8 @@ def run_key(config: Mapping) -> str:
     names of run and sweep, and the overrides that gave the config, so that a changed default gives a new key and a
     renamed sweep does not. 1e-4 and 0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes
     them. Of a `_target_` of ours the last word counts, wherever its module lies; a target of the user's own counts
-    whole. A stored config keeps the schema version it was written with.
+    whole. A key of `CAME_LATER` does not count where it says what was computed without it. A stored config keeps the
+    schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.
@@ -49,11 +55,13 @@ def run_key(config: Mapping) -> str:
 
 
 def _without_modules(value: object) -> object:
-    """Shorten every `_target_` of ours to its last word."""
+    """Shorten every `_target_` of ours to its last word, and leave out what came later and says nothing new."""
     if isinstance(value, dict):  # asked first, as it is quicker than the abstract class, and a grid asks often
+        later = _later(value) if "_target_" in value else {}
         return {
             key: _last_word(item) if key == "_target_" and isinstance(item, str) else _without_modules(item)
             for key, item in value.items()
+            if not (key in later and item == later[key])
         }
     if isinstance(value, Mapping):
         return _without_modules(dict(value))
@@ -64,6 +72,26 @@ def _without_modules(value: object) -> object:
 def _last_word(target: str) -> str:
     ours = _OURS.fullmatch(target)
     return ours.group(1) if ours else target
+
+
+def completed(node: Mapping) -> dict[str, object]:
+    """Add the keys that came after a stored node was written, with the values that mean the same."""
+    return {**_later(node), **node}
+
+
+def without_later(config: Mapping) -> dict[str, object]:
+    """Leave out the keys of `CAME_LATER` that say what was computed before they came: old and new runs then match."""
+    later = _later(config)
+    return {
+        key: without_later(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if not (key in later and value == later[key])
+    }
+
+
+def _later(node: Mapping) -> Mapping[str, object]:
+    target = node.get("_target_")
+    return CAME_LATER.get(_last_word(target), {}) if isinstance(target, str) and of_ours(target) else {}
 
 
 def of_ours(target: str) -> bool:
@@ -87,9 +115,9 @@ def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> di
     kept = {
         key: value
         for key, value in config.items()
-        if (name := f"{prefix}{key}") not in left_out and not (name in CAME_LATER and value == CAME_LATER[name])
+        if (name := f"{prefix}{key}") not in left_out and not (name in LATER_KEYS and value == LATER_KEYS[name])
     }
-    inner = (*left_out, *CAME_LATER)
+    inner = (*left_out, *LATER_KEYS)
     within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in inner)}
     return {
         key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value

@@ -15,7 +15,7 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
-from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten
+from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, without_later
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -59,7 +59,7 @@ class RunRecord:
     def flat(self) -> dict[str, Any]:
         """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
         architecture = self.status.get("architecture")
-        return flatten(self.config) | ({"loaded.architecture": architecture} if architecture else {})
+        return flatten(without_later(self.config)) | ({"loaded.architecture": architecture} if architecture else {})
 
     @property
     def env(self) -> dict[str, Any]:

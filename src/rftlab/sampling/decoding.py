@@ -4,6 +4,9 @@
 Models run as they come from transformers: masks and positions are given explicitly.
 """
 
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -14,6 +17,27 @@ from rftlab.models import Policy
 from rftlab.models.policy import position_ids
 from rftlab.sampling import shared_prompt
 from rftlab.sampling.shared_prompt import Prompt
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """A batch of rows that grows by a token at a time."""
+
+    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
+        """Give every prompt several rows, adjacent to each other."""
+        ...
+
+    def select(self, rows: Int[Tensor, " m"]) -> None:
+        """Keep, drop, repeat or reorder rows."""
+        ...
+
+    def step(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n v"]:
+        """Append a token to every row and return the logits of the next."""
+        ...
+
+
+# (policy, prompt ids, prompt mask, new tokens at most) -> decoder, and the logits of each prompt's first response token
+StartDecoder = Callable[[Policy, Tensor, Tensor, int], tuple[Decoder, Tensor]]
 
 
 class Seq2SeqDecoder:
@@ -116,7 +140,7 @@ def _check_room(policy: Policy, prompt_tokens: int, new_tokens: int) -> None:
 
 def start_decoder(
     policy: Policy, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"], max_new_tokens: int
-) -> tuple[Seq2SeqDecoder | CausalDecoder, Float[Tensor, "b v"]]:
+) -> tuple[Decoder, Float[Tensor, "b v"]]:
     """Read every prompt once; return the decoder and the logits of the first response token."""
     if policy.family == "seq2seq":
         decoder = Seq2SeqDecoder(policy, prompt_ids, prompt_mask)

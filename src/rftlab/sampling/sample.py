@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rftlab.models import Policy
 from rftlab.sampling.beam import beam_search
-from rftlab.sampling.decoding import start_decoder
+from rftlab.sampling.decoding import StartDecoder, start_decoder
 from rftlab.types import BeamSearch, Responses, Sampling
 
 __all__ = ["beam_search", "generate", "sample"]
@@ -95,6 +95,7 @@ def sample(
     samples_per_prompt: int,
     noise: Float64[Tensor, "n t"],
     batch_size: int | None = None,
+    start: StartDecoder = start_decoder,
 ) -> Responses:
     """Sample `samples_per_prompt` responses to each prompt; the rows of one prompt are adjacent.
 
@@ -104,6 +105,8 @@ def sample(
     Args:
         noise: A uniform number in [0, 1) for each of `max_new_tokens` tokens of each row; see `streams.row_noise`.
         batch_size: Responses decoded at a time, at least those of one prompt; None = all. It changes rounding alone.
+        start: What reads the prompts and gives the logits of each step. Tokens that it makes impossible (-inf) are no
+            part of the distribution that temperature, top-k and top-p then cut, nor of the `kept_mass` that they leave.
     """
     assert noise.shape == (len(prompt_ids) * samples_per_prompt, sampling.max_new_tokens)
     noise = noise[:, :1] if policy.family == "classifier" else noise
@@ -114,7 +117,9 @@ def sample(
         noise.to(policy.device).split(prompts * samples_per_prompt),
         strict=True,
     )
-    return joined([_sample(policy, ids, mask, sampling, numbers) for ids, mask, numbers in parts], policy.pad_id)
+    return joined(
+        [_sample(policy, ids, mask, sampling, numbers, start=start) for ids, mask, numbers in parts], policy.pad_id
+    )
 
 
 def prompts_at_once(batch_size: int, samples_per_prompt: int) -> int:
@@ -152,6 +157,7 @@ def _sample(
     sampling: Sampling,
     noise: Float[Tensor, "n t"],
     compact_share: float = COMPACT_SHARE,
+    start: StartDecoder = start_decoder,
 ) -> Responses:
     n, steps = noise.shape
     index = torch.arange(len(prompt_ids), device=noise.device).repeat_interleave(n // len(prompt_ids))
@@ -163,7 +169,7 @@ def _sample(
             logits = policy.classify(prompt_ids, prompt_mask)[1][index]
             _write(ids, numbers, slice(None), 0, choose(logits, noise[:, 0], sampling, None))
         else:
-            _decode(policy, prompt_ids, prompt_mask, sampling, noise, index, compact_share, ids, numbers)
+            _decode(policy, prompt_ids, prompt_mask, sampling, noise, index, compact_share, start, ids, numbers)
     ends = ids == policy.eos_id
     mask = (ends.cumsum(-1) - ends.long()) == 0
     length = int(mask.sum(-1).max())
@@ -186,12 +192,13 @@ def _decode(
     noise: Float[Tensor, "n t"],
     index: Int[Tensor, " n"],
     compact_share: float,
+    start: StartDecoder,
     ids: Int[Tensor, "n t"],
     numbers: Float[Tensor, "2 n t"],
 ) -> None:
     """Fill `ids` and `numbers`; rows that have ended run on, unread, until enough have gathered to be dropped."""
     n, steps = noise.shape
-    decoder, logits = start_decoder(policy, prompt_ids, prompt_mask, steps)
+    decoder, logits = start(policy, prompt_ids, prompt_mask, steps)
     decoder.fan_out(index)
     logits = logits[index]
     rows = torch.arange(n, device=noise.device)  # the row of the result that each row of the batch fills
