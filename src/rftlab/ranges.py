@@ -62,4 +62,5 @@ Built = Annotated[
         of_null=True,
     ),
 ]
+NoDropout = Annotated[float, Rule("0: rollout, scoring and update must see one and the same network", lambda x: x == 0)]
 Given = Annotated[T, ByBuilder()]

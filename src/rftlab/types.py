@@ -91,6 +91,7 @@ class Experience:
     scores: Float[Tensor, " n"] | None  # task reward of the whole response, raw units; None where nothing was scored
     temperature: float  # of the sampling: all log-probabilities are those of logits / temperature
     columns: Mapping[str, Tensor] = field(default_factory=dict)
+    prompt_columns: Mapping[str, Tensor] = field(default_factory=dict)  # the same of prompts: (b p d)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a column."""
@@ -113,6 +114,7 @@ class Experience:
             unit=self.unit[index],
             scores=None if self.scores is None else self.scores[index],
             columns={name: column[index] for name, column in self.columns.items()},
+            prompt_columns={name: column[prompts] for name, column in self.prompt_columns.items()},
         )
 
 

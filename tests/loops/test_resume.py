@@ -137,7 +137,7 @@ def test_a_run_that_died_of_memory_goes_on_with_smaller_batches(
     )
     assert responses(whole.session.run.folder) == responses(folder)  # what was sampled before and after the death
     one, other = (load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed))
-    start = make_policy(family).state_dict()
+    start = make_policy(family).lm.state_dict()
     moved, apart = (sum(float((one[key] - to[key]).square().sum()) ** 0.5 for key in one) for to in (start, other))
     assert moved > 0.1 and apart < 0.01 * moved  # AdamW may turn the sign of a step of rounding
 

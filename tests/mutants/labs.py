@@ -58,7 +58,7 @@ MUTATIONS = {
     # --- labs -----------------------------------------------------------------------------------------------------
     "parent-forgotten": Mutation(
         "build/labs.py",
-        "        load_weights(policy, start)\n",
+        "        load_policy_weights(policy, start)\n",
         "        pass\n",
         LABS,
         "heuristic=partial_sft does nothing",

@@ -18,7 +18,7 @@ from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import Policy, freeze_below, load_weights
+from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Splits
@@ -119,6 +119,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
         ),
         session=session,
         head_chunk=config["runtime"].get("head_chunk"),  # a stored config may be older than the key
+        share_trunk=config["runtime"].get("share_trunk", True),
     )
 
 
@@ -160,9 +161,14 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
-        load_weights(policy, start)
+        load_policy_weights(policy, start)
     check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
+    policy.recompute = config["runtime"].get("gradient_checkpointing", False)
     freeze_below(policy, model["unfrozen_blocks"])
+    lora = model.get("lora")  # a stored config may be older than the key
+    if lora is not None and lora["rank"] is not None:
+        adapter = LoRA(rank=lora["rank"], alpha=lora["alpha"], targets=lora["targets"])
+        adapt(policy, adapter, stream(config["seed"], "adapter"))
     return policy.to(device)
 
 

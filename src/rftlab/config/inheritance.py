@@ -9,7 +9,11 @@ from rftlab.runs.parents import names_run
 
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
 OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
-OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
+OWN_MODEL = (
+    "value",
+    "unfrozen_blocks",
+    "lora",
+)  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 (IS_KEY,) = RunKey.__metadata__
 

@@ -15,6 +15,10 @@ def check_policy(config: Mapping[str, Any]) -> None:
     """
     policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
+    _check_adapter(config["model"])
+    if config["runtime"]["gradient_checkpointing"] and policy["family"] == "classifier":
+        found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
+        raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror))
     if reward and "source" in reward and "max_tokens" in reward:
@@ -56,6 +60,14 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
         yield from ({**prompt, key: tokens} for key, tokens in answers.items())
     else:  # an encoder reads the prompt, a decoder the answer
         yield from (prompt, *({key: tokens} for key, tokens in answers.items()))
+
+
+def _check_adapter(model: Mapping[str, Any]) -> None:
+    """Let either an adapter train or the top blocks: what both would mean, no paper says."""
+    rank = (model.get("lora") or {}).get("rank")
+    if rank is not None and model["unfrozen_blocks"] is not None:
+        found = f"model.lora.rank={rank} with model.unfrozen_blocks={model['unfrozen_blocks']}"
+        raise UserError(found, "null for one of them", "model.lora.rank or model.unfrozen_blocks")
 
 
 def _check_dtypes(policy: Mapping[str, Any], algo: Mapping[str, Any]) -> None:

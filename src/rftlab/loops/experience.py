@@ -29,7 +29,7 @@ from rftlab.loops.metrics import (
     of_whole_policy,
     rollout_metrics,
 )
-from rftlab.loops.networks import NetworkSet, Numerics
+from rftlab.loops.networks import NetworkSet, Numerics, trunk_mib
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
 from rftlab.models import reference_of, save_weights, value_function
@@ -75,7 +75,7 @@ class State:
         return {
             "position": self.position,
             "step": self.step,
-            "networks": self.networks.state_dict(),
+            "networks": self.networks.saved(),
             "optimizer": self.optimizer.state_dict(),
             "kl_coef": self.kl_coef,
             "scaling": self.scaling.to_dict(),
@@ -92,7 +92,7 @@ class State:
             found = f"a checkpoint with {', '.join(saved)}"
             raise UserError(found, f"one with {', '.join(self.to_dict())}", "checkpoints/ of the run folder: remove it")
         self.iteration, self.position, self.step = iteration, saved["position"], saved["step"]
-        self.networks.load_state_dict(saved["networks"])
+        self.networks.restore(saved["networks"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.kl_coef = saved["kl_coef"]
         self.scaling = RunningScores.from_dict(saved["scaling"])
@@ -201,7 +201,9 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
     metrics = rollout_metrics(
         experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks, sampled=collector.samples
     )
-    return Rollout(experience=experience, metrics=metrics | collected.metrics, prompts=collected.prompts)
+    held = trunk_mib(experience)
+    told = collected.metrics if held is None else collected.metrics | {"memory/trunk_mib": held}
+    return Rollout(experience=experience, metrics=metrics | told, prompts=collected.prompts)
 
 
 @torch.no_grad()
@@ -232,7 +234,7 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
         vocabulary = lab.policy.lm.get_output_embeddings().weight.shape[0]
         heads = ActionHeads(lab.policy.hidden_size, vocabulary, stream(lab.session.seed, "action values"))
         heads = heads.to(lab.policy.device)
-    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics, heads)
+    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics, heads, share=lab.share_trunk)
     return State(
         iteration=0,
         position=0,

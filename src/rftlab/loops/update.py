@@ -125,13 +125,16 @@ def trim(batch: Experience) -> Experience:
     asked, answered = batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)
     asked[0] |= ~asked.any()
     answered[0] |= ~answered.any()
+    read = torch.cat([asked, answered[1:]])  # positions of a causal row, whose last token predicts nothing
+    kept = {len(read): read, len(answered): answered}
     return replace(
         batch,
         prompt_ids=batch.prompt_ids[:, asked],
         prompt_mask=batch.prompt_mask[:, asked],
         response_ids=batch.response_ids[:, answered],
         response_mask=batch.response_mask[:, answered],
-        columns={name: x[:, answered] if x.ndim == 2 else x for name, x in batch.columns.items()},
+        columns={name: x if x.ndim == 1 else x[:, kept[x.shape[1]]] for name, x in batch.columns.items()},
+        prompt_columns={name: x[:, asked] for name, x in batch.prompt_columns.items()},
     )
 
 

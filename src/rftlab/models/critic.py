@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rftlab.errors import UserError
+from rftlab.models.adapters import adapted, copy_sharing
 from rftlab.models.policy import Policy
 
 
@@ -77,14 +78,14 @@ def value_function(policy: Policy, kind: str, head: str, generator: torch.Genera
     """Make the value function of a policy: `separate` copies the whole network, `head` shares the policy's.
 
     The copy trains in all its layers whatever is frozen in the policy (APA, released code), and has no head over the
-    vocabulary.
+    vocabulary. Of a policy with an adapter it has the base in common: an adapter of its own and the head train.
     """
     value_head = ValueHead(policy.hidden_size, head, generator).to(policy.device)
     if kind == "head":
         return ValueFunction(None, value_head)
     if kind != "separate":
         raise UserError(f"model.value.kind={kind}", "separate or head", "model.value.kind")
-    trunk = copy.deepcopy(policy.lm).requires_grad_(True)
+    trunk = copy_sharing(policy.lm) if adapted(policy.lm) else copy.deepcopy(policy.lm).requires_grad_(True)
     if policy.family != "classifier":
         trunk.set_output_embeddings(nn.Identity())
     return ValueFunction(policy.with_lm(trunk), value_head)

@@ -24,6 +24,10 @@ NOT_IDENTITY = BATCHES | {
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
 }
+# The same of keys that stand beside no `_target_`.
+LATER_KEYS: Mapping[str, object] = {
+    "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
+}
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
@@ -137,9 +141,14 @@ def of_identity(key: str) -> bool:
 
 
 def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> dict[str, object]:
-    """Leave out dotted keys; `config` lies at `prefix`."""
-    kept = {key: value for key, value in config.items() if f"{prefix}{key}" not in left_out}
-    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in left_out)}
+    """Leave out dotted keys, and those that came later and have the value of before; `config` lies at `prefix`."""
+    kept = {
+        key: value
+        for key, value in config.items()
+        if (name := f"{prefix}{key}") not in left_out and not (name in LATER_KEYS and value == LATER_KEYS[name])
+    }
+    inner = (*left_out, *LATER_KEYS)
+    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in inner)}
     return {
         key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value
         for key, value in kept.items()

@@ -53,6 +53,8 @@ class Runtime:
     device: Device
     threads: Positive[int] | None
     head_chunk: Positive[int] | None
+    share_trunk: bool
+    gradient_checkpointing: bool
     progress: Literal["auto", "always", "never"]
     checkpoint_every: Positive[int]
 
