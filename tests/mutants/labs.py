@@ -29,8 +29,8 @@ MUTATIONS = {
     ),
     "noise-of-the-first-batch": Mutation(
         "loops/evaluation.py",
-        "places=places[part], samples",
-        "places=range(len(places[part])), samples",
+        "places=places[part], samples=samples",
+        "places=range(len(places[part])), samples=samples",
         "loops/test_looks.py",
         "eval.batch_size changes what is sampled",
     ),

@@ -152,7 +152,7 @@ MUTATIONS = {
     ),
     "old-logprobs-though-not-asked-for": Mutation(
         "loops/networks.py",
-        "if self.needs.old_logprobs or self.needs.value:",
+        "if self.needs.old_logprobs or allowed is not None:",
         "if True:",
         "loops/test_networks.py",
         "a pass over every rollout for nothing",

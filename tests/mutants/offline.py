@@ -43,8 +43,8 @@ MUTATIONS = {
     ),
     "scores-standardised-by-the-mean-alone": Mutation(
         "loops/scored.py",
-        "return (scores - scores.mean()) / std if",
-        "return (scores - scores.mean()) if",
+        "return (scores - scores.mean()) / std",
+        "return scores - scores.mean()",
         OFFLINE,
         "lambda depends on the unit of the reward",
     ),
