@@ -53,7 +53,7 @@ MLFLOW_STATES = {
 
 
 def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run: identity, folder, hub_mirror ("" where none) and a column per final metric (else NaN).
+    """Read one row per run: identity, folder, hub_mirror ("" where none), cost/seconds, cost/peak_mib, final metrics.
 
     `settings` holds the flat config, from which is read what runs that stand side by side do not share.
     """
@@ -136,7 +136,9 @@ def _setting(run: RunRecord) -> Setting:
 def _run_rows(run: RunRecord) -> list[dict]:
     """Give the one row of a run."""
     mirror = run.config["paths"].get("hub_mirror") or ""
-    return [{"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run), **(run.final or {})}]
+    known = {"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run)}
+    cost = {f"cost/{name}": value for name, value in run.cost.items()}
+    return [{**known, **cost, **(run.final or {})}]
 
 
 def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:

@@ -15,6 +15,7 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
+from rftlab.runs.cost import total_steps
 from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, with_own_reward, without_later
 from rftlab.runs.rows import read_rows
 
@@ -60,6 +61,16 @@ class RunRecord:
         """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
         architecture = self.status.get("architecture")
         return flatten(without_later(self.config)) | ({"loaded.architecture": architecture} if architecture else {})
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds of all steps of a finished run at the pace of its last attempt, and the MiB it held at most.
+
+        Empty before the run is done; a value is absent where none was noted.
+        """
+        cost = (read_json(self.folder / "DONE") or {}).get("cost") or {}
+        seconds = {"seconds": cost["seconds_per_step"] * total_steps(self.config)} if cost else {}
+        return seconds | {name: cost[name] for name in ("peak_mib",) if name in cost}
 
     @property
     def env(self) -> dict[str, Any]:
