@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, sweep_runs
+from rftlab.runs import RunRecord, find_runs, key_today, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -190,7 +190,7 @@ def _all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun
 def _mlflow_setting(params: Mapping[str, str], tags: Mapping[str, str]) -> Setting:
     """Turn the parameters of an MLflow run, all of them text, back into JSON values where they are."""
     loaded = {"loaded.architecture": json.dumps(tags["architecture"])} if "architecture" in tags else {}
-    return {key: _as_json(value) for key, value in params.items()} | loaded
+    return {key_today(key): _as_json(value) for key, value in params.items()} | loaded
 
 
 def _as_json(text: str) -> str:

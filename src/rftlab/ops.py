@@ -53,6 +53,12 @@ def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor,
     return torch.where(mask, x, 0.0).sum(dim=-1)
 
 
+def by_pair(x: Float[Tensor, " n"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Part the rows of m pairs into the chosen and the rejected ones; of each pair the chosen row comes first."""
+    chosen, rejected = x.view(-1, 2).unbind(1)
+    return chosen, rejected
+
+
 def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = alone) -> Float[Tensor, "n t"]:
     """Shift and scale the elements that count to mean 0 and std 1; the others become 0.
 

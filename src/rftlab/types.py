@@ -78,6 +78,8 @@ class Experience:
     in `columns`, each (n t) or (n): `old_logprobs` of the policy that sampled, `ref_logprobs` of the frozen start,
     `values`, `rewards` per token, `advantages`, `returns`. Where the policy is masked (`Needs.mask`), `old_logprobs`
     are of the masked policy and `unmasked_logprobs` of the whole one, by which the KL to the start is measured.
+
+    The rows of a unit keep their order: of a pair the chosen response comes first, the rejected one behind it.
     """
 
     prompt_ids: Int[Tensor, "b p"]  # every prompt once
@@ -120,7 +122,9 @@ class ScoredResponse:
 
     example: Example
     response: str
-    response_ids: tuple[int, ...]  # as sampled, EOS included where it was; training never reads `response` back
+    response_ids: tuple[
+        int, ...
+    ]  # as sampled, EOS included where it was: what policies learn; a reward model reads `response`
     score: float  # raw units of the reward
 
 
@@ -267,7 +271,7 @@ class Algorithm(Protocol):
     rewards, whitening, the optimiser steps.
     """
 
-    unit: ClassVar[Literal["row", "group"]]  # what belongs together: single rows, or all responses to a prompt
+    unit: ClassVar[Literal["row", "pair", "group"]]  # what belongs together: rows, pairs, all responses to a prompt
 
     @property
     def needs(self) -> Needs:
@@ -290,6 +294,15 @@ class Algorithm(Protocol):
 
     def loss(self, new: Forward, batch: Experience, totals: Totals) -> LossOutput:
         """Compute the share of one microbatch in the loss of an optimiser step of the size `totals`."""
+        ...
+
+
+@runtime_checkable
+class PairAlgorithm(Protocol):
+    """An algorithm that teaches a network to score responses, from pairs of them."""
+
+    def pair_loss(self, chosen: Float[Tensor, " n"], rejected: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Compute the loss of each pair from the scores of its two responses; the loop averages over pairs."""
         ...
 
 

@@ -74,7 +74,11 @@ MUTATIONS = {
         "an algorithm on groups sees half of them",
     ),
     "groups-are-rows": Mutation(
-        "loops/online.py", "unit=algorithm.unit", 'unit="row"', SEAMS, "an algorithm on groups sees half of them"
+        "loops/online.py",
+        'unit="group" if algorithm.unit == "group" else "row"',
+        'unit="row"',
+        SEAMS,
+        "an algorithm on groups sees half of them",
     ),
     "rows-are-groups": Mutation(
         "loops/collect.py",

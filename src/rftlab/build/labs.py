@@ -123,8 +123,8 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
-    data = config["data"]
-    places = {"hub_mirror": _mirror(config), "device": device} if data["reward"] and "source" in data["reward"] else {}
+    data, reward = config["data"], config["reward"]
+    places = _places(config, reward or {}, device)
     task = Task(
         name=data["name"],
         splits=splits,
@@ -135,7 +135,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=data["reward"] and CheckedReward(reward=make(data["reward"], **places), name=data["reward"]["_target_"]),
+        reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
@@ -145,6 +145,14 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
             "data",
         )
     return task
+
+
+def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Give what a reward with a network needs beside its keys: of a `source`, or of a `run` below the outputs."""
+    if not {"source", "run"} & reward.keys():
+        return {}
+    outputs = {"outputs": Path(config["paths"]["outputs"])} if "run" in reward else {}
+    return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:

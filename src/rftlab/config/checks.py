@@ -119,6 +119,9 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    if kind != "text" and config["reward"] is not None:
+        found = f"a reward with data={data['name']}, which has none for texts"
+        raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
@@ -130,7 +133,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
-    _check_reward(data)
+    _check_reward(data, config["reward"] or {})
     if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
         found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
         raise UserError(
@@ -138,10 +141,12 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         )
     check_policy(config)
     fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
-    if not fixed_rows and (data["rollout"] is None or data["reward"] is None):
+    if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
-        raise UserError(found, "a dataset with one", "data")
-    if data["reward"] is not None and data["evaluation"] is None:
+        raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    if "pairs" in loop:
+        _check_pairs(config)
+    if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
         _check_rollout_sizes(algo, data)
@@ -159,6 +164,15 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _check_pairs(config: Mapping[str, Any]) -> None:
+    """Let label smoothing be of an objective that has it."""
+    algo = config["algo"]
+    smoothing = algo["loss"].get("label_smoothing")
+    if algo["loss"].get("objective") == "ipo" and smoothing:
+        found = f"algo.loss.label_smoothing={smoothing} with algo.loss.objective=ipo, which has none"
+        raise UserError(found, "0, or objective=sigmoid", "algo.loss.label_smoothing or algo.loss.objective")
 
 
 def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
@@ -241,15 +255,14 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
 
 
-def _check_reward(data: Mapping[str, Any]) -> None:
+def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
-    reward = data["reward"] or {}
     embedded = str(reward.get("source")).startswith("asset:")
     if data["source"] == "hub" and embedded and not reward.get("at_chance"):
         raise UserError(
-            f"data.source=hub with data.reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            f"data.source=hub with reward.source={reward['source']}, which is at chance on real reviews (0.515)",
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
-            "data.reward.source (with data.reward.tokenizer), or data.reward.at_chance=true to use it all the same",
+            "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
         )
 
 
@@ -348,10 +361,8 @@ def _check_warmup(config: Mapping[str, Any]) -> None:
 def optimizer_steps(config: Mapping[str, Any]) -> int | None:
     """Say how many optimiser steps a run takes; None where that depends on the data, or nothing is trained."""
     loop = config["algo"]["loop"]
-    if "step_fraction" in loop:
-        return max(1, round(loop["steps"] * loop["step_fraction"]))
     if "steps" in loop:
-        return loop["steps"]
+        return max(1, round(loop["steps"] * loop.get("step_fraction", 1.0)))
     if "update_epochs" in loop:
         return _online_steps(loop)
     if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:

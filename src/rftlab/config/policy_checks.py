@@ -13,13 +13,13 @@ def check_policy(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    policy, reward, mirror = config["model"]["policy"], config["data"]["reward"], config["paths"]["hub_mirror"]
+    policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror))
     if reward and "source" in reward and "max_tokens" in reward:
         limit = positions_of(known_config(reward["source"], mirror))
-        refuse_beyond(limit, reward["source"], {"data.reward.max_tokens": reward["max_tokens"]})
+        refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
 
 
 def check_positions(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -39,8 +39,13 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
     prompt = {"data.prompt.max_tokens": data["prompt"]["max_tokens"]}
     answers = {}
     if family != "classifier":
-        if "steps" in algo["loop"] and algo.get("responses") is None:  # of gold texts
+        if "whole_text" in algo["loop"]:
             answers["data.target.max_tokens"] = data["target"]["max_tokens"]
+        if (longest := algo["loop"].get("max_response_tokens")) is not None:
+            answers["algo.loop.max_response_tokens"] = longest
+        if "centre" in algo["loop"] and data["rollout"] is not None:  # a reward model reads EOS behind every response
+            longest = data["rollout"]["max_new_tokens"] if longest is None else longest
+            answers["a response and EOS (algo.loop.max_response_tokens)"] = longest + 1
         for name in ("rollout", "evaluation") if algo["loss"] is not None else ("rollout",):
             if data[name] is not None:
                 answers[f"data.{name}.max_new_tokens"] = data[name]["max_new_tokens"]

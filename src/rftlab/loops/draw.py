@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Int
 
 from rftlab.streams import stream_seed
-from rftlab.types import Example
 
 T = TypeVar("T")
 
@@ -31,7 +30,7 @@ def _order(n: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
     return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(n)
 
 
-def prefix(examples: Sequence[Example], fraction: float, seed: int) -> Sequence[Example]:
+def prefix(examples: Sequence[T], fraction: float, seed: int) -> Sequence[T]:
     """Keep the first int(n * fraction) examples, at least one, of a permutation that depends on the seed alone.
 
     A larger share therefore contains every smaller one (Razin et al. 2024, section 5.2, released code).

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,13 @@ from rftlab.sampling.sample import generate, prompts_at_once
 from rftlab.streams import row_noise, stream_seed
 from rftlab.types import BeamSearch, Example, Responses, Sampling
 
+T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 SUFFIX = {"common": "", "own": "_own"}  # of the metrics, by decoding
 
 
-def subset(examples: Sequence[Example], n: int, *purpose: str | int) -> list[Example]:
-    """Take a fixed random subset of at most n examples; the same one in every run on this data."""
+def subset(examples: Sequence[T], n: int, *purpose: str | int) -> list[T]:
+    """Take a fixed random subset of at most n examples or pairs; the same one in every run on this data."""
     order = np.random.default_rng(stream_seed(0, "subset", *purpose)).permutation(len(examples))
     return [examples[int(i)] for i in order[:n]]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from rftlab.runs.identity import canonical_json, flatten, identity
+from rftlab.runs.identity import as_hashed, canonical_json, flatten, identity
 
 # Values that change what is learned, not how long a step takes; the number of steps is accounted for.
 FREE = (
@@ -29,11 +29,12 @@ def total_steps(config: Mapping[str, Any]) -> int:
 
 def shape(config: Mapping[str, Any]) -> str:
     """Return a text that is equal for runs whose steps cost the same: one model, data, loop sizes and evaluation."""
-    flat = flatten(identity(config))
+    flat = flatten(identity(as_hashed(config)))
     kept = {key: value for key, value in flat.items() if not _is_free(key)}
     return hashlib.sha256(canonical_json(kept).encode()).hexdigest()[:12]
 
 
 @cache  # the jobs of a grid ask for the same keys thousands of times
 def _is_free(key: str) -> bool:
-    return any(f"{key}.".startswith(f"{free}.") for free in FREE)
+    of_parent = key.endswith(".run") or ".parent." in f"{key}."  # which run another one reads costs nothing
+    return of_parent or any(f"{key}.".startswith(f"{free}.") for free in FREE)

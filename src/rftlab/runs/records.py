@@ -15,7 +15,7 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
-from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, without_later
+from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, with_own_reward, without_later
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -187,7 +187,7 @@ _yaml_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoa
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Return the config in a file.
+    """Return the config in a file, an older one as it would be written today.
 
     Raises:
         UserError: the file holds something else.
@@ -195,7 +195,7 @@ def load_config(path: Path) -> dict[str, Any]:
     content = _yaml_load(path.read_text())
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no config", "the config of a run", "that folder: remove it, or restore the file")
-    return content
+    return with_own_reward(content)
 
 
 def lease_holds(status: Mapping[str, Any]) -> bool:

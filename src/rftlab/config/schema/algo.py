@@ -8,7 +8,7 @@ from rftlab.ranges import Built, RunKey
 
 
 @dataclass
-class OfRun:
+class FromRun:
     run: RunKey | None
     parent: Parent | None
 
@@ -19,4 +19,4 @@ class Algo:
     loss: Built | None
     loop: Built
     labels: Literal["pretraining", "finetuning"] | None = None
-    responses: OfRun | None = None
+    responses: FromRun | None = None  # where scored responses come from

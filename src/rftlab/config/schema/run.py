@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rftlab.ranges import Device, NonNegative, Positive, RunKey, Samples
+from rftlab.ranges import Built, Device, NonNegative, Positive, RunKey, Samples
 
 
 @dataclass
@@ -77,6 +77,7 @@ class Run:
     parent: Parent | None
     model: Any
     data: Any
+    reward: Built | None
     algo: Any
     optimizer: Any
     heuristic: Any
