@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.lines import Line2D
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
@@ -33,24 +34,23 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     """Draw one panel; `curves` is what `frontier.over_seeds` returns."""
     panel = layout.single_panel(curves)
     cells = layout.cells(curves, counts)
-    looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
+    palette = style.colours(list(cells["hue"]))
     notes = ["A point: an evaluation, mean over the n seeds; bars: minimum to maximum of the reward."]
     caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 4.0 + 0.17 * ((len(cells) + 1) // 2), caption)
         axes = plots.subplots()
-        for _, cell in cells.iterrows():
+        handles = []
+        for number, (_, cell) in enumerate(cells.iterrows()):
             line = curves[curves["cell"] == cell["cell"]].sort_values("step")
-            colour, marker = looks.colours[cell["hue"]], looks.markers[cell["heuristic"]]
             bars = [line["reward"] - line["reward_min"], line["reward_max"] - line["reward"]]
-            axes.errorbar(
-                line["kl"], line["reward"], yerr=bars, color=colour, marker=marker, markersize=4,
-                linestyle=looks.dashes[cell["heuristic"]], linewidth=1.2, elinewidth=0.6,
-            )  # fmt: skip
+            marker = style.MARKERS[number % len(style.MARKERS)]  # more algorithms than colours
+            look = {"color": palette[cell["hue"]], "marker": marker, "markersize": 4.5, "linewidth": 1.2}
+            axes.errorbar(line["kl"], line["reward"], yerr=bars, elinewidth=0.6, **look)
+            handles.append(Line2D([], [], label=cell["label"], **look))
         axes.set_xscale("symlog", linthresh=FIRST_NATS)
         axes.set(xlabel="KL to the start (nats per response)", ylabel="reward, test prompts", xlim=(0, None))
         sns.despine(ax=axes)
         plots.suptitle(style.panel_title(*panel))
-        handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]
         plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
     return Drawn(layout.file_name("reward_against_kl", panel), figure, curves)
