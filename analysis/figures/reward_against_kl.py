@@ -45,9 +45,10 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
             line = curves[curves["cell"] == cell["cell"]].sort_values("step")
             bars = [line["reward"] - line["reward_min"], line["reward_max"] - line["reward"]]
             marker = style.MARKERS[number % len(style.MARKERS)]  # more algorithms than colours
-            look = {"color": palette[cell["hue"]], "marker": marker, "markersize": 4.5, "linewidth": 1.2}
-            axes.errorbar(line["kl"], line["reward"], yerr=bars, elinewidth=0.6, **look)
-            handles.append(Line2D([], [], label=cell["label"], **look))
+            colour = palette[cell["hue"]]
+            axes.plot(line["kl"], line["reward"], color=colour, marker=marker, markersize=4.5, linewidth=1.2)
+            axes.errorbar(line["kl"], line["reward"], yerr=bars, color=colour, linestyle="", elinewidth=0.6)
+            handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, label=cell["label"]))
         axes.set_xscale("symlog", linthresh=FIRST_NATS)
         axes.set(xlabel="KL to the start (nats per response)", ylabel="reward, test prompts", xlim=(0, None))
         sns.despine(ax=axes)
