@@ -19,7 +19,7 @@ CASES = {
     "wrong type": (["algo.loop.iterations=abc"], "algo.loop.iterations"),
     "fraction for a count": (["seed=0.5"], "seed"),
     "empty value": (["seed="], "seed"),
-    "unknown option": (["algo=foo"], "apa, diagnose"),
+    "unknown option": (["algo=foo"], "apa, awr, diagnose"),
     "unknown group": (["algos=ppo"], "algos"),
     "no override at all": (["ppo"], "KEY=VALUE"),
     "unbalanced bracket": (["data.loader.n_train=[1"], "KEY=VALUE"),

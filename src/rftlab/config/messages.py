@@ -22,6 +22,8 @@ MOST_ALIKE, SHORTEST_WORD = 4, 3
 INNER_GROUPS = ("hydra/launcher", "hydra/sweeper", "data/kind")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
+MOST_NAMED = 40  # options that an error lists; beyond them the folder is quicker to read
+
 
 def explain(error: Exception) -> str:
     """Say in one line what was found, what was expected and which key to change."""
@@ -238,7 +240,7 @@ def _one_of(value: str, options: list[str], otherwise: str = "one of the options
     near = difflib.get_close_matches(value, options, n=3, cutoff=0.6)
     if near:
         return " or ".join(near)
-    return ", ".join(options) if 0 < len(options) <= 12 else otherwise
+    return ", ".join(options) if 0 < len(options) <= MOST_NAMED else otherwise
 
 
 RECOGNISED = (
