@@ -80,7 +80,7 @@ def test_dynamic_sampling_needs_groups_and_prompts_to_count(words: list[str], sa
     ("words", "said"),
     [
         (["algo.loop.best.keep=5"], "algo.loop.best.keep=5 above algo.loop.samples_per_prompt=4"),
-        (["algo.loop.best.keep=3", "algo.loop.minibatch_size=32", "algo.loop.microbatch_size=8"], "best.keep=48 is not"),
+        (["algo.loop.best.keep=3", "algo.loop.minibatch_size=32", "algo.loop.microbatch_size=8"], "keep=48 is not"),
         (["algo.loop.best.min_quantile=1.0"], "algo.loop.best.min_quantile=1.0"),
         (["algo.loop.tokens_per_iteration=2000", "algo.loop.minibatch_tokens=500", "algo.loop.minibatch_size=null",
           "algo.loop.prompts_per_iteration=null"], "a rollout counted in prompts"),
