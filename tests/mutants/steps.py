@@ -106,8 +106,8 @@ MUTATIONS = {
     ),
     "one-epoch-whatever-is-asked": Mutation(
         "loops/experience.py",
-        "in range(schedule.update_epochs)",
-        "in range(1)",
+        "in range(schedule.update_epochs if there",
+        "in range(1 if there",
         UPDATES,
         "update_epochs does nothing",
     ),
