@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, sweep_runs
+from rftlab.runs import RunRecord, find_runs, key_today, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +53,7 @@ MLFLOW_STATES = {
 
 
 def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one row per run: identity, folder, hub_mirror ("" where none) and a column per final metric (else NaN).
+    """Read one row per run: identity, folder, hub_mirror ("" where none), cost/seconds, cost/peak_mib, final metrics.
 
     `settings` holds the flat config, from which is read what runs that stand side by side do not share.
     """
@@ -136,7 +136,9 @@ def _setting(run: RunRecord) -> Setting:
 def _run_rows(run: RunRecord) -> list[dict]:
     """Give the one row of a run."""
     mirror = run.config["paths"].get("hub_mirror") or ""
-    return [{"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run), **(run.final or {})}]
+    known = {"folder": str(run.folder), "hub_mirror": mirror, "settings": _setting(run)}
+    cost = {f"cost/{name}": value for name, value in run.cost.items()}
+    return [{**known, **cost, **(run.final or {})}]
 
 
 def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:
@@ -190,7 +192,7 @@ def _all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun
 def _mlflow_setting(params: Mapping[str, str], tags: Mapping[str, str]) -> Setting:
     """Turn the parameters of an MLflow run, all of them text, back into JSON values where they are."""
     loaded = {"loaded.architecture": json.dumps(tags["architecture"])} if "architecture" in tags else {}
-    return {key: _as_json(value) for key, value in params.items()} | loaded
+    return {key_today(key): _as_json(value) for key, value in params.items()} | loaded
 
 
 def _as_json(text: str) -> str:

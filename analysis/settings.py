@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import NOT_IDENTITY, of_identity
+from rftlab.runs import NOT_IDENTITY, follows, of_identity
 from rftlab.runs.naming import data_name, data_source, decoding, model_name, near_chance
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
@@ -23,12 +23,14 @@ LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_d
 PRESET = "preset"  # the word for `experiment=...`, which sets values
 CHANCE = "reward=near_chance"  # of a run on real rows that the embedded classifier rewards
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
-SAMPLING = re.compile(r"data\.|model\.|eval\.probe_(samples|prompts)$")  # what the pretrain statistics depend on
+SAMPLING = re.compile(
+    r"data\.|reward(\.|$)|model\.|eval\.probe_(samples|prompts)$"
+)  # what the pretrain statistics depend on
 _WHERE = {
     **{"name": "name", "sweep": "sweep.name", "seed": "seed", "scale": "scale"},
     **{group: f"{group}.name" for group in ("algo", "optimizer", "heuristic")},
 }
-_NAMES = re.compile(r"(model|data|loaded)\.|paths\.hub_mirror$|init_from$")  # keys that names are read from
+_NAMES = re.compile(r"(model|data|reward|loaded)\.|paths\.hub_mirror$|init_from$")  # keys that names are read from
 Setting = dict[str, str]  # flat config: dotted key -> value as JSON
 
 
@@ -133,7 +135,13 @@ def _cell_setting(setting: Setting) -> Setting:
     """Keep what all seeds of a cell share; the start of a run counts only where the user named it."""
     has_parent = any(key.startswith("parent.") for key in setting)
     outside = ("seed", "loaded", "init_from") if has_parent else ("seed", "loaded")
-    kept = {key: value for key, value in setting.items() if key.split(".")[0] not in outside and of_identity(key)}
+    kept = {
+        key: value
+        for key, value in setting.items()
+        if key.split(".")[0] not in outside and of_identity(key) and not follows(key, setting)
+    }
+    if kept.get("reward") == "null":
+        del kept["reward"]  # which a run of before `reward` does not say
     return {key: _without_module(key, value) for key, value in kept.items()}
 
 

@@ -20,6 +20,7 @@ FINDS = {  # tests with a parameter for every member of a folder, and the recipe
     "tests/data/test_members.py": "sums",
     "tests/analysis/test_folder.py": "kl_curves",
     "tests/config/test_config.py": "group_mean",
+    "tests/config/test_parents.py": "exact",
 }
 
 

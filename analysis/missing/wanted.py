@@ -34,6 +34,9 @@ def of_theory(algo: str) -> Wanted:
 
 
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
+ALGORITHMS = (
+    Wanted("every algorithm", "", "+sweep=algorithms", lambda runs: runs[runs["algo"].isin(["rloo", "grpo"])]),
+)
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
 

@@ -4,8 +4,11 @@ Every input frame carries the identity columns of `load` (one row is a value, a 
 A cell is all seeds of one setting. Only finished runs enter a statistic; `coverage` names those that do not.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
+import scipy.stats
 from jaxtyping import Float
 
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
@@ -114,6 +117,14 @@ def over_seeds(ends: pd.DataFrame) -> pd.DataFrame:
         )
         .reset_index()
     )
+
+
+def half_interval(values: pd.Series, level: float = 0.95) -> float:
+    """Return half the width of Student's interval of a mean; NaN for fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return math.nan
+    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
 
 
 def share_interval(values: Float[np.ndarray, " k"], level: float = 0.95, draws: int = 1000) -> tuple[float, float]:

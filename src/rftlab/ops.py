@@ -43,9 +43,20 @@ def masked_var(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], total: 
     return masked_mean((x - masked_mean(x, mask, total)).square(), mask, total)
 
 
+def masked_max(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Return the largest of the elements that count, none of them negative; 0 when none does."""
+    return torch.where(mask, x, 0.0).max()
+
+
 def row_sum(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> Float[Tensor, " n"]:
     """Sum each row over the elements that count, e.g. token log-ratios to one number per response."""
     return torch.where(mask, x, 0.0).sum(dim=-1)
+
+
+def by_pair(x: Float[Tensor, " n"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Part the rows of m pairs into the chosen and the rejected ones; of each pair the chosen row comes first."""
+    chosen, rejected = x.view(-1, 2).unbind(1)
+    return chosen, rejected
 
 
 def whiten(x: Float[Tensor, "n t"], mask: Bool[Tensor, "n t"], total: Total = alone) -> Float[Tensor, "n t"]:

@@ -37,6 +37,7 @@ Positive = Annotated[T, Rule("a number above 0", lambda x: x > 0)]
 NonNegative = Annotated[T, Rule("0 or more", lambda x: x >= 0)]
 Fraction = Annotated[T, Rule("a fraction in (0, 1]", lambda x: 0 < x <= 1)]
 UnitInterval = Annotated[T, Rule("a number in [0, 1]", lambda x: 0 <= x <= 1)]
+BelowHalf = Annotated[T, Rule("a number in [0, 0.5)", lambda x: 0 <= x < 0.5)]
 BelowOne = Annotated[T, Rule("a number in [0, 1)", lambda x: 0 <= x < 1)]
 OpenUnitInterval = Annotated[T, Rule("a number in (0, 1)", lambda x: 0 < x < 1)]
 AtLeastTwo = Annotated[T, Rule("2 or more", lambda x: x >= 2)]
@@ -61,4 +62,5 @@ Built = Annotated[
         of_null=True,
     ),
 ]
+NoDropout = Annotated[float, Rule("0: rollout, scoring and update must see one and the same network", lambda x: x == 0)]
 Given = Annotated[T, ByBuilder()]

@@ -78,6 +78,8 @@ class Experience:
     in `columns`, each (n t) or (n): `old_logprobs` of the policy that sampled, `ref_logprobs` of the frozen start,
     `values`, `rewards` per token, `advantages`, `returns`. Where the policy is masked (`Needs.mask`), `old_logprobs`
     are of the masked policy and `unmasked_logprobs` of the whole one, by which the KL to the start is measured.
+
+    The rows of a unit keep their order: of a pair the chosen response comes first, the rejected one behind it.
     """
 
     prompt_ids: Int[Tensor, "b p"]  # every prompt once
@@ -89,6 +91,7 @@ class Experience:
     scores: Float[Tensor, " n"] | None  # task reward of the whole response, raw units; None where nothing was scored
     temperature: float  # of the sampling: all log-probabilities are those of logits / temperature
     columns: Mapping[str, Tensor] = field(default_factory=dict)
+    prompt_columns: Mapping[str, Tensor] = field(default_factory=dict)  # the same of prompts: (b p d)
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a column."""
@@ -111,6 +114,7 @@ class Experience:
             unit=self.unit[index],
             scores=None if self.scores is None else self.scores[index],
             columns={name: column[index] for name, column in self.columns.items()},
+            prompt_columns={name: column[prompts] for name, column in self.prompt_columns.items()},
         )
 
 
@@ -120,7 +124,9 @@ class ScoredResponse:
 
     example: Example
     response: str
-    response_ids: tuple[int, ...]  # as sampled, EOS included where it was; training never reads `response` back
+    response_ids: tuple[
+        int, ...
+    ]  # as sampled, EOS included where it was: what policies learn; a reward model reads `response`
     score: float  # raw units of the reward
 
 
@@ -136,6 +142,15 @@ EntropyMode = Literal["none", "logged", "trained"]  # not computed | computed wi
 
 
 @dataclass(frozen=True, kw_only=True)
+class ActionValueNeeds:
+    """Two Q heads and a V head on the policy's hidden states, slow copies of the Q heads, and decoding with them."""
+
+    polyak: float  # by how much the copies move at each optimiser step
+    decode_b: tuple[float, ...]  # weights of the advantages in decoding, each evaluated for itself
+    decode_top_k: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """What an algorithm wants beside the policy; whatever it does not ask for is neither held nor computed."""
 
@@ -148,6 +163,17 @@ class Needs:
     lagged_every: int | None = None
     mask: Nucleus | None = None  # of the lagged copy's next-token distribution
     entropy: EntropyMode = "none"  # `Forward.entropy`
+    action_values: ActionValueNeeds | None = None  # `Forward.action_values`
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionValues:
+    """What two Q heads and a V head say of the response tokens and of the states before them; 0 elsewhere."""
+
+    q: Float[Tensor, "2 n t"]  # of the tokens
+    q_logsumexp: Float[Tensor, "2 n t"]  # over all tokens of the vocabulary
+    target_q: Float[Tensor, "n t"]  # of the tokens, the smaller of the slow copies, without a gradient
+    v: Float[Tensor, "n t"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +183,7 @@ class Forward:
     logprobs: Float[Tensor, "n t"]  # of the response tokens, all that may be chosen, logits divided by the temperature
     entropy: Float[Tensor, "n t"] | None  # nats, of the same next-token distribution; None if not asked for
     values: Float[Tensor, "n t"] | None  # None where the algorithm has no value function
+    action_values: ActionValues | None = None  # None where the algorithm has no Q heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,11 +227,14 @@ class LossOutput:
     """A microbatch's share of the loss, and the detached numbers worth logging.
 
     `metrics` are shares like the loss, which add up to the value of the optimiser step; of `maxima` the largest counts.
+    `squares` are shares of the mean square of weights whose mean is a metric of the same name: from both the loop makes
+    NAME_ess = mean^2 / mean square, the effective share of the tokens.
     """
 
     loss: Float[Tensor, ""]
     metrics: dict[str, Float[Tensor, ""]]
     maxima: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    squares: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -243,7 +273,7 @@ class Algorithm(Protocol):
     rewards, whitening, the optimiser steps.
     """
 
-    unit: ClassVar[Literal["row", "group"]]  # what belongs together: single rows, or all responses to a prompt
+    unit: ClassVar[Literal["row", "pair", "group"]]  # what belongs together: rows, pairs, all responses to a prompt
 
     @property
     def needs(self) -> Needs:
@@ -266,6 +296,15 @@ class Algorithm(Protocol):
 
     def loss(self, new: Forward, batch: Experience, totals: Totals) -> LossOutput:
         """Compute the share of one microbatch in the loss of an optimiser step of the size `totals`."""
+        ...
+
+
+@runtime_checkable
+class PairAlgorithm(Protocol):
+    """An algorithm that teaches a network to score responses, from pairs of them."""
+
+    def pair_loss(self, chosen: Float[Tensor, " n"], rejected: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Compute the loss of each pair from the scores of its two responses; the loop averages over pairs."""
         ...
 
 

@@ -1,6 +1,6 @@
 """The algorithms as tests see them: all that lie in the folder, by their configs; gradients, and parts of a batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -51,8 +51,14 @@ def gradients(loss: Tensor, new: Forward) -> tuple[Tensor, ...]:
     return tuple(torch.zeros_like(x) if g is None else g for g, x in zip(found, leaves, strict=True))
 
 
+def changed(new: Forward, change: Callable[[Tensor], Tensor]) -> Forward:
+    """Change every tensor of a forward pass; what it lacks it lacks after."""
+    columns = {field.name: getattr(new, field.name) for field in fields(new)}
+    return Forward(**{name: None if column is None else change(column) for name, column in columns.items()})
+
+
 def part(new: Forward, index: slice) -> Forward:
-    return Forward(**{f.name: getattr(new, f.name)[index] for f in fields(new)})
+    return changed(new, lambda column: column[index])
 
 
 def rows(batch: Experience, index: slice) -> Experience:

@@ -1,14 +1,14 @@
 """What every algorithm on texts promises to the loop; they are found by their files in `conf/algo`."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
-from cases import found, gradients, part, rows, total
+from cases import changed, found, gradients, part, rows, total
 from sizes import credited, totals
 
 from rftlab.loops.experience import whitened
-from rftlab.types import Algorithm, Forward
+from rftlab.types import Algorithm
 
 ALGORITHMS = found()
 EVERY = pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS.keys())
@@ -44,7 +44,7 @@ def test_pads_change_neither_loss_nor_metrics_nor_gradient(algorithm, case):
     batch, new = case
     mask, nan = batch.response_mask, float("nan")
     poisoned = batch.with_(**{name: column.where(mask, nan) for name, column in batch.columns.items()})
-    with_nan = Forward(**{f.name: getattr(new, f.name).where(mask, nan) for f in fields(new)})
+    with_nan = changed(new, lambda column: column.where(mask, nan))
     step = totals(int(mask.sum()))
     clean, dirty = algorithm.loss(new, batch, step), algorithm.loss(with_nan, poisoned, step)
     torch.testing.assert_close(dirty.loss, clean.loss, rtol=0, atol=0)

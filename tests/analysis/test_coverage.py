@@ -65,7 +65,7 @@ def test_the_command_for_an_unfinished_run_makes_this_run_and_its_parent(
     composer: Composer, overrides: list[str], tmp_path: Path
 ) -> None:
     job = composer.job(overrides)
-    family = [job] if job.parent is None else [job, job.parent]
+    family = [job, *job.parents]
     for each in family:
         write(tmp_path, each, "failed")
     rows = missing(tmp_path)

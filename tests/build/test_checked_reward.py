@@ -43,7 +43,7 @@ def ask(scores: Any, kind: Callable = Fixed) -> Any:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_answer_of_a_reward_is_named(case: str) -> None:
     scores, said = WRONG[case]
-    with pytest.raises(UserError, match=said + ".*change data.reward"):
+    with pytest.raises(UserError, match=said + ".*change reward"):
         ask(scores)
 
 

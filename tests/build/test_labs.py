@@ -63,6 +63,6 @@ def test_a_model_whose_config_is_known_only_when_loaded_is_refused_before_anythi
 ) -> None:
     """As one of the hub; here the look ahead is closed."""
     monkeypatch.setattr("rftlab.config.policy_checks.known_config", lambda *_: {})
-    for changed in ("data.prompt.max_tokens=500", "data.reward.max_tokens=600"):
+    for changed in ("data.prompt.max_tokens=500", "reward.max_tokens=600"):
         with pytest.raises(UserError, match="a model of 512 positions"):
             made(tmp_path / changed, "data=imdb", "algo=ppo", changed)

@@ -17,7 +17,7 @@ CASES = {
     "more blocks than there are": ("train.py model.unfrozen_blocks=1000", "1 to 2"),
     "a hub that is closed": ("train.py data.source=hub", "paths.hub_mirror"),
     "a hub that is closed, for images": ("train.py data=mnist algo=sft data.source=hub", "paths.hub_mirror"),
-    "a target inside a module": ("train.py data.reward._target_=os.path.nothing", "cannot be imported"),
+    "a target inside a module": ("train.py reward._target_=os.path.nothing", "cannot be imported"),
     "a run that there is not": ("train.py init_from=0123456789ab", "no finished run"),
     "outputs in no folder": ("train.py paths.outputs=/proc/x", "cannot write /proc/x"),
     "outputs of a sweep in no folder": ("train.py -m paths.outputs=/proc/x", "cannot write /proc/x"),

@@ -247,7 +247,18 @@ def test_retry_starts_a_parent_before_its_child(made, tmp_path: Path) -> None:
         end(job, "failed")
     jobs = sweep_cli._jobs([child.folder, parent.folder])
     assert [job.key for job in jobs] == [parent.key, child.key]
-    assert jobs[1].parent is jobs[0]
+    assert jobs[1].parents == (jobs[0],)
+
+
+def test_retry_starts_all_parents_before_their_child(made, tmp_path: Path) -> None:
+    sft, responses = make_job(tmp_path / "out", "sft"), make_job(tmp_path / "out", "responses")
+    model = make_job(tmp_path / "out", "b-model", responses)
+    child = make_job(tmp_path / "out", "a-child", sft, model)
+    for job in (child, model, responses, sft):
+        end(job, "failed")
+    jobs = {job.key: job for job in sweep_cli._jobs([child.folder, model.folder, responses.folder, sft.folder])}
+    assert jobs[child.key].parents == (jobs[sft.key], jobs[model.key])
+    assert jobs[model.key].parents == (jobs[responses.key],)
 
 
 def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:

@@ -84,9 +84,12 @@ CONFIG = {  # words that compose to nothing that can run
     "an option of an inner group of Hydra": (["hydra/job_logging=foo"], "hydra/job_logging=foo, which is no option"),
     "capital letters": (["Algo=ppo"], "expected algo"),
     "an unknown preset group": (["experiment=apa"], "apa/released_code_apa"),
-    "a text for what is built": (["data.reward=mine"], "_target_"),
-    "a target that there is not": (["data.reward._target_=mine.Reward"], "no module mine is found"),
-    "a target that is a number": (["data.reward._target_=12"], "change data.reward._target_"),
+    "a reward that there is not": (["reward=mine"], "reward=mine, which is no option"),
+    "a reward in the data": (["data.reward=mine"], "expected reward=NAME"),
+    "a value of a reward in the data": (["data.reward.weight=1.5"], "expected reward.weight=1.5; change reward.weight"),
+    "a text for what is built": (["data.loader=mine"], "_target_"),
+    "a target that there is not": (["reward._target_=mine.Reward"], "no module mine is found"),
+    "a target that is a number": (["reward._target_=12"], "change reward._target_"),
     "a target that does not take the keys": (["algo.loss._target_=rftlab.algorithms.sft.SFT"], "does not take"),
     "a misspelt target": (["algo.loss._target_=rftlab.algorithms.ppo.PPP"], "expected PPO"),
     "no loader": (["data.loader=null"], "data.loader=null; expected what is built here"),
@@ -137,7 +140,8 @@ CONFIG = {  # words that compose to nothing that can run
     "an address with two slashes": (["tracking.uri=sqlite://x.db"], "sqlite:///PATH"),
     "a library of another kind": (["tracking=wandb"], "mlflow, none"),
     "a number for a model": (["model.policy=1"], "model.policy=1; expected what is built here"),
-    "a number for a reward": (["data.reward=1"], "data.reward=1; expected what is built here"),
+    "a number for an evaluation": (["data.evaluation=1"], "data.evaluation=1; expected what is built here"),
+    "a reward for labels": (["data=mnist", "algo=sft", "reward=rouge_l_max"], "a reward with data=mnist"),
     "no block": (["model.unfrozen_blocks=0"], "1 to the number of blocks, or null"),
     "words for no parent": (["parent.overrides=[a]"], "parent.overrides, a key of what is null"),
     "no rollout": (["data.rollout=null"], "data.rollout without keys"),
@@ -203,7 +207,7 @@ def test_no_preset_is_the_default_and_takes_one_back(composer: Composer) -> None
     assert composer.job(["experiment=apa/like_for_like", "experiment=null", "algo=ppo"]).key == key
 
 
-MINE = ["data.reward._target_=mine.Reward"]
+MINE = ["reward._target_=mine.Reward"]
 BROKEN = {
     "Python that is none": ("mine.py", "class Reward\n    pass\n", MINE, "mine.py, line 1"),
     "bytes for Python": ("mine.py", "\0", MINE, "mine.py"),

@@ -51,7 +51,7 @@ def test_a_grid_has_the_jobs_that_hydra_composes_one_by_one(loader) -> None:
     for overrides, job in list(zip(valid, made, strict=True))[::17]:
         alone = by_hydra(loader, overrides)
         assert (job.config, job.key, job.folder) == (alone.config, alone.key, alone.folder), overrides
-        assert (job.parent and job.parent.key) == (alone.parent and alone.parent.key)
+        assert [parent.key for parent in job.parents] == [parent.key for parent in alone.parents]
 
 
 def test_a_job_leaves_nothing_behind_for_the_next(loader) -> None:
@@ -134,9 +134,10 @@ def test_children_that_agree_on_their_parent_share_one_object(loader) -> None:
     composer = Composer(loader)
     a, b = (composer.job(["heuristic=partial_sft", f"algo={algo}"]) for algo in ("ppo", "apa"))
     other = composer.job(["heuristic=partial_sft", "seed=1"])
-    assert a.parent is b.parent and a.parent is not None
-    assert other.parent is not None and other.parent.key != a.parent.key
-    assert a.config["init_from"] == a.parent.key
+    (parent,), (same,), (changed,) = (job.parents for job in (a, b, other))
+    assert parent is same
+    assert changed.key != parent.key
+    assert a.config["init_from"] == parent.key
 
 
 def test_raw_config_is_untouched_by_resolution(loader) -> None:
@@ -152,10 +153,10 @@ ELSEWHERE = ["seed=3", "sweep.name=there", "paths.outputs=elsewhere", "runtime.d
 ELSEWHERE += ["tracking=none", "hydra/launcher=local", "name=mine"]
 
 
-def lineage(job: Job | None) -> Iterator[Job]:
-    while job is not None:
-        yield job
-        job = job.parent
+def lineage(job: Job) -> Iterator[Job]:
+    yield job
+    for parent in job.parents:
+        yield from lineage(parent)
 
 
 @pytest.mark.parametrize("overrides", [PRESET, WHOLE, ["data.prompt.max_tokens=99", "++optimizer.lr=2e-4"], []])

@@ -124,7 +124,7 @@ def test_linked_folders_are_entered_each_once(tmp_path: Path) -> None:
 MODELS = {
     "policy": ("algo=ppo", "model.policy.source={}"),
     "tokenizer": ("algo=ppo", "model.policy.tokenizer={}"),
-    "reward": ("algo=ppo", "data.reward.source={}"),
+    "reward": ("algo=ppo", "reward.source={}"),
 }
 
 

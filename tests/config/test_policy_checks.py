@@ -80,8 +80,8 @@ def test_a_classifier_reads_the_prompt_alone_and_so_does_a_reward() -> None:
     with pytest.raises(UserError) as error:
         plan(*longer)
     assert error.value.change == "data.prompt.max_tokens"
-    with pytest.raises(UserError, match=r"data\.reward\.max_tokens=600 in asset:sentiment, a model of 512 positions"):
-        plan("data=imdb", "algo=ppo", "data.reward.max_tokens=600")
+    with pytest.raises(UserError, match=r"reward\.max_tokens=600 in asset:sentiment, a model of 512 positions"):
+        plan("data=imdb", "algo=ppo", "reward.max_tokens=600")
 
 
 @pytest.mark.parametrize("place", ["folder", "mirror"])

@@ -45,7 +45,7 @@ def test_what_hydra_would_rewrite_is_quoted_and_nothing_else(word: str) -> None:
     assert kept(f"sweep.name={word}") == f"sweep.name='{word}'"
     assert kept(f"++sweep.name={word},x, {word}") == f"++sweep.name='{word}',x,'{word}'"
     assert kept(f"sweep={{name:{word},dry_run: true}}") == f"sweep={{name:'{word}',dry_run: true}}"
-    assert kept(f"parent.overrides=[{word},seed=1]") == f"parent.overrides=['{word}',seed=1]"
+    assert kept(f"parent.overrides=[{word},seed=1]") == f"parent.overrides=['{word}','seed=1']"
     assert kept(f"name=choice({word},x)") == f"name=choice('{word}',x)"
     for left in (f"name='{word}'", f'name="{word},x"', f"name={word}-x", f"name=${{a}}{word}", f"name=x{word}", word):
         assert kept(left) == left

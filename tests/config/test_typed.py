@@ -216,7 +216,7 @@ FILES: dict[str, tuple[str, Changed, str, tuple[str, ...]]] = {
     "misspelt key": ("algo/ppo", lambda t: t.replace("clip_range:", "clip_rnge:", 1), "algo",
                      ("conf/algo/new.yaml:5:", "rftlab.algorithms.ppo.PPO", "expected clip_range")),
     "unknown target": ("algo/ppo", lambda t: t.replace("ppo.PPO", "ppo.POP"), "algo", ("new.yaml:4:", "expected PPO")),
-    "no such module": ("data/imdb", lambda t: t.replace("sentiment.load", "sentimnt.load"), "data",
+    "no such module": ("reward/sentiment", lambda t: t.replace("sentiment.load", "sentimnt.load"), "reward",
                        ("rftlab.rewards.sentimnt", "expected sentiment")),
     "lost keys": ("algo/apa", lambda t: t.replace("  gamma: 1.0", "#").replace("  lam: 0.1", "#"), "algo",
                   ("new.yaml:3:", "no loss.lam, loss.gamma;")),

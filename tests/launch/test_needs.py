@@ -51,11 +51,11 @@ def test_a_run_names_what_only_the_hub_has(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     reward = {"source": "lvwerra/distilbert-imdb", "tokenizer": None}
     assert not list(only_on_the_hub(config()))
-    asked = config("hub", "google-t5/t5-base", reward=reward)
+    asked = {**config("hub", "google-t5/t5-base"), "reward": reward}
     assert list(only_on_the_hub(asked)) == [
         "stanfordnlp/imdb (data.loader.hub_id)",
         "google-t5/t5-base (model.policy.source)",
-        "lvwerra/distilbert-imdb (data.reward.source)",
+        "lvwerra/distilbert-imdb (reward.source)",
     ]
     for folder in ("mirror/google-t5/t5-base", "cache/models--lvwerra--distilbert-imdb/snapshots/1/config.json"):
         (tmp_path / folder).mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_without_the_hub_no_run_takes_its_folder(tmp_path: Path, ask) -> None:
     ask("http://127.0.0.1:9")
     values = {**config("hub"), "tracking": {"uri": None}}
     values["paths"] = {"outputs": str(tmp_path), "hub_mirror": None}
-    job = Job(config=values, key="0" * 12, folder=tmp_path / "default" / f"run-{'0' * 12}", parent=None)
+    job = Job(config=values, key="0" * 12, folder=tmp_path / "default" / f"run-{'0' * 12}", parents=())
     for launch in (
         lambda: execute(job, StopFlag()),
         lambda: run_locally([job], make_slots(1, 1, 1, []), Console(quiet=True)),

@@ -55,7 +55,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def execute(job: Job) -> dict[str, float]:
-    return single.execute(Job(config=job.config, key=job.key, folder=job.folder, parent=None), StopFlag())
+    return single.execute(Job(config=job.config, key=job.key, folder=job.folder, parents=()), StopFlag())
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -4,7 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import LETTERS, MAX_EVALUATED, MAX_NEW, TEMPERATURE, Recorder, WatchedAdamW, letters_tokenizer, splits
+from toy import (
+    LETTERS,
+    MAX_EVALUATED,
+    MAX_NEW,
+    TEMPERATURE,
+    Recorder,
+    WatchedAdamW,
+    letters_tokenizer,
+    scored_responses,
+    splits,
+)
 
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.session import Session
@@ -85,6 +95,7 @@ def lab_in(make_policy: Callable[[str], Policy]) -> Callable[..., Lab]:
                 evaluation=greedy,
                 reward=Recorder(policy, folder, **reward or {}),
                 low_reward=0.1,
+                responses={"train": scored_responses()},
             ),
             policy=policy,
             value_kind=value,

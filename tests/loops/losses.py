@@ -1,9 +1,12 @@
 """The loops and losses that the tests of the loops run."""
 
 from rftlab.algorithms.apa import APA
+from rftlab.algorithms.awr import AWR
+from rftlab.algorithms.ilql import ILQL
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
 from rftlab.algorithms.reinforce import TextReinforce
+from rftlab.loops.offline import Offline
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
 
@@ -27,6 +30,11 @@ def ppo(**values: object) -> PPO:
 def apa(**values: object) -> APA:
     defaults = {"lam": 0.5, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0, "gae_lambda": 0.95}
     return APA(**defaults | {"whiten_advantages": "rollout"} | values)
+
+
+def awr(**values: object) -> AWR:
+    defaults = {"lam": 1.0, "weight_clip": None, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0}
+    return AWR(**defaults | {"gae_lambda": 0.95, "whiten_advantages": "rollout"} | values)
 
 
 def reinforce(**values: object) -> TextReinforce:
@@ -54,6 +62,16 @@ def in_tokens(**values: object) -> Online:
     """Count in tokens: 24 per rollout, two optimiser steps of about 12 in each pass."""
     sizes = {"prompts_per_iteration": None, "minibatch_size": None, "tokens_per_iteration": 24, "minibatch_tokens": 12}
     return online(**{"update_epochs": 1, "microbatch_size": 4} | sizes | values)
+
+
+def ilql(**values: object) -> ILQL:
+    defaults = {"gamma": 0.99, "tau": 0.6, "cql_coef": 0.1, "awac_coef": 1.0, "beta": 0.0, "polyak": 0.1}
+    return ILQL(**defaults | {"decode_b": [1.0, 4.0], "decode_top_k": 3} | values)
+
+
+def offline(**values: object) -> Offline:
+    defaults = {"steps": 3, "batch_size": 4, "microbatch_size": 4, "standardise_scores": True, "values": "once"}
+    return Offline(**defaults | values)
 
 
 def supervised(**values: object) -> Supervised:

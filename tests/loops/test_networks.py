@@ -5,11 +5,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from rftlab.loops.networks import NetworkSet, Numerics
-from rftlab.models import Policy, value_function
+from rftlab.loops.networks import NetworkSet, Numerics, trunk_mib
+from rftlab.loops.update import trim
+from rftlab.models import Policy, freeze_below, value_function
+from rftlab.models.trunk import blocks_of
 from rftlab.types import Experience, Needs
 
 EVERYTHING = Needs(reference=True, value=True, old_logprobs=True, lagged_every=2)
+NO_VALUE = Needs(reference=True, old_logprobs=True, lagged_every=2)
 
 
 def network_set(policy: Policy, needs: Needs, microbatch_size: int = 2) -> NetworkSet:
@@ -136,3 +139,40 @@ def test_all_networks_read_at_the_temperature_of_the_sampling(make_policy):
         assert not torch.allclose(cold[name], hot[name])
         assert torch.equal(cold[name], cold["old_logprobs"])
     assert torch.equal(cold["values"], hot["values"])
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_reference_on_the_frozen_trunk_equals_the_full_copy_bit_for_bit(make_policy, size):
+    columns = []
+    for share in (True, False):
+        policy = make_policy()
+        freeze_below(policy, 1)
+        networks = NetworkSet(policy, None, NO_VALUE, Numerics(microbatch_size=size), share=share)
+        with torch.no_grad():
+            for parameter in policy.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.05)
+        columns.append(networks.annotate(experience(policy)))
+    shared, copied = columns
+    for name in ("old_logprobs", "ref_logprobs", "lagged_logprobs"):
+        assert torch.equal(shared[name], copied[name]), name
+    assert not torch.allclose(shared["old_logprobs"], shared["ref_logprobs"])
+    assert trunk_mib(copied) is None and trunk_mib(shared) > 0
+
+
+def test_updates_read_the_trunk_of_the_rollout_also_where_padding_was_trimmed(make_policy):
+    policy = make_policy()
+    freeze_below(policy, 1)
+    networks = NetworkSet(policy, None, NO_VALUE, Numerics(microbatch_size=5))
+    whole = networks.annotate(experience(policy))
+    plain = NetworkSet(policy, None, NO_VALUE, Numerics(microbatch_size=5), share=False)
+    for rows in ([1, 3], [4, 0, 2]):
+        part = whole.rows(torch.tensor(rows))
+        bare = trim(experience(policy).rows(torch.tensor(rows)))
+        read = []
+        handle = blocks_of(policy.lm.get_decoder() if policy.family == "seq2seq" else policy.lm.base_model)[1][0]
+        hook = handle.register_forward_hook(lambda *_, read=read: read.append(1))
+        now = networks(trim(part), "none").logprobs
+        assert not read, "no frozen block is computed again"
+        hook.remove()
+        torch.testing.assert_close(now, plain(bare, "none").logprobs, atol=1e-5, rtol=0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from losses import apa, in_tokens, online, ppo, reinforce, supervised
+from losses import apa, awr, ilql, in_tokens, offline, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
 from toy import Killed, die
 
@@ -17,6 +17,7 @@ from rftlab.errors import UserError
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
+from rftlab.loops.offline import Offline
 from rftlab.loops.online import Online
 from rftlab.loops.supervised import Supervised
 from rftlab.models import Policy
@@ -36,12 +37,16 @@ RUNS = {
     "ppo": (online(update_epochs=1, microbatch_size=4), ppo(), 2 * STEPS, "reward/mean"),
     "ppo in tokens": (in_tokens(), ppo(kl=PER_TOKEN), 2 * STEPS, "reward/mean"),
     "apa": (online(update_epochs=1, microbatch_size=4), apa(), 2 * STEPS, "reward/mean"),
+    "awr": (online(update_epochs=1, microbatch_size=4), awr(), 2 * STEPS, "reward/mean"),
     "reinforce": (online(update_epochs=1, microbatch_size=4), reinforce(), 2 * STEPS, "reward/mean"),
+    "offline awr": (offline(), awr(), 2, "policy/loss"),
+    "ilql": (offline(values="refreshed"), ilql(), 2, "ilql/q_loss"),
+    "offline apa, values refreshed": (offline(values="refreshed"), apa(), 2, "policy/loss"),
     "sft": (supervised(steps=3, microbatch_size=4), SFT(), 2, "sft/loss"),
 }
 
 
-def run_until(lab: Lab, loop: Online | Supervised, loss: Algorithm | SFT, error: type[Exception]) -> None:
+def run_until(lab: Lab, loop: Online | Supervised | Offline, loss: Algorithm | SFT, error: type[Exception]) -> None:
     with pytest.raises(error):
         loop.run(lab, loss)
     lab.session.run.stop()
@@ -132,7 +137,7 @@ def test_a_run_that_died_of_memory_goes_on_with_smaller_batches(
     )
     assert responses(whole.session.run.folder) == responses(folder)  # what was sampled before and after the death
     one, other = (load_file(lab.session.run.folder / "final" / "model.safetensors") for lab in (whole, resumed))
-    start = make_policy(family).state_dict()
+    start = make_policy(family).lm.state_dict()
     moved, apart = (sum(float((one[key] - to[key]).square().sum()) ** 0.5 for key in one) for to in (start, other))
     assert moved > 0.1 and apart < 0.01 * moved  # AdamW may turn the sign of a step of rounding
 

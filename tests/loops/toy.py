@@ -15,7 +15,7 @@ from rftlab.loops import checkpoint
 from rftlab.loops.lab import Lab
 from rftlab.models import Policy
 from rftlab.runs import read_run
-from rftlab.types import Example, Splits
+from rftlab.types import Example, ScoredResponse, Splits
 
 LETTERS = "abcdefgh"
 EOS = 0
@@ -121,6 +121,22 @@ class Recorder:
     def rollouts(self) -> list[Call]:
         """The calls of the iterations, in order."""
         return [call for call in self.calls if len(call.responses) == ROLLOUT_ROWS]
+
+
+# --- scored responses of an earlier run ----------------------------------------------------------------------------
+
+WORDS = ("abc", "hh", "cdefgh", "a", "bad", "cab", "eff")
+
+
+def scored_responses(words: Sequence[str] = WORDS) -> list[ScoredResponse]:
+    """Answer each train prompt with two of the words, in turn."""
+    train, rows = splits().train, []
+    for number in range(2 * len(train)):
+        example, word = train[number // 2], words[number % len(words)]
+        (score,) = shared_letters([example.prompt], [word], [example.targets])
+        ids = tuple(ids_of(word, MAX_NEW))
+        rows.append(ScoredResponse(example=example, response=word, response_ids=ids, score=float(score)))
+    return rows
 
 
 # --- the optimiser ------------------------------------------------------------------------------------------------

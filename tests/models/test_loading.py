@@ -167,7 +167,7 @@ def test_a_folder_that_the_disk_does_not_take_is_refused_in_words_and_leaves_the
     save_pretrained_folder(policy, tmp_path / "model")
     before = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(policy.lm, "save_pretrained", full)

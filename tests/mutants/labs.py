@@ -29,8 +29,8 @@ MUTATIONS = {
     ),
     "noise-of-the-first-batch": Mutation(
         "loops/evaluation.py",
-        "places=places[part], samples",
-        "places=range(len(places[part])), samples",
+        "places=places[part], samples=samples",
+        "places=range(len(places[part])), samples=samples",
         "loops/test_looks.py",
         "eval.batch_size changes what is sampled",
     ),
@@ -58,7 +58,7 @@ MUTATIONS = {
     # --- labs -----------------------------------------------------------------------------------------------------
     "parent-forgotten": Mutation(
         "build/labs.py",
-        "        load_weights(policy, start)\n",
+        "        load_policy_weights(policy, start)\n",
         "        pass\n",
         LABS,
         "heuristic=partial_sft does nothing",

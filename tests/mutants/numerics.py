@@ -65,7 +65,7 @@ MUTATIONS = {
     # --- positions ------------------------------------------------------------------------------------------------
     "gold-texts-not-counted": Mutation(
         "config/policy_checks.py",
-        'if "steps" in algo["loop"]:',
+        'if "whole_text" in algo["loop"]:',
         "if False:",
         POSITIONS,
         "SFT dies in the middle of its data",

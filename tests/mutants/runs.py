@@ -3,6 +3,7 @@
 from mutants.mutation import Mutation
 
 IDENTITY, RUNS = "runs/test_identity.py", "runs/test_runs.py"
+PARENTS, LOCAL, QUEUE = "config/test_parents.py", "sweeps/test_local.py", "sweeps/test_slurm_queue.py"
 CHECKPOINT, EPOCHS = "loops/test_checkpoint.py", "loops/test_epochs.py"
 
 MUTATIONS = {
@@ -20,6 +21,27 @@ MUTATIONS = {
         "NOT_IDENTITY = frozenset() | {",
         IDENTITY,
         "a run that ran out of memory starts again with a smaller microbatch",
+    ),
+    "key-of-the-place-of-the-reward": Mutation(
+        "runs/identity.py",
+        "_counted(as_hashed(config), left_out)",
+        "_counted(config, left_out)",
+        IDENTITY,
+        "every run on texts is another one since the reward has a group",
+    ),
+    "stored-rewards-stay-in-the-data": Mutation(
+        "runs/records.py",
+        "    return with_own_reward(content)\n",
+        "    return content\n",
+        IDENTITY,
+        "a run of before the group of rewards cannot be resumed",
+    ),
+    "learned-rewards-need-nothing": Mutation(
+        "runs/parents.py",
+        '**{f"{key}.run": node["run"] for key, node in named_runs(config)}',
+        "**{}",
+        IDENTITY,
+        "a run whose reward model is missing starts",
     ),
     "key-without-the-schema-version": Mutation(
         "runs/identity.py",
@@ -155,5 +177,41 @@ MUTATIONS = {
         "value for",
         EPOCHS,
         "sums instead of means",
+    ),
+    # --- parents --------------------------------------------------------------------------------------------------
+    "learned-reward-passed-down": Mutation(
+        "config/inheritance.py",
+        'return not names_run(config["reward"]) and not',
+        "return not",
+        PARENTS,
+        "a reward model is needed to train itself",
+    ),
+    "given-run-keeps-its-parent": Mutation(
+        "config/compose.py",
+        '                node["parent"] = None\n',
+        "",
+        PARENTS,
+        "a config says of a given run how it was composed, though it was not",
+    ),
+    "childs-values-above-the-parents-own": Mutation(
+        "config/compose.py",
+        "        ConfigLoaderImpl._apply_overrides_to_config(changes, cfg)\n",
+        "",
+        PARENTS,
+        "parent.overrides does nothing where the child has the key",
+    ),
+    "first-parent-is-enough": Mutation(
+        "sweeps/local.py",
+        "any(parent.key in self._keys and parent.key not in self.states for parent in job.parents)",
+        "any(parent.key in self._keys and parent.key not in self.states for parent in job.parents[:1])",
+        LOCAL,
+        "a run starts before its reward model is trained",
+    ),
+    "slurm-waits-for-one-parent": Mutation(
+        "sweeps/slurm/queue.py",
+        "afterok:{':'.join(dependency)}",
+        "afterok:{dependency[0]}",
+        QUEUE,
+        "a job of the cluster starts before its reward model is trained",
     ),
 }

@@ -220,8 +220,8 @@ MUTATIONS = {
     ),
     "causal-scores-one-position-late": Mutation(
         "models/policy.py",
-        "out.last_hidden_state[:, prompt_ids.shape[1] - 1 :]",
-        "out.last_hidden_state[:, prompt_ids.shape[1] - 2 : -1]",
+        "states[:, prompt_ids.shape[1] - 1 :]",
+        "states[:, prompt_ids.shape[1] - 2 : -1]",
         MODELS,
         "every log-probability is of the token before",
     ),
@@ -269,8 +269,8 @@ MUTATIONS = {
     ),
     "reference-shares-the-weights": Mutation(
         "models/freeze.py",
-        "lm = copy.deepcopy(policy.lm).requires_grad_(False)",
-        "lm = policy.lm",
+        "return policy.with_lm(lm.requires_grad_(False))",
+        "return policy",
         MODELS,
         "the KL is always 0",
     ),
@@ -283,8 +283,8 @@ MUTATIONS = {
     ),
     "critic-on-the-policy-itself": Mutation(
         "models/critic.py",
-        "trunk = copy.deepcopy(policy.lm).requires_grad_(True)",
-        "trunk = copy.copy(policy.lm).requires_grad_(True)",
+        "else copy.deepcopy(policy.lm).requires_grad_(True)",
+        "else copy.copy(policy.lm).requires_grad_(True)",
         MODELS,
         "value.kind=separate is not separate",
     ),

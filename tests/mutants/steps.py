@@ -74,7 +74,11 @@ MUTATIONS = {
         "an algorithm on groups sees half of them",
     ),
     "groups-are-rows": Mutation(
-        "loops/online.py", "unit=algorithm.unit", 'unit="row"', SEAMS, "an algorithm on groups sees half of them"
+        "loops/online.py",
+        'unit="group" if algorithm.unit == "group" else "row"',
+        'unit="row"',
+        SEAMS,
+        "an algorithm on groups sees half of them",
     ),
     "rows-are-groups": Mutation(
         "loops/collect.py",
@@ -134,7 +138,7 @@ MUTATIONS = {
     ),
     "columns-not-trimmed": Mutation(
         "loops/update.py",
-        "x[:, answered] if x.ndim == 2 else x",
+        "x if x.ndim == 1 else x[:, kept[x.shape[1]]]",
         "x",
         "loops/test_update.py",
         "columns of another width than their rows",
@@ -152,8 +156,8 @@ MUTATIONS = {
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
-        "range(position, position + wanted)",
-        "range(wanted)",
+        "range(position, position + count)",
+        "range(count)",
         UPDATES,
         "a prompt that comes again is explored in the same way",
     ),

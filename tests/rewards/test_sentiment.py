@@ -100,12 +100,12 @@ def test_the_embedded_classifier_loads_with_dropout_off_and_prefers_praise():
 
 
 def test_a_missing_classifier_names_the_keys_to_change(tmp_path: Path):
-    with pytest.raises(UserError, match=r"data\.reward\.source"):
+    with pytest.raises(UserError, match=r"reward\.source"):
         load(source=str(tmp_path), tokenizer=None, max_tokens=8, batch_size=1, at_chance=False, hub_mirror=None)
 
 
 def test_a_missing_tokenizer_names_its_own_key(tmp_path: Path):
-    with pytest.raises(UserError, match=r"data\.reward\.tokenizer"):
+    with pytest.raises(UserError, match=r"reward\.tokenizer"):
         load(
             source="asset:sentiment",
             tokenizer=str(tmp_path),

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from rftlab import runs
 from rftlab.errors import UserError
-from rftlab.runs import changed_keys, freeze, run_folder, run_key
+from rftlab.runs import changed_keys, freeze, key_today, run_folder, run_key
+from rftlab.runs.cost import shape
+from rftlab.runs.parents import needed_runs
 from rftlab.runs.records import load_config
 
 CONFIG = {
@@ -156,17 +158,17 @@ def test_values_of_another_type_are_a_change_and_another_notation_is_none():
 # --- keys that came later -----------------------------------------------------------------------------------------
 
 PPO = {"_target_": "rftlab.algorithms.ppo.PPO", "clip_range": 0.2}
-NOW = {**PPO, "entropy": "exact", "kl_coef": 0.0}
+LATER = {**PPO, "entropy": "exact", "kl_coef": 0.0}
 
 
 def test_a_key_that_came_later_is_no_part_of_a_run_that_computes_what_it_did_before():
-    before, now = ({"algo": {"loss": loss}} for loss in (PPO, NOW))
+    before, now = ({"algo": {"loss": loss}} for loss in (PPO, LATER))
     assert run_key(now) == run_key(before) and not changed_keys(before, now)
-    assert runs.without_later(now) == before and runs.completed(PPO) == NOW
+    assert runs.without_later(now) == before and runs.completed(PPO) == LATER
 
 
 @pytest.mark.parametrize(
-    "loss", [{**NOW, "kl_coef": 0.1}, {**NOW, "entropy": "sampled"}, {**NOW, "_target_": "mine.PPO"}]
+    "loss", [{**LATER, "kl_coef": 0.1}, {**LATER, "entropy": "sampled"}, {**LATER, "_target_": "mine.PPO"}]
 )
 def test_it_counts_where_it_says_something_else_and_beside_the_targets_of_others(loss):
     old = {"algo": {"loss": {key: loss[key] for key in PPO}}}
@@ -176,5 +178,50 @@ def test_it_counts_where_it_says_something_else_and_beside_the_targets_of_others
 
 def test_a_run_of_before_goes_on_under_a_config_of_now(tmp_path):
     freeze(tmp_path, {"algo": {"loss": PPO}})
-    freeze(tmp_path, {"algo": {"loss": NOW}})
-    assert load_config(tmp_path / "config.yaml")["algo"]["loss"] == NOW
+    freeze(tmp_path, {"algo": {"loss": LATER}})
+    assert load_config(tmp_path / "config.yaml")["algo"]["loss"] == LATER
+
+
+# --- the place of the reward --------------------------------------------------------------------------------------
+
+NOW = {
+    **CONFIG,
+    "data": {"name": "imdb", "prompt": {}},
+    "reward": {"_target_": "rftlab.rewards.sentiment.load", "n": 1},
+}
+BEFORE = {**CONFIG, "data": {"name": "imdb", "prompt": {}, "reward": NOW["reward"]}, "overrides": ["data.reward.n=1"]}
+
+
+def test_a_reward_beside_the_data_has_the_key_that_it_had_in_the_data(tmp_path):
+    assert run_key(NOW) == run_key(BEFORE)
+    assert run_key({**NOW, "reward": None}) == run_key({**BEFORE, "data": {**BEFORE["data"], "reward": None}})
+    labels = {**CONFIG, "data": {"name": "mnist", "rewards": {"wrong": -1}}}
+    assert run_key({**labels, "reward": None}) == run_key(labels)
+    assert shape({**NOW, "algo": {"loop": {}}}) == shape({**BEFORE, "algo": {"loop": {}}})
+    assert changed_keys({**NOW, "reward": None}, NOW) == ["reward._target_", "reward.n"]
+
+
+def test_a_config_of_before_the_group_of_rewards_is_read_as_one_of_today(tmp_path):
+    freeze(tmp_path / "a", BEFORE)
+    stored = load_config(tmp_path / "a" / "config.yaml")
+    assert stored["reward"] == NOW["reward"] and "reward" not in stored["data"]
+    assert stored["overrides"] == ["reward.n=1"]
+    assert run_key(stored) == run_key(BEFORE) and not changed_keys(stored, NOW)
+    freeze(tmp_path / "a", {**NOW, "runtime": {"device": "cuda"}})  # a later attempt
+    with pytest.raises(UserError, match=r"reward\.n"):
+        freeze(tmp_path / "a", {**NOW, "reward": {**NOW["reward"], "n": 2}})
+
+
+def test_the_place_of_a_reward_in_words_of_before():
+    words = {"data.reward.n=1": "reward.n=1", "++data.reward.x=2": "++reward.x=2", "data.reward": "reward"}
+    assert [key_today(word) for word in words] == list(words.values())
+    assert key_today("data.rewards.wrong=0") == "data.rewards.wrong=0"
+
+
+def test_the_run_and_the_parent_of_a_reward_are_part_of_the_key():
+    reward = {"_target_": "rftlab.rewards.learned.load", "run": "0" * 12, "parent": None}
+    changes = [{}, {"run": "1" * 12}, {"parent": {"overrides": ["algo=reward_model"]}}]
+    assert len({run_key({**NOW, "reward": {**reward, **change}}) for change in changes}) == 3
+    named = {"algo": {"responses": reward | {"run": "2" * 12}}, "reward": reward, "init_from": "3" * 12}
+    assert needed_runs(named) == {"init_from": "3" * 12, "algo.responses.run": "2" * 12, "reward.run": "0" * 12}
+    assert needed_runs({"init_from": None, "reward": {**reward, "run": None}}) == {}

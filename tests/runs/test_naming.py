@@ -10,7 +10,7 @@ PLAIN = {
     "data.loader._target_": "rftlab.data.narrativeqa.load", "data.loader.hub_id": "deepmind/narrativeqa",
     "paths.hub_mirror": None, "init_from": None,
 }  # fmt: skip
-IMDB = PLAIN | {"data.name": "imdb", "data.loader.hub_id": "stanfordnlp/imdb", "data.reward.source": "asset:sentiment"}
+IMDB = PLAIN | {"data.name": "imdb", "data.loader.hub_id": "stanfordnlp/imdb", "reward.source": "asset:sentiment"}
 SAMPLED = {"data.rollout.temperature": 1.0, "data.rollout.top_k": 0, "data.rollout.top_p": 1.0}
 
 
@@ -91,7 +91,7 @@ def test_the_headline_of_a_run_says_what_it_loads() -> None:
         ({}, False),
         ({"data.source": "hub"}, True),
         ({"data.source": "hub", "paths.hub_mirror": "/data/hub"}, True),
-        ({"data.source": "hub", "data.reward.source": "lvwerra/distilbert-imdb"}, False),
+        ({"data.source": "hub", "reward.source": "lvwerra/distilbert-imdb"}, False),
     ],
 )
 def test_the_embedded_classifier_is_named_near_chance_on_real_rows_alone(more: dict, near: bool) -> None:

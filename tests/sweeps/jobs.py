@@ -8,19 +8,20 @@ from rftlab import runs
 from rftlab.sweeps.job import Job
 
 
-def make_job(outputs: Path, name: str = "run", parent: Job | None = None, iterations: int = 4, **extra: object) -> Job:
-    """Make a job whose config holds what planning and launching read."""
+def make_job(outputs: Path, name: str = "run", *parents: Job, iterations: int = 4, **extra: object) -> Job:
+    """Make a job whose config holds what planning and launching read; it starts from its first parent."""
     config = {
         "name": name,
         "seed": 0,
         "algo": {"name": "ppo", "loop": {"iterations": iterations, "prompts_per_iteration": 8}},
         "runtime": {"threads": None, "device": "cpu"},
         "tracking": {"uri": None},
-        "init_from": parent.key if parent is not None else None,
+        "init_from": parents[0].key if parents else None,
+        "named": {parent.key: {"run": parent.key, "parent": {"overrides": []}} for parent in parents[1:]},
         **extra,
     }
     key = runs.run_key({**config, "unique": name})
-    return Job(config=config, key=key, folder=outputs / "sweep" / f"{name}-{key}", parent=parent)
+    return Job(config=config, key=key, folder=outputs / "sweep" / f"{name}-{key}", parents=parents)
 
 
 def finish(job: Job, seconds_per_step: float | None = None, shape: str = "", device: str = "a CPU") -> None:

@@ -96,6 +96,18 @@ def test_children_wait_for_their_parent_and_a_failure_skips_its_children_only(tm
     assert not orphan.folder.exists()
 
 
+def test_a_job_waits_for_all_its_parents_at_any_depth_and_is_skipped_if_one_fails(tmp_path: Path) -> None:
+    sft, responses, bad = (make_job(tmp_path, name) for name in ("sft", "responses", "bad-sft"))
+    model = make_job(tmp_path, "model", responses)
+    child, orphan = make_job(tmp_path, "ppo", sft, model), make_job(tmp_path, "apa", sft, bad)
+    behind, strange = make_job(tmp_path, "behind", sft, orphan), make_job(tmp_path, "b", make_job(tmp_path, "never"))
+    jobs = [sft, responses, bad, model, child, orphan, behind, strange]
+    states = run(LocalPool(jobs, note, make_slots(2, 1, 2, [])))
+    assert [states[job.key] for job in jobs] == [*["done"] * 2, "failed", "done", "done", *["skipped"] * 3]
+    (_, after_sft), (_, after_responses), (start, after), (last, _) = spans([sft, responses, model, child])
+    assert start >= after_responses and last >= max(after, after_sft)
+
+
 def test_a_stop_asks_the_running_jobs_and_starts_no_other(tmp_path: Path) -> None:
     running, waiting = make_job(tmp_path, "long"), make_job(tmp_path, "later")
     pool = LocalPool([running, waiting], note, make_slots(1, 1, 1, []))

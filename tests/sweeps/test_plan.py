@@ -1,6 +1,7 @@
 """The plan of a sweep: which jobs are started, in what order, and what they are estimated to cost."""
 
 import io
+import itertools
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,23 @@ def test_a_parent_that_the_grid_names_too_is_run_first_and_as_the_grid_says(tmp_
         plan = make_plan(order, tmp_path)
         assert [row.job.name for row in plan.rows] == ["sft", "ppo"]
         assert plan.rows[0].job is named and not plan.again
+
+
+def test_every_row_comes_after_its_parents_whatever_the_grid_names_and_in_which_order(tmp_path: Path) -> None:
+    sft = make_job(tmp_path, "sft")
+    responses = make_job(tmp_path, "responses", sft)
+    model = make_job(tmp_path, "model", responses)
+    children = [make_job(tmp_path, f"ppo{i}", sft, model) for i in range(2)]
+    for named in itertools.permutations([sft, model, *children]):
+        plan = make_plan(named, tmp_path)
+        assert [row.job.name for row in plan.rows][:3] == ["sft", "responses", "model"]
+        assert [row.is_parent for row in plan.rows] == [True, True, True, False, False]
+        assert len(estimate(plan, tmp_path, gpus=0)) == 5
+    finish(model)
+    assert [row.job.name for row in make_plan(children, tmp_path).rows] == ["sft", "model", "ppo0", "ppo1"]
+    console = Console(record=True, width=200, file=io.StringIO())
+    show_plan(console, make_plan(children, tmp_path), {}, short=False)
+    assert f"{sft.key} {model.key}" in console.export_text()
 
 
 def test_the_estimate_is_seconds_per_step_of_like_runs_times_the_steps_left(tmp_path: Path) -> None:

@@ -167,3 +167,44 @@ def test_jobs_that_slurm_took_are_followed_though_a_full_disk_cannot_note_them(t
     _submit(queue, console, dict)
     assert queue.taken == {job.key} and queue.waiting == 0 and not queue.finished
     assert "No space left" in console.lines[0]
+
+
+def test_an_array_waits_for_all_its_parents_and_comes_after_them(tmp_path: Path, monkeypatch) -> None:
+    asked: list[tuple[list[str], str | None]] = []
+
+    def submit(executor: _Executor, _: str) -> SimpleNamespace:
+        more = executor.parameters["additional_parameters"]
+        asked.append((more.get("dependency"), more.get("kill-on-invalid-dep")))
+        return SimpleNamespace(job_id=str(100 + len(asked)))
+
+    monkeypatch.setattr(_Executor, "_submit_command", submit)
+    sft, responses = make_job(tmp_path, "sft"), make_job(tmp_path, "responses")
+    model = make_job(tmp_path, "reward-model", responses)
+    children = [make_job(tmp_path, f"ppo{seed}", sft, model) for seed in range(2)]
+    queue = SlurmQueue([*children, model, responses, sft], tmp_path / "sweep", SETTINGS, None)
+    _submit(queue, _Console(), dict)
+    tasks = {job.name: queue._tasks[job.key] for job in (sft, responses, model, *children)}
+    assert {tasks["sft"], tasks["responses"]} == {"101_0", "101_1"}  # they wait for nothing: one array
+    assert asked[1:2] == [(f"afterok:{tasks['responses']}", "yes")] and tasks["reward-model"] == "102_0"
+    wanted = {tasks["sft"], tasks["reward-model"]}
+    assert len(asked) == 3 and asked[0] == (None, None)
+    assert set((asked[2][0] or "").removeprefix("afterok:").split(":")) == wanted
+    assert [tasks["ppo0"], tasks["ppo1"]] == ["103_0", "103_1"]
+
+
+def test_a_finished_parent_is_no_dependency_and_a_failed_one_skips_all_behind_it(tmp_path: Path, monkeypatch) -> None:
+    asked = []
+
+    def submit(executor: _Executor, _: str) -> SimpleNamespace:
+        asked.append(executor.parameters["additional_parameters"].get("dependency"))
+        return SimpleNamespace(job_id="7")
+
+    monkeypatch.setattr(_Executor, "_submit_command", submit)
+    sft, bad = make_job(tmp_path, "sft"), make_job(tmp_path, "bad")
+    model = make_job(tmp_path, "reward-model", bad)
+    lost, other = make_job(tmp_path, "lost", sft, model), make_job(tmp_path, "other", sft)
+    finish(sft)
+    queue = SlurmQueue([model, lost, other], tmp_path / "sweep", SETTINGS, None)
+    _submit(queue, _Console(), dict)
+    assert asked == [None] and set(queue._tasks) == {other.key}
+    assert queue.states == {model.key: "skipped", lost.key: "skipped"}

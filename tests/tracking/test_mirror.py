@@ -106,8 +106,9 @@ def test_a_run_arrives_whole_under_the_parent_of_its_sweep(uri, target, tmp_path
 
 def test_tags_name_what_was_loaded_and_not_the_options_that_were_chosen(uri, target, tmp_path):
     model = {"name": "gpt2", "policy": {"source": "/models/step 500", "init": "random"}}
-    data = {"name": "imdb", "source": "hub", "loader": {"hub_id": "me/toy"}, "reward": {"source": "asset:sentiment"}}
-    config = CONFIG | {"model": model, "data": data, "paths": {"hub_mirror": "/data/hub"}}
+    data = {"name": "imdb", "source": "hub", "loader": {"hub_id": "me/toy"}}
+    reward, paths = {"source": "asset:sentiment"}, {"hub_mirror": "/data/hub"}
+    config = CONFIG | {"model": model, "data": data, "reward": reward, "paths": paths}
     folder = run_folder(tmp_path, "sweep", "a", run_key(config))
     with Run.claim(folder, config) as run:
         sync([folder], target)  # before the model is loaded

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from rftlab.algorithms.credit import credit_by_values, needs_of_values
-from rftlab.ops import kl_k3, masked_sum, squared_value_loss
+from rftlab.ops import kl_k3, masked_max, masked_sum, squared_value_loss
 from rftlab.ranges import NonNegative, Positive, UnitInterval
 from rftlab.types import Experience, Forward, LossOutput, Needs, Totals
 
@@ -59,4 +59,5 @@ class APA:
             "policy/entropy": entropy.detach(),
             "value/loss": value_loss.detach(),
         }
-        return LossOutput(loss=loss, metrics=metrics)
+        maxima = {"policy/advantage_over_lambda_max": masked_max(goal.abs(), mask)}
+        return LossOutput(loss=loss, metrics=metrics, maxima=maxima)

@@ -1,12 +1,14 @@
 """The objects of one run, made from what the config names: data, networks, optimiser."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rftlab import runs
+from rftlab.build.responses import scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_positions
@@ -16,7 +18,7 @@ from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import Policy, freeze_below, load_weights
+from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Splits
@@ -90,6 +92,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
     task = _task(config, _noted_rows(config, session), device)
+    task = replace(task, responses=scored_responses(config, session.run.folder))
     policy = _policy(config, device, start)
     return Lab(
         task=task,
@@ -117,12 +120,13 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
         session=session,
         choice=make(config["heuristic"].get("prompts")),
         head_chunk=config["runtime"].get("head_chunk"),  # a stored config may be older than the key
+        share_trunk=config["runtime"].get("share_trunk", True),
     )
 
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
-    data = config["data"]
-    places = {"hub_mirror": _mirror(config), "device": device} if data["reward"] and "source" in data["reward"] else {}
+    data, reward = config["data"], config["reward"]
+    places = _places(config, reward or {}, device)
     task = Task(
         name=data["name"],
         splits=splits,
@@ -133,7 +137,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=data["reward"] and CheckedReward(reward=make(data["reward"], **places), name=data["reward"]["_target_"]),
+        reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
@@ -145,14 +149,27 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
     return task
 
 
+def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Give what a reward with a network needs beside its keys: of a `source`, or of a `run` below the outputs."""
+    if not {"source", "run"} & reward.keys():
+        return {}
+    outputs = {"outputs": Path(config["paths"]["outputs"])} if "run" in reward else {}
+    return {"hub_mirror": _mirror(config), "device": device} | outputs
+
+
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
-        load_weights(policy, start)
+        load_policy_weights(policy, start)
     check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
+    policy.recompute = config["runtime"].get("gradient_checkpointing", False)
     freeze_below(policy, model["unfrozen_blocks"])
+    lora = model.get("lora")  # a stored config may be older than the key
+    if lora is not None and lora["rank"] is not None:
+        adapter = LoRA(rank=lora["rank"], alpha=lora["alpha"], targets=lora["targets"])
+        adapt(policy, adapter, stream(config["seed"], "adapter"))
     return policy.to(device)
 
 

@@ -31,16 +31,16 @@ class CheckedReward:
         scores = self.reward(prompts, responses, targets)
         expected = f"a NumPy array of {len(responses)} floats, one per response"
         if not isinstance(scores, np.ndarray):
-            raise UserError(f"{self.name} returned a {type(scores).__name__}", expected, "data.reward")
+            raise UserError(f"{self.name} returned a {type(scores).__name__}", expected, "reward")
         if scores.shape != (len(responses),) or not np.issubdtype(scores.dtype, np.floating):
             found = f"{self.name} returned an array of shape {scores.shape} and type {scores.dtype}"
-            raise UserError(found, expected, "data.reward")
+            raise UserError(found, expected, "reward")
         low, high = getattr(self.reward, "score_range", (-inf, inf))
         wrong = np.flatnonzero(~np.isfinite(scores) | (scores < low - ROUNDING) | (scores > high + ROUNDING))
         if len(wrong):
             found = f"{self.name} gave {scores[wrong[0]]:g} to the response {_short(responses[wrong[0]])}"
             whole = "a finite number" if (low, high) == (-inf, inf) else f"a number from {low:g} to {high:g}"
-            raise UserError(found, whole, "data.reward")
+            raise UserError(found, whole, "reward")
         return scores
 
 

@@ -19,6 +19,7 @@ from rftlab.errors import UserError
 from rftlab.loops import checkpoint
 from rftlab.loops.session import Session
 from rftlab.runs import naming
+from rftlab.runs.parents import needed_runs
 from rftlab.stop import StopFlag
 from rftlab.tracking.mirror import destination_of, mirroring
 
@@ -35,13 +36,14 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         RunIsDone: Nothing is left to do.
         RunIsLive: Another process works on this run.
         StopRequested: The run was asked to stop and has saved itself.
-        UserError: Data, model or parent cannot be had, or a file of the user's own is not what the key says.
+        UserError: Data, model or a parent cannot be had, or a file of the user's own is not what the key says.
     """
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
     device = _device(config["runtime"]["device"])
-    start = _final_weights(Path(config["paths"]["outputs"]), config["init_from"])
+    finished = _finished_runs(Path(config["paths"]["outputs"]), config)
+    start = finished["init_from"] / "final" / "model.safetensors" if "init_from" in finished else None
     try:
         run = runs.Run.claim(folder, config, {"device": device.type})
     except runs.RunIsDone:
@@ -82,14 +84,20 @@ def _mirrored(folder: Path, config: Mapping[str, Any]) -> Generator[None]:
         yield
 
 
-def _final_weights(outputs: Path, key: str | None) -> Path | None:
-    if key is None:
-        return None
-    for record in runs.find_key(outputs, key):
-        if record.done:
-            return record.folder / "final" / "model.safetensors"
-    found = f"init_from={key}, which is no finished run in {outputs}"
-    raise UserError(found, "the run key of a finished run", "init_from")
+def _finished_runs(outputs: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+    """Map each key of a config that names a run (`init_from`, `reward.run`) to the folder of that run.
+
+    Raises:
+        UserError: One of them is not finished, or nowhere in `outputs`.
+    """
+    folders = {}
+    for place, key in needed_runs(config).items():
+        done = [record.folder for record in runs.find_key(outputs, key) if record.done]
+        if not done:
+            found = f"{place}={key}, which is no finished run in {outputs}"
+            raise UserError(found, "the run key of a finished run", place)
+        folders[place] = done[0]
+    return folders
 
 
 def _device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ from rftlab.config.messages import unknown_key
 from rftlab.config.options import choices, groups, known_keys
 from rftlab.config.texts import kept, without_null_preset
 from rftlab.errors import UserError, words_of
+from rftlab.runs.identity import key_today
 
 LINE = "the command line"
 FLAGS = "KEY=VALUE, or a flag: -m, --help, --cfg job [--resolve] [-p KEY], --info defaults, --config-dir DIR"
@@ -84,10 +85,11 @@ def check_override(override: str) -> None:
         raise UserError(f"{override}, a package", f"{name.partition('@')[0]}=OPTION", name)
     if name in ("hydra.launcher", "hydra.sweeper"):
         raise UserError(override, f"{name.replace('.', '/')}=NAME, with a slash", name)
-    of_parent = name.startswith("parent.") and not override.startswith("parent.overrides=")
-    if of_parent or (name == "parent" and value.startswith("{")):
-        expected = "heuristic=partial_sft, or parent in a file of conf/experiment"
-        raise UserError(f"{override}, a parent by hand", expected, "parent")
+    _check_parent(override, name, value)
+    if re.match(r"data\.reward(\.|$)", name):
+        today = key_today(name)
+        expected = f"{today}={value}" if "." in today else "reward=NAME, which has a group of its own"
+        raise UserError(f"{override}, a reward in the data", expected, today)
     if name == "sweep" and re.search(r"[,(]", value):
         raise _several_sweeps(override)
     if name == "hydra":
@@ -107,6 +109,18 @@ def check_override(override: str) -> None:
             raise UserError(f"{override}, which is no option", expected, name)
     if name in groups() and (file := re.search(r"([^,=]+)\.ya?ml(,|$)", value)) and file.group(1) in choices(name):
         raise UserError(override, f"{name}={file.group(1)}, without the ending", name)
+
+
+def _check_parent(override: str, name: str, value: str) -> None:
+    """Refuse a part of a parent, or a whole one by hand; its overrides may be replaced where there are some."""
+    match = re.match(r"((?:.+\.)?parent)(\..*)?$", name)
+    if match is None or name.startswith("hydra"):
+        return
+    parent, part = match.groups()
+    if (part and not override.startswith(f"{parent}.overrides=")) or (not part and value.startswith("{")):
+        expected = "heuristic=partial_sft, or parent in a file of conf/experiment"
+        expected = expected if parent == "parent" else f"{parent}.overrides=[KEY=VALUE,...], or the key of a run"
+        raise UserError(f"{override}, a parent by hand", expected, parent)
 
 
 def _several_sweeps(found: str) -> UserError:

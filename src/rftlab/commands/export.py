@@ -10,7 +10,7 @@ from rftlab.assets import asset_folder
 from rftlab.data.corpus import tokenizer_texts
 from rftlab.data.parts.tokenizer import train_tokenizer
 from rftlab.errors import Parser, UserError
-from rftlab.models import load_policy, load_weights, save_pretrained_folder
+from rftlab.models import load_policy, load_policy_weights, save_pretrained_folder
 from rftlab.streams import stream
 
 VOCABULARY = 1024
@@ -29,7 +29,7 @@ def export(record: runs.RunRecord) -> Path:
         compute_dtype="float32",  # nothing is computed
         generator=stream(record.config["seed"], "initialisation"),
     )
-    load_weights(policy, record.folder / "final" / "model.safetensors")
+    load_policy_weights(policy, record.folder / "final" / "model.safetensors")
     folder = asset_folder(model["source"].removeprefix("asset:"))
     save_pretrained_folder(policy, folder, torch.float16, tokenizer=False)
     size = (folder / "model.safetensors").stat().st_size

@@ -22,6 +22,7 @@ from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
 from rftlab.launch.edited import refuse_other_runs
 from rftlab.launch.whole_sweep import exit_code
+from rftlab.runs.parents import needed_runs
 from rftlab.runs.records import log_path
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import outcomes
@@ -263,9 +264,9 @@ def _jobs(folders: Sequence[Path]) -> list[Job]:
     def make(key: str) -> Job:
         if key not in jobs:
             record = records[key]
-            parent = record.config.get("init_from")
-            known = make(parent) if parent in records else None
-            jobs[key] = Job(config=record.config, key=key, folder=record.folder, parent=known)
+            needed = dict.fromkeys(needed_runs(record.config).values())
+            parents = tuple(make(parent) for parent in needed if parent in records)
+            jobs[key] = Job(config=record.config, key=key, folder=record.folder, parents=parents)
         return jobs[key]
 
     for key in records:

@@ -132,8 +132,8 @@ def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
 
 
 def _began(job: Job | None) -> bool:
-    """Say whether a run, or its parent, was ever begun."""
-    return job is not None and ((job.folder / "status.json").exists() or _began(job.parent))
+    """Say whether a run, or one of its parents, was ever begun."""
+    return job is not None and ((job.folder / "status.json").exists() or any(map(_began, job.parents)))
 
 
 def _refuse_sweep_settings(cfg: DictConfig) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.files import OF_HYDRA
+from rftlab.config.heuristic_checks import check_heuristic
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.path_checks import check_paths
@@ -17,8 +18,6 @@ from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
 from rftlab.runs.identity import flatten
-
-TRAINS_ON_SAMPLES = "an algorithm that trains on its own samples"
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
@@ -54,7 +53,7 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    _check_heuristic(config)
+    check_heuristic(config)
     check_ranges(config, ranges)
     _check_finite(config)
     check_targets(config)
@@ -95,37 +94,6 @@ def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) 
             raise UserError(f"{key}={'null' if value is None else value}", rule.expected, key)
 
 
-def _check_heuristic(config: Mapping[str, Any]) -> None:
-    """Refuse a heuristic that would turn nothing, and be part of the run's name all the same."""
-    heuristic, algo = config["heuristic"], config["algo"]
-    name, loss, loop = heuristic["name"], algo["loss"], algo["loop"] if isinstance(algo["loop"], Mapping) else {}
-    found = f"heuristic={name} with algo={algo['name']}"
-    if name == "entropy" and isinstance(loss, Mapping) and "_target_" not in loss:
-        raise UserError(f"{found}, which trains nothing", TRAINS_ON_SAMPLES, "algo or heuristic")
-    if name == "temperature" and "steps" in loop:
-        raise UserError(f"{found}, which samples nothing", TRAINS_ON_SAMPLES, "algo or heuristic")
-    if name == "learning_rate" and loss is None:
-        raise UserError(f"{found}, which trains nothing", "an algorithm that trains", "algo or heuristic")
-    if heuristic.get("prompts") is None:
-        return
-    if "iterations" not in loop:
-        said = "nothing" if loss is None else "on no samples of its own"
-        raise UserError(f"{found}, which trains {said}", TRAINS_ON_SAMPLES, "algo or heuristic")
-    if name == "dynamic_sampling":
-        _check_groups(found, loop)
-
-
-def _check_groups(found: str, loop: Mapping[str, Any]) -> None:
-    """Let a prompt have several responses, whose scores can differ, and an iteration so many prompts."""
-    if loop["samples_per_prompt"] < 2:
-        found = f"{found} and algo.loop.samples_per_prompt={loop['samples_per_prompt']}"
-        raise UserError(found, "2 or more, as one response has no spread", "algo.loop.samples_per_prompt or heuristic")
-    if loop["tokens_per_iteration"] is not None:
-        found = f"{found} and algo.loop.tokens_per_iteration={loop['tokens_per_iteration']}"
-        change = "algo.loop.prompts_per_iteration and minibatch_size, or heuristic"
-        raise UserError(found, "a rollout counted in prompts, as prompts are replaced", change)
-
-
 def _check_finite(config: Mapping[str, Any]) -> None:
     for key, value in flatten(config).items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -135,6 +103,9 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    if kind != "text" and config["reward"] is not None:
+        found = f"a reward with data={data['name']}, which has none for texts"
+        raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
@@ -146,23 +117,27 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
-    _check_reward(data)
+    _check_reward(data, config["reward"] or {})
     if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
         found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
         raise UserError(
             found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
         )
     check_policy(config)
-    if "steps" not in loop and (data["rollout"] is None or data["reward"] is None):
+    fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
+    if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
-        raise UserError(found, "a dataset with one", "data")
-    if data["reward"] is not None and data["evaluation"] is None:
+        raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
+    if "pairs" in loop:
+        _check_pairs(config)
+    if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
         _check_rollout_sizes(algo, data)
         _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
         _check_divides("algo.loop.batch_size", loop["batch_size"], "algo.loop.microbatch_size", loop["microbatch_size"])
+        _check_whitening_of_steps(algo)
     if algo["name"] == "pretrain" and data["rollout"] is not None:
         raise UserError(
             f"algo=pretrain with data={data['name']}", "a plain-text corpus, e.g. data=corpus_spans", "data"
@@ -173,6 +148,15 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _check_pairs(config: Mapping[str, Any]) -> None:
+    """Let label smoothing be of an objective that has it."""
+    algo = config["algo"]
+    smoothing = algo["loss"].get("label_smoothing")
+    if algo["loss"].get("objective") == "ipo" and smoothing:
+        found = f"algo.loss.label_smoothing={smoothing} with algo.loss.objective=ipo, which has none"
+        raise UserError(found, "0, or objective=sigmoid", "algo.loss.label_smoothing or algo.loss.objective")
 
 
 def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
@@ -255,15 +239,14 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
 
 
-def _check_reward(data: Mapping[str, Any]) -> None:
+def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
-    reward = data["reward"] or {}
     embedded = str(reward.get("source")).startswith("asset:")
     if data["source"] == "hub" and embedded and not reward.get("at_chance"):
         raise UserError(
-            f"data.source=hub with data.reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            f"data.source=hub with reward.source={reward['source']}, which is at chance on real reviews (0.515)",
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
-            "data.reward.source (with data.reward.tokenizer), or data.reward.at_chance=true to use it all the same",
+            "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
         )
 
 
@@ -362,6 +345,15 @@ def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
         raise UserError(found, expected, f"algo.loss.whiten_advantages or algo.loop.{name}")
 
 
+def _check_whitening_of_steps(algo: Mapping[str, Any]) -> None:
+    """The same where an optimiser step is all that there is to whiten over."""
+    over, rows = algo["loss"].get("whiten_advantages", "none"), algo["loop"]["batch_size"]
+    if over != "none" and rows < LEAST_WHITENED:
+        found = f"algo.loss.whiten_advantages={over} over {rows} responses (algo.loop.batch_size={rows})"
+        expected = f"{LEAST_WHITENED} responses or more, or whitening of none"
+        raise UserError(found, expected, "algo.loss.whiten_advantages or algo.loop.batch_size")
+
+
 def _check_warmup(config: Mapping[str, Any]) -> None:
     """Let the warm-up end before the run, where the number of optimiser steps is known."""
     warmup, total = config["optimizer"]["warmup_steps"], optimizer_steps(config)
@@ -373,8 +365,8 @@ def _check_warmup(config: Mapping[str, Any]) -> None:
 def optimizer_steps(config: Mapping[str, Any]) -> int | None:
     """Say how many optimiser steps a run takes; None where that depends on the data, or nothing is trained."""
     loop = config["algo"]["loop"]
-    if "step_fraction" in loop:
-        return max(1, round(loop["steps"] * loop["step_fraction"]))
+    if "steps" in loop:
+        return max(1, round(loop["steps"] * loop.get("step_fraction", 1.0)))
     if "update_epochs" in loop:
         return _online_steps(loop)
     if "epochs" in loop and (n := config["data"]["loader"]["n_train"]) is not None:

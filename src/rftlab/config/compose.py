@@ -22,17 +22,15 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import type_groups
+from rftlab.config.inheritance import check_named_run, groups_of_parent, refuse_two_starts, values_of_parent
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept, without_null_preset
 from rftlab.config.typed import ranges_of
 from rftlab.errors import UserError
 from rftlab.ranges import Rule
+from rftlab.runs.parents import named_runs
 from rftlab.sweeps.job import Job
 
-OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
-OWN_MODEL = ("value", "unfrozen_blocks")  # keys of the model that say what the child trains beside and in the policy
-OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
-GROUPS_OF_PARENT = ("scale", "data", "model")  # what a parent shares with its child by group
 PLAIN = (bool, int, float, str, type(None))
 PLAIN_REFERENCE = re.compile(r"\$\{\.*([\w.]+)\}")  # to one key, by its name
 
@@ -59,6 +57,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._parents: dict[str, Job] = {}
+        self._under_way: list[str] = []  # parents that are being composed, each for the one before it
         self._folders: dict[str, str] = {}  # of the user's own, read once
 
     def job(self, overrides: Sequence[str]) -> Job:
@@ -107,31 +106,30 @@ class Composer:
         ranges: Iterable[tuple[str, Rule]],
     ) -> Job:
         check(config, ranges)
-        parent = None
-        if config["parent"] is not None:
-            _refuse_two_starts(config)
-            parent = self._parent(config, choices)
-            config["init_from"] = parent.key
+        parents = self._parents_of(config, choices, overrides)
         if files := own_files(config, self._folders):
             config["files"] = files
         config["overrides"] = [text for text in overrides if _of_cell(text)]
         key = runs.run_key(config)
         folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
-        return Job(config=config, key=key, folder=folder, parent=parent)
+        return Job(config=config, key=key, folder=folder, parents=parents)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
         structural, values = [], []
         for text in overrides:
-            if text not in self._parsed:
-                (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
-            override = self._parsed[text]
+            override = self._parse(text)
             key = override.key_or_group
             if self._loader.repository.group_exists(key) or key.split(".")[0] == "hydra":
                 structural.append(text)
             else:
                 values.append(override)
         return tuple(structural), values
+
+    def _parse(self, text: str) -> Override:
+        if text not in self._parsed:
+            (self._parsed[text],) = self._parser.parse_overrides([kept(text)])
+        return self._parsed[text]
 
     def _base(self, structural: tuple[str, ...]) -> _Base:
         if structural not in self._bases:
@@ -147,36 +145,68 @@ class Composer:
             self._bases[structural] = _base_of(cfg, {str(key): value for key, value in raw.items()}, choices)
         return self._bases[structural]
 
-    def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str]) -> Job:
-        """Compose the parent from its own groups, then give it the child's data, model and seed.
+    def _parents_of(
+        self, config: dict[str, Any], choices: Mapping[str, str], overrides: Sequence[str]
+    ) -> tuple[Job, ...]:
+        """Compose the runs that must be finished first, and write their keys into the config.
 
-        Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone:
-        runs that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
+        Where the key of a run is given, nothing is composed, and `parent` becomes null, as it says nothing of that run.
         """
-        groups = [f"{group}={choices[group]}" for group in GROUPS_OF_PARENT]
-        shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-        shared["model"] = {k: v for k, v in config["model"].items() if k not in OWN_MODEL}
-        shared["data"] = {k: v for k, v in config["data"].items() if k not in OWN_DATA}
-        shared["eval"] = {k: v for k, v in config["eval"].items() if k not in OWN_EVAL}
-        shared["runtime"] = {k: v for k, v in config["runtime"].items() if k != "checkpoint_every"}
-        overrides = without_null_preset([*groups, *config["parent"]["overrides"]])
+        found: dict[str, Job] = {}
+        if config["parent"] is not None:
+            refuse_two_starts(config)
+            parent = self._parent(config, choices, config["parent"]["overrides"], "parent")
+            config["init_from"] = parent.key
+            found[parent.key] = parent
+        for place, node in list(named_runs(config)):
+            check_named_run(place, node, overrides)
+            if node["run"] is not None:
+                node["parent"] = None
+                continue
+            parent = self._parent(config, choices, node["parent"]["overrides"], f"{place}.parent")
+            node["run"] = parent.key
+            found[parent.key] = parent
+        return tuple(found.values())
+
+    def _parent(self, config: Mapping[str, Any], choices: Mapping[str, str], own: Sequence[str], place: str) -> Job:
+        """Compose a parent from its own groups, then give it the child's data, model, reward and seed.
+
+        What its own overrides say stays.
+        """
+        own = without_null_preset(own)
+        named = {override.key_or_group for override in map(self._parse, own)}
+        shared = values_of_parent(config, named)
+        overrides = [*groups_of_parent(config, choices, named), *own]
         known = repr((overrides, shared))
+        if known in self._under_way:
+            found = f"{place}.overrides=[{','.join(own)}], a parent that needs itself first"
+            raise UserError(found, "parents that lead to a run without one", f"{place}.overrides")
         if known not in self._parents:
-            structural, values = self._split(overrides)
-            base = self._base(structural)
-            cfg = deepcopy(base.cfg)
-            ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
-            inherited = _differences(cfg, shared)
-            cfg.merge_with(shared)
-            self._parents[known] = self.resolve(cfg, base.choices, [*overrides, *inherited])
+            self._under_way.append(known)
+            try:
+                self._parents[known] = self._composed(overrides, shared)
+            finally:
+                self._under_way.pop()
         return self._parents[known]
 
+    def _composed(self, overrides: Sequence[str], shared: Mapping[str, Any]) -> Job:
+        """Compose a job of which values are shared with another one, but for those that its overrides set."""
+        structural, values = self._split(overrides)
+        base = self._base(structural)
+        cfg = deepcopy(base.cfg)
+        ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+        inherited = _differences(cfg, shared)
+        cfg.merge_with(shared)
+        changes = [override for override in values if override.type == OverrideType.CHANGE]
+        ConfigLoaderImpl._apply_overrides_to_config(changes, cfg)
+        own = tuple(override.key_or_group for override in values)
+        words = [word for word in inherited if not _lies_in(word.partition("=")[0], own)]
+        return self.resolve(cfg, base.choices, [*overrides, *words])
 
-def _refuse_two_starts(config: Mapping[str, Any]) -> None:
-    if config["init_from"] is not None:
-        name = config["heuristic"]["name"]
-        found = f"init_from={config['init_from']} with {'a parent' if name == 'none' else f'heuristic={name}'}"
-        raise UserError(found, "one of them, as a parent is what the run starts from", "init_from or heuristic")
+
+def _lies_in(key: str, keys: Sequence[str]) -> bool:
+    """Say whether a dotted key is one of these, or below one of them."""
+    return any(f"{key}.".startswith(f"{other}.") for other in keys)
 
 
 def _of_cell(override: str) -> bool:

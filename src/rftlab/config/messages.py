@@ -17,7 +17,7 @@ TYPES = {  # as OmegaConf calls them
     **{"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"},
 }
 OTHER_TYPE = "a value of another type"
-GROUPS = ("algo", "data", "heuristic", "model", "optimizer")  # whose options may be written like keys
+GROUPS = ("algo", "data", "heuristic", "model", "optimizer", "reward")  # whose options may be written like keys
 MOST_ALIKE, SHORTEST_WORD = 4, 3
 INNER_GROUPS = ("hydra/launcher", "hydra/sweeper", "data/kind")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")

@@ -169,6 +169,7 @@ def help_of_groups() -> str:
     listed = {
         "model": _by(of_group("model"), lambda model: [_words_of_model(model)]),
         "data": _by(of_group("data"), lambda data: [_words_of_data(data)]),
+        "reward": f"{' '.join(options('reward'))} (the default suits the data)",
         "algo": _by(of_group("algo"), lambda algo: [WORDS[kind] for kind in kinds_of_algo(algo)]),
         "optimizer": f"{' '.join(options('optimizer'))} (the default suits the data)",
         "heuristic": " ".join(options("heuristic")),

@@ -13,13 +13,17 @@ def check_policy(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    policy, reward, mirror = config["model"]["policy"], config["data"]["reward"], config["paths"]["hub_mirror"]
+    policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
+    _check_adapter(config["model"])
+    if config["runtime"]["gradient_checkpointing"] and policy["family"] == "classifier":
+        found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
+        raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror))
     if reward and "source" in reward and "max_tokens" in reward:
         limit = positions_of(known_config(reward["source"], mirror))
-        refuse_beyond(limit, reward["source"], {"data.reward.max_tokens": reward["max_tokens"]})
+        refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
 
 
 def check_positions(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -39,8 +43,13 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
     prompt = {"data.prompt.max_tokens": data["prompt"]["max_tokens"]}
     answers = {}
     if family != "classifier":
-        if "steps" in algo["loop"]:
+        if "whole_text" in algo["loop"]:
             answers["data.target.max_tokens"] = data["target"]["max_tokens"]
+        if (longest := algo["loop"].get("max_response_tokens")) is not None:
+            answers["algo.loop.max_response_tokens"] = longest
+        if "centre" in algo["loop"] and data["rollout"] is not None:  # a reward model reads EOS behind every response
+            longest = data["rollout"]["max_new_tokens"] if longest is None else longest
+            answers["a response and EOS (algo.loop.max_response_tokens)"] = longest + 1
         for name in ("rollout", "evaluation") if algo["loss"] is not None else ("rollout",):
             if data[name] is not None:
                 answers[f"data.{name}.max_new_tokens"] = data[name]["max_new_tokens"]
@@ -51,6 +60,14 @@ def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:
         yield from ({**prompt, key: tokens} for key, tokens in answers.items())
     else:  # an encoder reads the prompt, a decoder the answer
         yield from (prompt, *({key: tokens} for key, tokens in answers.items()))
+
+
+def _check_adapter(model: Mapping[str, Any]) -> None:
+    """Let either an adapter train or the top blocks: what both would mean, no paper says."""
+    rank = (model.get("lora") or {}).get("rank")
+    if rank is not None and model["unfrozen_blocks"] is not None:
+        found = f"model.lora.rank={rank} with model.unfrozen_blocks={model['unfrozen_blocks']}"
+        raise UserError(found, "null for one of them", "model.lora.rank or model.unfrozen_blocks")
 
 
 def _check_dtypes(policy: Mapping[str, Any], algo: Mapping[str, Any]) -> None:

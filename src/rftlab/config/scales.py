@@ -1,6 +1,7 @@
 """Tables of the config files: the values that a dataset, an algorithm or a scale has in combination with other groups.
 
     conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, all: {...}, online: {...}, ALGO: {...}}}
+                              reward: REWARD
     conf/data/kind/KIND.yaml  optimizer: NAME
     conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}    like: ALGO
     conf/scale/NAME.yaml      kinds: {KIND: {...}}
@@ -10,11 +11,12 @@ An entry `{...}` is what a config file with `# @package _global_` would hold. Th
 names entries as if they were files, so Hydra merges them in the order that stands there. The tables themselves are part
 of no config.
 
-`model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `online` holds for every algorithm whose
-loop on this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may
-stand for an entry: it means the entry at the same place in that algorithm's file. `like: ALGO` means more: the rows
-`scales` of that algorithm's file, and its own rows in the files of datasets and presets, hold for this algorithm too,
-below what they say of this one itself.
+`model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `reward` is the default reward: the same, or
+`{_target_: ...}` for one that has no file in `conf/reward`, or null. `online` holds for every algorithm whose loop on
+this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may stand for an
+entry: it means the entry at the same place in that algorithm's file. `like: ALGO` means more: the rows `scales` of that
+algorithm's file, and its own rows in the files of datasets and presets, hold for this algorithm too, below what they
+say of this one itself.
 """
 
 import os
@@ -33,7 +35,7 @@ from yaml.resolver import Resolver
 from rftlab.errors import UserError
 
 TABLES = {
-    "data": ("scales",),
+    "data": ("scales", "reward"),
     "data/kind": ("optimizer",),
     "algo": ("kinds", "scales", "like"),
     "scale": ("kinds",),
@@ -109,6 +111,8 @@ class Tables:
         match path.split("/"):
             case ["model", "default", name]:
                 return self._model(name)
+            case ["reward", "default", data]:
+                return self._reward(data)
             case ["optimizer", "default", kind] if option := self._of(f"data/kind/{kind}").get("optimizer"):
                 return _default(f"data/kind/{kind}", ("optimizer",), f"/optimizer/{option}", {})
             case ["scale", "kinds", scale, kind]:
@@ -161,6 +165,16 @@ class Tables:
             return Entry(file, keys, {})  # it is named among all the values that are missing
         values = {"name": model} if isinstance(model, str) else model
         return _default(file, keys, f"/model/{values['name']}", values)
+
+    def _reward(self, data: str) -> Entry:
+        file, keys = f"data/{data}", ("reward",)
+        reward = self._of(file).get("reward")
+        if reward is None:
+            return Entry(file, (), {"reward": None})
+        values = {"name": reward} if isinstance(reward, str) else dict(reward)
+        if (name := values.pop("name", None)) is None:
+            return Entry(file, keys, values, package=None)
+        return _default(file, keys, f"/reward/{name}", values)
 
     def _refuse_scale(self, data: str, scale: str) -> None:
         """Refuse a scale where the file of a dataset has a table for others only."""
@@ -233,11 +247,18 @@ class _Check:
                     own = list(tables.get("kinds", kinds))
                     self._kinds(("scales", scale), table, own, self._options("algo"))
             case "data":
+                self._reward(tables.get("reward"))
                 for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
                     self._scale_of_data(("scales", scale), table)
             case _:
                 self._kinds(("scales",), tables.get("scales", {}), self._options("scale"))
                 self._kinds(("algos",), tables.get("algos", {}), self._options("algo"))
+
+    def _reward(self, reward: Any) -> None:
+        if isinstance(reward, Mapping) and "name" in reward:
+            self._value(("reward", "name"), reward["name"], self._options("reward"))
+        elif not isinstance(reward, Mapping) and reward is not None:
+            self._value(("reward",), reward, self._options("reward"))
 
     def _kinds(self, keys: tuple[str, ...], table: Any, kinds: Collection[str], algos: Collection[str] = ()) -> None:
         for kind, entry in self._rows(keys, table, kinds):

@@ -111,7 +111,7 @@ def _is_path(value: str) -> bool:
 def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
     """Give the folders of the user's that models are read from; not embedded ones, and not those that a mirror has."""
     mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
-    for node in (model.get("policy"), model.get("network"), config.get("data", {}).get("reward")):
+    for node in (model.get("policy"), model.get("network"), config.get("reward")):
         for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
             if not isinstance(value, str) or value.startswith(PREFIX) or not Path(value).is_dir():
                 continue

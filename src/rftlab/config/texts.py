@@ -35,7 +35,7 @@ LAUNCHER = ("hydra", "launcher")
 FREE = (*LAUNCHER, "sbatch")  # a dictionary of options as a shell takes them
 Place = tuple[str | int, ...]  # keys and numbers of items from the top of a file
 LISTS = ("choice", "shuffle", "sort")  # functions of an override whose arguments are values of its key
-TABLE_DEPTH = {"kinds": 2, "scales": 3}  # keys of a table above those of the config
+TABLE_DEPTH = {"kinds": 2, "scales": 3, "reward": 0}  # keys of a table above those of the config
 
 
 # --- what holds a text ----------------------------------------------------------------------------------------------
@@ -45,6 +45,8 @@ TABLE_DEPTH = {"kinds": 2, "scales": 3}  # keys of a table above those of the co
 def is_text(key: str) -> bool:
     """Say whether the declared type of a dotted key is a text, or a list of texts."""
     parts = tuple(key.split("."))
+    if len(parts) > 1 and (parts[-1] == "run" or parts[-2:] == ("parent", "overrides")):
+        return True  # of whatever mapping: it names a run
     if parts[:2] == LAUNCHER:
         return _says_text(("hydra_plugins.rftlab_slurm.SlurmLauncher",), parts[2:])
     if parts[0] == "hydra":
@@ -106,6 +108,8 @@ def _of_hydra(parts: Sequence[str]) -> bool:
 def kept(override: str) -> str:
     """Quote the values of an override that Hydra would read as something else though the key holds a text."""
     key, equals, value = override.partition("=")
+    if f".{key.lstrip('+~')}".endswith(".parent.overrides"):
+        value = _quoted(value)
     return f"{key}={_kept(value, key.lstrip('+~').split('@')[0])}" if equals and "${" not in value else override
 
 
@@ -114,6 +118,17 @@ def without_null_preset(overrides: Sequence[str]) -> list[str]:
     last = max((number for number, text in enumerate(overrides) if NO_PRESET.fullmatch(text)), default=-1)
     before = (text for text in overrides[: max(last, 0)] if not re.match(r"\+*experiment=", text))
     return [*before, *overrides[last + 1 :]]
+
+
+def _quoted(value: str) -> str:
+    """Quote the words of another command line in a list, or in several lists."""
+    parts = _split(value, ",")
+    if len(parts) > 1:
+        return ",".join(map(_quoted, parts))
+    word = value.strip()
+    if word[:1] == "[" and word[-1:] == "]":
+        return f"[{_quoted(word[1:-1])}]"
+    return f"'{word}'" if "=" in word and word[0] not in "'\"" else value
 
 
 def _kept(value: str, key: str) -> str:

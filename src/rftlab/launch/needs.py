@@ -36,7 +36,7 @@ def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:
     mirror, data = config["paths"]["hub_mirror"], config["data"]
     if data.get("source") == "hub" and mirror is None:
         yield f"{data['loader']['hub_id']} (data.loader.hub_id)"
-    for key, node in (("model.policy", config["model"].get("policy")), ("data.reward", data.get("reward"))):
+    for key, node in (("model.policy", config["model"].get("policy")), ("reward", config.get("reward"))):
         for name in ("source", "tokenizer"):
             value = node.get(name) if isinstance(node, Mapping) else None
             where = locate(value, mirror, f"{key}.{name}") if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""One run from a composed config: its identity, its parent, then the run itself; no torch until a run starts."""
+"""One run from a composed config: its identity, its parents, then the run itself; no torch until a run starts."""
 
 import logging
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
 
 
 def execute(job: Job, stop: StopFlag) -> dict[str, float]:
-    """Run the job in this process, its parent first; a finished run gives its metrics at once.
+    """Run the job in this process, its parents first; a finished run gives its metrics at once.
 
     Returns:
         The final metrics; empty when another live process works on the same run.
@@ -53,8 +53,8 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     require_hub([job.config])
-    if job.parent is not None:
-        execute(job.parent, stop)
+    for parent in job.parents:
+        execute(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds
         job.folder.parent.mkdir(parents=True, exist_ok=True)
     from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
 from rftlab.streams import stream_seed
 from rftlab.types import Example
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -25,7 +27,7 @@ def in_passes(examples: Sequence[Example], count: int, seed: int, position: int)
     return [example for example, _ in draw(examples, count, seed, position)]
 
 
-def draw(examples: Sequence[Example], count: int, seed: int, position: int) -> list[tuple[Example, int]]:
+def draw(examples: Sequence[T], count: int, seed: int, position: int) -> list[tuple[T, int]]:
     """Take `count` examples from place `position` (from 0) of the order of a run: passes, each in a fresh random order.
 
     Returns:
@@ -44,7 +46,7 @@ def shuffled(n: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
     return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(n)
 
 
-def prefix(examples: Sequence[Example], fraction: float, seed: int) -> Sequence[Example]:
+def prefix(examples: Sequence[T], fraction: float, seed: int) -> Sequence[T]:
     """Keep the first int(n * fraction) examples, at least one, of a permutation that depends on the seed alone.
 
     A larger share therefore contains every smaller one (Razin et al. 2024, section 5.2, released code).

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,19 @@ from jaxtyping import Float
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
 from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
+from rftlab.models import Policy
+from rftlab.ops import kl_k1, kl_k3
 from rftlab.sampling.sample import generate, prompts_at_once
 from rftlab.streams import row_noise, stream_seed
 from rftlab.types import BeamSearch, Example, Responses, Sampling
 
+T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
 SUFFIX = {"common": "", "own": "_own"}  # of the metrics, by decoding
 
 
-def subset(examples: Sequence[Example], n: int, *purpose: str | int) -> list[Example]:
-    """Take a fixed random subset of at most n examples; the same one in every run on this data."""
+def subset(examples: Sequence[T], n: int, *purpose: str | int) -> list[T]:
+    """Take a fixed random subset of at most n examples or pairs; the same one in every run on this data."""
     order = np.random.default_rng(stream_seed(0, "subset", *purpose)).permutation(len(examples))
     return [examples[int(i)] for i in order[:n]]
 
@@ -32,7 +36,8 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
 
     Returns:
         `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward;
-        `eval_own/...` too where the evaluation samples otherwise than the rollout.
+        `eval_own/...` too where the evaluation samples otherwise than the rollout, and `.../reward_b1` where the policy
+        decodes shifted, too; `policy/kl...` where `lab.start` is given.
     """
     metrics: dict[str, float] = {}
     for split in SPLITS:
@@ -43,10 +48,40 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
             metrics |= {f"eval/{split}/{name}": value for name, value in _token_loss(lab, examples, split).items()}
         else:
             for which, decoding in decodings(lab.task.evaluation, lab.task.rollout).items():
-                found = _decode_and_score(lab, examples, decoding, {"step": step, "split": split, "decoding": which})
-                metrics |= {f"eval{SUFFIX[which]}/{split}/{name}": value for name, value in found.items()}
+                for shift, policy in {"": lab.policy, **lab.shifted}.items():
+                    where = {"step": step, "split": split, "decoding": f"{which}{shift}"}
+                    found = _decode_and_score(replace(lab, policy=policy), examples, decoding, where)
+                    place = f"eval{SUFFIX[which]}/{split}"
+                    metrics |= {f"{place}/{name}{shift}": value for name, value in found.items()}
+    if lab.start is not None:
+        metrics |= drift(lab, lab.start)
     lab.session.run.log(step, metrics)
     return metrics
+
+
+def drift(lab: Lab, start: Policy) -> dict[str, float]:
+    """Estimate the KL to the start of a run that samples no rollouts, on responses of its own to validation prompts.
+
+    Returns:
+        `policy/kl`, `policy/kl_k3` (nats per response) and `policy/kl_token`, of responses sampled as in a rollout.
+    """
+    rollout = lab.task.rollout
+    assert rollout is not None
+    examples = subset(lab.task.splits.validation, lab.evaluation.sizes["validation"], "validation")
+    places, size = places_of(examples), lab.evaluation.batch_size
+    k1, k3, tokens = 0.0, 0.0, 0
+    for first in range(0, len(examples), size):
+        lab.session.stop.check()
+        part = slice(first, first + size)
+        noise = row_noise(lab.session.seed, "drift", places=places[part], samples=1, steps=rollout.max_new_tokens)
+        prompts = encode(lab, examples[part])
+        responses = generate(lab.policy, *prompts, rollout, 1, noise)
+        row, mask = (*prompts, responses.response_ids, responses.response_mask), responses.response_mask
+        now, before = (policy(*row, rollout.temperature).logprobs for policy in (lab.policy, start))
+        k1, k3 = k1 + float(kl_k1(now, before)[mask].sum()), k3 + float(kl_k3(now, before)[mask].sum())
+        tokens += int(mask.sum())
+    rows = max(1, len(examples))
+    return {"policy/kl": k1 / rows, "policy/kl_k3": k3 / rows, "policy/kl_token": k1 / max(1, tokens)}
 
 
 def decodings(common: Sampling | BeamSearch, rollout: Sampling | None) -> dict[str, Sampling | BeamSearch]:

@@ -6,6 +6,7 @@ collector says where responses come from; a schedule says how much there is of e
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -19,11 +20,20 @@ from rftlab.loops.evaluation import evaluate, look_before, probe
 from rftlab.loops.finish import finish
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.metrics import KL_PER, KL_WINDOW, mean_of, negative_kl, of_whole_policy, rollout_metrics
-from rftlab.loops.networks import NetworkSet, Numerics
+from rftlab.loops.metrics import (
+    KL_PER,
+    KL_WINDOW,
+    advantage_std,
+    mean_of,
+    negative_kl,
+    of_whole_policy,
+    rollout_metrics,
+)
+from rftlab.loops.networks import NetworkSet, Numerics, trunk_mib
 from rftlab.loops.score_scaling import RunningScores, scale_scores
 from rftlab.loops.update import Cut, accumulate_gradient, joined
-from rftlab.models import value_function
+from rftlab.models import reference_of, save_weights, value_function
+from rftlab.models.action_values import ActionHeads
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.sampling.lockstep import guided_by
 from rftlab.streams import stream
@@ -44,6 +54,7 @@ class Schedule:
     trimmed: bool  # microbatches lose their padding; not where they must be read in the shape in which they were scored
     score_scaling: Literal["none", "running"] = "none"
     score_clip: float | None = None
+    drift: bool = False  # evaluations tell the KL to the start, which no rollout of the run does
 
 
 @dataclass(kw_only=True)
@@ -64,7 +75,7 @@ class State:
         return {
             "position": self.position,
             "step": self.step,
-            "networks": self.networks.state_dict(),
+            "networks": self.networks.saved(),
             "optimizer": self.optimizer.state_dict(),
             "kl_coef": self.kl_coef,
             "scaling": self.scaling.to_dict(),
@@ -81,18 +92,24 @@ class State:
             found = f"a checkpoint with {', '.join(saved)}"
             raise UserError(found, f"one with {', '.join(self.to_dict())}", "checkpoints/ of the run folder: remove it")
         self.iteration, self.position, self.step = iteration, saved["position"], saved["step"]
-        self.networks.load_state_dict(saved["networks"])
+        self.networks.restore(saved["networks"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.kl_coef = saved["kl_coef"]
         self.scaling = RunningScores.from_dict(saved["scaling"])
         self.updates = saved["updates"]
 
 
-def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule) -> dict[str, float]:
+def train(
+    lab: Lab,
+    algorithm: Algorithm,
+    collector: Collector,
+    schedule: Schedule,
+    at_start: Callable[[NetworkSet], None] | None = None,
+) -> dict[str, float]:
     """Train, evaluating before, during and after; resume from the newest checkpoint of the run folder.
 
     What is drawn depends on the run seed and the place in the run alone, so a resumed run continues bit by bit where
-    the checkpoint was written.
+    the checkpoint was written. `at_start` is called with the networks of the start, also by a run that resumes.
 
     Returns:
         The final metrics.
@@ -100,6 +117,11 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
     session, total = lab.session, schedule.iterations
     state = start(lab, algorithm, schedule)
     lab = sampling_with(lab, state.networks)
+    lab = replace(lab, shifted=state.networks.shifted())
+    if schedule.drift:
+        lab = replace(lab, start=state.networks.reference or reference_of(lab.policy))
+    if at_start is not None:
+        at_start(state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
     if (saved := session.resume()) is not None:
         state.restore(*saved)
@@ -140,6 +162,8 @@ def train(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedu
         log_rollout(lab, total, rollout)
         metrics = metrics | rollout.metrics
     final = finish(lab, total)
+    if state.networks.heads is not None:
+        save_weights(state.networks.heads, session.run.folder / "final" / "heads.safetensors")
     session.describe(describe(schedule, total, final | metrics))
     return metrics | final
 
@@ -175,11 +199,15 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
     """Collect experience with the policy as it is now, add the columns that are asked for, and credit it."""
     collected = collector.collect(lab, Place(iteration=state.iteration + 1, position=state.position))
     experience = credit(lab, algorithm, schedule, state, state.networks.annotate(collected.experience))
-    metrics = rollout_metrics(experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks)
+    metrics = rollout_metrics(
+        experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks, sampled=collector.samples
+    )
+    held = trunk_mib(experience)
+    told = collected.metrics if held is None else collected.metrics | {"memory/trunk_mib": held}
     return Rollout(
         experience=experience,
         learned=experience if collected.kept is None else experience.rows(collected.kept),
-        metrics=metrics | collected.metrics,
+        metrics=metrics | told,
         prompts=collected.prompts,
     )
 
@@ -207,7 +235,12 @@ def start(lab: Lab, algorithm: Algorithm, schedule: Schedule) -> State:
     value = None
     if algorithm.needs.value:
         value = value_function(lab.policy, lab.value_kind, lab.value_head, stream(lab.session.seed, "value head"))
-    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics)
+    heads = None
+    if algorithm.needs.action_values is not None:
+        vocabulary = lab.policy.lm.get_output_embeddings().weight.shape[0]
+        heads = ActionHeads(lab.policy.hidden_size, vocabulary, stream(lab.session.seed, "action values"))
+        heads = heads.to(lab.policy.device)
+    networks = NetworkSet(lab.policy, value, algorithm.needs, schedule.numerics, heads, share=lab.share_trunk)
     return State(
         iteration=0,
         position=0,
@@ -260,6 +293,7 @@ def update(
     if there and algorithm.whiten_advantages == "rollout":
         experience = whitened(experience, lab.ranks.sum)
     updates: list[dict[str, float]] = []
+    spreads: list[Tensor] = []
     for epoch in range(schedule.update_epochs if there else 0):
         generator = stream(lab.session.seed, "minibatches", iteration, epoch)
         for rows in schedule.cut(experience, generator):
@@ -267,15 +301,20 @@ def update(
             minibatch = experience.rows(rows)
             if algorithm.whiten_advantages == "minibatch":
                 minibatch = whitened(minibatch, lab.ranks.sum)
+                spreads.append(advantage_std(minibatch, lab.ranks.sum))
             outputs = accumulate_gradient(
                 algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks
             )
             metrics = joined(outputs, lab.optimizer.clip(state.networks), lab.ranks)
             refuse_divergence(metrics, state.step)
             lab.optimizer.step(state.optimizer, state.step, schedule.steps)
+            state.networks.after_step()
             updates.append({name: value for name, value in metrics.items() if name != "loss"})
-    metrics = mean_of(updates) if updates else {}
+    metrics = mean_of(updates, outputs[0].maxima) if updates else {}
     state.step = iteration * schedule.steps // schedule.iterations
+    if there and "advantages" in experience.columns:
+        spreads = spreads or [advantage_std(experience, lab.ranks.sum)]
+        metrics["advantage/std"] = float(torch.stack(spreads).mean())
     metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)
     if experience.scores is not None:
         metrics["kl_control/beta"] = state.kl_coef

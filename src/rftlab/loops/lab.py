@@ -118,6 +118,9 @@ class Lab:
     evaluation: Evaluation
     session: Session
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
+    shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
+    start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
+    share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
     start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     choice: PromptChoice | None = None  # None = all prompts, in passes
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

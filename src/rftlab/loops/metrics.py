@@ -1,7 +1,7 @@
 """The numbers that describe a rollout and its updates, and what they warn of."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,15 +18,16 @@ KL_NOISE = 0.1  # nats per response
 
 
 def rollout_metrics(
-    experience: Experience, samples_per_prompt: int, std_below: float, ranks: Ranks
+    experience: Experience, samples_per_prompt: int, std_below: float, ranks: Ranks, *, sampled: bool
 ) -> dict[str, float]:
     """Describe the responses of an iteration by whatever columns they have.
 
     Rewards are in raw units, the KL to the reference is per response and per token, advantages are not yet whitened.
+    Of responses that the policy did not sample neither is told: they would not be its own.
     """
     mask, columns, total = experience.response_mask, experience.columns, ranks.sum
     metrics: dict[str, Tensor] = {}
-    if {"old_logprobs", "ref_logprobs"} <= columns.keys():
+    if sampled and {"old_logprobs", "ref_logprobs"} <= columns.keys():
         old, ref = of_whole_policy(columns), columns["ref_logprobs"]
         metrics["policy/kl"] = _mean(row_sum(kl_k1(old, ref), mask), total)
         metrics["policy/kl_k3"] = _mean(row_sum(kl_k3(old, ref), mask), total)
@@ -40,8 +41,8 @@ def rollout_metrics(
     if {"values", "returns"} <= columns.keys():
         metrics["value/explained_var"] = explained_variance(columns["values"], columns["returns"], mask, total)
     if "advantages" in columns:
-        metrics["advantage/std_raw"] = masked_var(columns["advantages"], mask, total).sqrt()
-    if experience.scores is not None:
+        metrics["advantage/std_raw"] = advantage_std(experience, total)
+    if sampled and experience.scores is not None:
         metrics["reward/mean"] = _mean(experience.scores, total)
         if samples_per_prompt > 1:
             groups = experience.scores.view(-1, samples_per_prompt).double().cpu().numpy()
@@ -74,9 +75,15 @@ def sampling_metrics(responses: Responses) -> dict[str, float]:
     }
 
 
-def mean_of(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Average the metrics of several optimiser steps."""
-    return {name: math.fsum(u[name] for u in updates) / len(updates) for name in updates[0]}
+def mean_of(updates: Sequence[Mapping[str, float]], maxima: Collection[str] = ()) -> dict[str, float]:
+    """Average the metrics of several optimiser steps; of `maxima` the largest counts."""
+    columns = {name: [u[name] for u in updates] for name in updates[0]}
+    return {n: max(c) if n in maxima else math.fsum(c) / len(c) for n, c in columns.items()}
+
+
+def advantage_std(experience: Experience, total: Total) -> Float[Tensor, ""]:
+    """Population std of the advantages as they stand, over all response tokens."""
+    return masked_var(experience["advantages"], experience.response_mask, total).sqrt()
 
 
 def negative_kl(recent: Sequence[float]) -> str | None:

@@ -42,8 +42,13 @@ class Online:
             The final metrics.
 
         Raises:
-            UserError: A minibatch would part the responses to a prompt, which the algorithm takes together.
+            UserError: A minibatch would part the responses to a prompt, which the algorithm takes together, or the
+                algorithm takes pairs.
         """
+        if algorithm.unit == "pair":
+            raise UserError(
+                "an algorithm of pairs with a loop that samples", "one over pairs", "algo.loss or algo.loop"
+            )
         sizes = self._by_tokens(lab) if self.tokens_per_iteration is not None else self._by_rows(algorithm)
         schedule = Schedule(
             word="iteration",
@@ -61,7 +66,7 @@ class Online:
             prompts=sizes.prompts,
             tokens=self.tokens_per_iteration,
             samples_per_prompt=self.samples_per_prompt,
-            unit=algorithm.unit,
+            unit="group" if algorithm.unit == "group" else "row",
         )
         if lab.choice is not None:
             collector = lab.choice.collector(lab, collector)

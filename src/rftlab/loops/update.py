@@ -115,7 +115,7 @@ def accumulate_gradient(
             batch = trim(batch)
         output = algorithm.loss(networks(batch, algorithm.needs.entropy), batch, totals)
         output.loss.backward()
-        outputs.append(LossOutput(loss=output.loss.detach(), metrics=output.metrics, maxima=output.maxima))
+        outputs.append(replace(output, loss=output.loss.detach()))
     ranks.sum_gradients(p for p in networks.parameters() if p.requires_grad)
     return outputs
 
@@ -125,27 +125,37 @@ def trim(batch: Experience) -> Experience:
     asked, answered = batch.prompt_mask.any(dim=0), batch.response_mask.any(dim=0)
     asked[0] |= ~asked.any()
     answered[0] |= ~answered.any()
+    read = torch.cat([asked, answered[1:]])  # positions of a causal row, whose last token predicts nothing
+    kept = {len(read): read, len(answered): answered}
     return replace(
         batch,
         prompt_ids=batch.prompt_ids[:, asked],
         prompt_mask=batch.prompt_mask[:, asked],
         response_ids=batch.response_ids[:, answered],
         response_mask=batch.response_mask[:, answered],
-        columns={name: x[:, answered] if x.ndim == 2 else x for name, x in batch.columns.items()},
+        columns={name: x if x.ndim == 1 else x[:, kept[x.shape[1]]] for name, x in batch.columns.items()},
+        prompt_columns={name: x[:, asked] for name, x in batch.prompt_columns.items()},
     )
 
 
 def joined(outputs: Sequence[LossOutput], norm: Float[Tensor, ""], ranks: Ranks) -> dict[str, float]:
     """Add up `loss` and metrics of all microbatches and processes, take the largest of their maxima, add `grad/norm`.
 
-    All reach the host together: one wait per optimiser step. The norm is that of the joint gradient already.
+    All reach the host together: one wait per optimiser step. The norm is that of the joint gradient already. Of weights
+    with `squares`, NAME_ess is their effective share, (sum of w)^2 / (N sum of w^2), in (0, 1]; 0 without any weight.
     """
-    sums = torch.zeros(1 + len(outputs[0].metrics), dtype=torch.float64, device=outputs[0].loss.device)
-    for output in outputs:
-        sums = sums + torch.stack([value.double() for value in (output.loss, *output.metrics.values())])
+    shares = [(output.loss, *output.metrics.values(), *output.squares.values()) for output in outputs]
+    sums = torch.zeros(len(shares[0]), dtype=torch.float64, device=outputs[0].loss.device)
+    for share in shares:
+        sums = sums + torch.stack([value.double() for value in share])
+    squares = [f"{name} squared" for name in outputs[0].squares]
     values = [ranks.sum(sums), norm.detach().double().view(1)]
     if outputs[0].maxima:
         maxima = [torch.stack([value.double() for value in output.maxima.values()]) for output in outputs]
         values.append(ranks.max(torch.stack(maxima).amax(0)))
-    names = ["loss", *outputs[0].metrics, "grad/norm", *outputs[0].maxima]
-    return dict(zip(names, torch.cat(values).tolist(), strict=True))
+    names = ["loss", *outputs[0].metrics, *squares, "grad/norm", *outputs[0].maxima]
+    found = dict(zip(names, torch.cat(values).tolist(), strict=True))
+    for name, square in zip(outputs[0].squares, squares, strict=True):
+        mean_square = found.pop(square)
+        found[f"{name}_ess"] = found[name] ** 2 / mean_square if mean_square else 0.0
+    return found

@@ -1,22 +1,28 @@
 """Policies, references and value networks over Hugging Face models; loading, freezing and storing them."""
 
+from rftlab.models.adapters import LoRA, adapt, merged
 from rftlab.models.critic import ValueFunction, ValueHead, value_function
-from rftlab.models.freeze import freeze_below, reference_of
+from rftlab.models.freeze import freeze_below, frozen_copy, reference_of
 from rftlab.models.guide import Guide
 from rftlab.models.load import load_policy
 from rftlab.models.policy import Policy
 from rftlab.models.text import Tokenizer
-from rftlab.models.weights import load_weights, save_pretrained_folder, save_weights
+from rftlab.models.weights import load_policy_weights, load_weights, save_pretrained_folder, save_weights
 
 __all__ = [
     "Guide",
+    "LoRA",
     "Policy",
     "Tokenizer",
     "ValueFunction",
     "ValueHead",
+    "adapt",
     "freeze_below",
+    "frozen_copy",
     "load_policy",
+    "load_policy_weights",
     "load_weights",
+    "merged",
     "reference_of",
     "save_pretrained_folder",
     "save_weights",

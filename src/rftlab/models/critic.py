@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from rftlab.errors import UserError
+from rftlab.models.adapters import adapted, copy_sharing
 from rftlab.models.policy import Policy
 
 
@@ -28,14 +29,14 @@ class ValueHead(nn.Module):
             raise UserError(f"model.value.head={kind}", "mlp or linear", "model.value.head")
         for layer in self.net:
             if isinstance(layer, nn.Linear):
-                _initialise(layer, generator)
+                initialise(layer, generator)
 
     def forward(self, hidden: Float[Tensor, "n t d"]) -> Float[Tensor, "n t"]:
         return self.net(hidden.float()).squeeze(-1)
 
 
 @torch.no_grad()
-def _initialise(layer: nn.Linear, generator: torch.Generator) -> None:
+def initialise(layer: nn.Linear, generator: torch.Generator) -> None:
     """Draw uniformly within 1/sqrt(fan-in), as torch does by default, but from the given stream."""
     bound = 1 / math.sqrt(layer.in_features)
     for parameter in layer.parameters():
@@ -57,7 +58,7 @@ class ValueFunction(nn.Module):
 
     def forward(
         self,
-        policy_hidden: Float[Tensor, "n t d"],
+        policy_hidden: Float[Tensor, "n t d"] | None,
         prompt_ids: Int[Tensor, "b p"],
         prompt_mask: Bool[Tensor, "b p"],
         response_ids: Int[Tensor, "n t"],
@@ -65,9 +66,11 @@ class ValueFunction(nn.Module):
         prompt_index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "n t"]:
         """Value every state; 0 outside `response_mask`. A trunk of its own reads the rows, not `policy_hidden`."""
-        hidden = policy_hidden
         if self.trunk is not None:
             hidden = self.trunk.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
+        else:
+            assert policy_hidden is not None
+            hidden = policy_hidden
         return self.head(hidden).masked_fill(~response_mask, 0.0)
 
 
@@ -75,14 +78,14 @@ def value_function(policy: Policy, kind: str, head: str, generator: torch.Genera
     """Make the value function of a policy: `separate` copies the whole network, `head` shares the policy's.
 
     The copy trains in all its layers whatever is frozen in the policy (APA, released code), and has no head over the
-    vocabulary.
+    vocabulary. Of a policy with an adapter it has the base in common: an adapter of its own and the head train.
     """
     value_head = ValueHead(policy.hidden_size, head, generator).to(policy.device)
     if kind == "head":
         return ValueFunction(None, value_head)
     if kind != "separate":
         raise UserError(f"model.value.kind={kind}", "separate or head", "model.value.kind")
-    trunk = copy.deepcopy(policy.lm).requires_grad_(True)
+    trunk = copy_sharing(policy.lm) if adapted(policy.lm) else copy.deepcopy(policy.lm).requires_grad_(True)
     if policy.family != "classifier":
         trunk.set_output_embeddings(nn.Identity())
     return ValueFunction(policy.with_lm(trunk), value_head)

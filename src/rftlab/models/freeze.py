@@ -5,13 +5,26 @@ import copy
 from torch import nn
 
 from rftlab.errors import UserError
+from rftlab.models import trunk
+from rftlab.models.adapters import copy_sharing, switch_off
 from rftlab.models.policy import Policy
 
 
-def reference_of(policy: Policy) -> Policy:
-    """Copy a policy in full and freeze the copy; nothing is shared, so training the policy cannot move it."""
-    lm = copy.deepcopy(policy.lm).requires_grad_(False)
-    return policy.with_lm(lm)
+def reference_of(policy: Policy, *, share: bool = True) -> Policy:
+    """Give the policy as it is now, for good; training `policy` cannot move it.
+
+    What is frozen in the policy is shared with it: the base of an adapter, whose reference is the network with the
+    adapter off, or the blocks below those that train. Without `share`, and where everything trains, all is copied.
+    """
+    reference = frozen_copy(policy, share=share)
+    switch_off(reference.lm)
+    return reference
+
+
+def frozen_copy(policy: Policy, *, share: bool = True) -> Policy:
+    """Copy a policy, its adapter included, and freeze the copy; what is frozen already may be shared."""
+    lm = copy_sharing(policy.lm) if share else copy.deepcopy(policy.lm)
+    return policy.with_lm(lm.requires_grad_(False))
 
 
 def freeze_below(policy: Policy, unfrozen_blocks: int | None) -> None:
@@ -24,30 +37,16 @@ def freeze_below(policy: Policy, unfrozen_blocks: int | None) -> None:
     if unfrozen_blocks is None:
         lm.requires_grad_(True)
         return
-    trunk = lm.get_decoder() if policy.family == "seq2seq" else lm.base_model
-    blocks = _blocks(trunk)
+    stack = lm.get_decoder() if policy.family == "seq2seq" else lm.base_model
+    _, blocks = trunk.blocks_of(stack)
     if not 1 <= unfrozen_blocks <= len(blocks):
         found = f"model.unfrozen_blocks={unfrozen_blocks} with {len(blocks)} blocks"
         raise UserError(found, f"1 to {len(blocks)}, or null for all", "model.unfrozen_blocks")
     lm.requires_grad_(False)
     for block in blocks[len(blocks) - unfrozen_blocks :]:
         block.requires_grad_(True)
-    for module in [*_after_blocks(trunk), *_heads(policy)]:
+    for module in [*trunk.after_blocks(stack).values(), *_heads(policy)]:
         module.requires_grad_(True)
-
-
-def _blocks(trunk: nn.Module) -> nn.ModuleList:
-    """Find the stack of blocks: the outermost list of modules of the trunk (a T5 block holds a list of its own)."""
-    return next(module for module in trunk.modules() if isinstance(module, nn.ModuleList))
-
-
-def _after_blocks(trunk: nn.Module) -> list[nn.Module]:
-    """List what follows the blocks: the final norm or, in a classifier, the pooler; not a norm of the embeddings."""
-    return [
-        module
-        for name, module in trunk.named_children()
-        if ("norm" in name or name.startswith("ln_") or name == "pooler") and "emb" not in name
-    ]
 
 
 def _heads(policy: Policy) -> list[nn.Module]:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from rftlab.errors import UserError
 from rftlab.models import attention, text
 from rftlab.models.text import Tokenizer
+from rftlab.models.trunk import Trunk, above, below, frozen_blocks, recomputing
 from rftlab.ops import entropy_of
 from rftlab.types import EntropyMode, Forward
 
@@ -41,7 +42,8 @@ class Policy(nn.Module):
     """A model, its tokenizer and its family. Dropout is off for good: `train()` keeps the evaluation mode.
 
     Matrix products of every pass are in `compute_dtype`, whatever the parameters are in; logits, log-probabilities and
-    entropies are fp32.
+    entropies are fp32. With `recompute`, blocks keep no intermediate results for the backward pass: less memory for
+    more time.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Policy(nn.Module):
     ) -> None:
         super().__init__()
         self.compute_dtype = compute_dtype
+        self.recompute = False
         self.lm = lm
         self.tokenizer = tokenizer
         self.family = family
@@ -70,7 +73,9 @@ class Policy(nn.Module):
 
     def with_lm(self, lm: PreTrainedModel) -> "Policy":
         """Make a policy of another model that reads, writes and computes as this one."""
-        return Policy(lm, self.tokenizer, self.family, self.compute_dtype)
+        policy = Policy(lm, self.tokenizer, self.family, self.compute_dtype)
+        policy.recompute = self.recompute
+        return policy
 
     def computing(self) -> torch.autocast:
         """Enter the compute dtype; parameters are converted once for all passes inside.
@@ -154,59 +159,102 @@ class Policy(nn.Module):
         response_ids: Int[Tensor, "n t"],
         response_mask: Bool[Tensor, "n t"],
         prompt_index: Int[Tensor, " n"] | None = None,
+        trunk: Trunk | None = None,
     ) -> Float[Tensor, "n t d"]:
         """Return the final hidden states at the positions that predict each response token.
 
         With `prompt_index`, `prompt_ids` holds every prompt once and row i answers prompt `prompt_index[i]`; a seq2seq
-        encoder then runs once per prompt.
+        encoder then runs once per prompt. With a `trunk`, only the blocks above it are computed.
         """
         with self.computing():
             if self.family == "seq2seq":
-                return self._seq2seq_hidden(prompt_ids, prompt_mask, response_ids, prompt_index)
+                if trunk is None and prompt_index is not None and len(prompt_index) == len(prompt_ids):
+                    # nothing to share: no copies of states
+                    prompt_ids, prompt_mask, prompt_index = prompt_ids[prompt_index], prompt_mask[prompt_index], None
+                encoded = None if trunk is None else trunk.encoded
+                if encoded is None:
+                    encoded = self._encoded(prompt_ids, prompt_mask)
+                decoder = self._stack(self.lm.get_decoder(), trunk)
+                return self._decoded(decoder, encoded, prompt_mask, response_ids, prompt_index)
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             if self.family == "causal":
-                return self._causal_hidden(prompt_ids, prompt_mask, response_ids, response_mask)
+                stack = self._stack(self.lm.base_model, trunk)
+                states = self._read_rows(stack, prompt_ids, prompt_mask, response_ids, response_mask)
+                return states[:, prompt_ids.shape[1] - 1 :]
             return self.classify(prompt_ids, prompt_mask)[0].unsqueeze(1)
 
-    def _seq2seq_hidden(
+    @torch.no_grad()
+    def trunk(
         self,
         prompt_ids: Int[Tensor, "b p"],
         prompt_mask: Bool[Tensor, "b p"],
         response_ids: Int[Tensor, "n t"],
+        response_mask: Bool[Tensor, "n t"],
+        prompt_index: Int[Tensor, " n"],
+    ) -> Trunk | None:
+        """Compute what lies below the blocks that train; None where nothing does, or where that cannot be told."""
+        if self.family == "classifier" or (blocks := self.frozen_blocks()) == 0:
+            return None
+        with self.computing():
+            if self.family == "seq2seq":
+                encoded, stack = self._encoded(prompt_ids, prompt_mask), below(self.lm.get_decoder(), blocks)
+                states = self._decoded(stack, encoded, prompt_mask, response_ids, prompt_index)
+                return Trunk(blocks=blocks, states=states, encoded=encoded)
+            row = (prompt_ids[prompt_index], prompt_mask[prompt_index], response_ids, response_mask)
+            return Trunk(blocks=blocks, states=self._read_rows(below(self.lm.base_model, blocks), *row), encoded=None)
+
+    def frozen_blocks(self) -> int:
+        """Count the blocks below the lowest one that trains; 0 where something before them trains too."""
+        if self.family == "causal":
+            return frozen_blocks(self.lm.base_model)
+        encoder_trains = any(p.requires_grad for p in self.lm.get_encoder().parameters())
+        return 0 if encoder_trains else frozen_blocks(self.lm.get_decoder())
+
+    def _stack(self, stack: nn.Module, trunk: Trunk | None = None) -> nn.Module:
+        """Give what computes the hidden states: all blocks or those above a trunk, kept or computed twice."""
+        seen = stack if trunk is None else above(stack, trunk)
+        return recomputing(seen) if self.recompute and torch.is_grad_enabled() else seen
+
+    def _encoded(self, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"]) -> Float[Tensor, "b p d"]:
+        alike = attention.asked_for(self.lm)
+        encoder = self._stack(self.lm.get_encoder())
+        return encoder(input_ids=prompt_ids, attention_mask=prompt_mask, **alike).last_hidden_state
+
+    def _decoded(
+        self,
+        decoder: nn.Module,
+        encoded: Float[Tensor, "b p d"],
+        prompt_mask: Bool[Tensor, "b p"],
+        response_ids: Int[Tensor, "n t"],
         prompt_index: Int[Tensor, " n"] | None,
     ) -> Float[Tensor, "n t d"]:
-        if prompt_index is not None and len(prompt_index) == len(prompt_ids):  # nothing to share: no copies of states
-            prompt_ids, prompt_mask, prompt_index = prompt_ids[prompt_index], prompt_mask[prompt_index], None
-        alike = attention.asked_for(self.lm)
-        states = self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask, **alike).last_hidden_state
         if prompt_index is not None:
-            states, prompt_mask = states.index_select(0, prompt_index), prompt_mask[prompt_index]
+            encoded, prompt_mask = encoded.index_select(0, prompt_index), prompt_mask[prompt_index]
         start = response_ids.new_full((len(response_ids), 1), self.lm.config.decoder_start_token_id)
         # the decoder is causal and responses are padded on the right, so it needs no mask of its own
-        return self.lm.get_decoder()(
+        return decoder(
             input_ids=torch.cat([start, response_ids[:, :-1]], dim=1),
-            encoder_hidden_states=states,
+            encoder_hidden_states=encoded,
             encoder_attention_mask=prompt_mask,
             use_cache=False,
-            **alike,
+            **attention.asked_for(self.lm),
         ).last_hidden_state
 
-    def _causal_hidden(
+    def _read_rows(
         self,
+        stack: nn.Module,
         prompt_ids: Int[Tensor, "n p"],
         prompt_mask: Bool[Tensor, "n p"],
         response_ids: Int[Tensor, "n t"],
         response_mask: Bool[Tensor, "n t"],
-    ) -> Float[Tensor, "n t d"]:
+    ) -> Float[Tensor, "n s d"]:
+        """Read prompt and response in one row, without the last token, which predicts nothing."""
         mask = torch.cat([prompt_mask, response_mask[:, :-1]], dim=1)
-        out = self.lm.base_model(
-            input_ids=torch.cat([prompt_ids, response_ids[:, :-1]], dim=1),
-            attention_mask=mask,
-            position_ids=position_ids(mask),
-            use_cache=False,
-        )
-        return out.last_hidden_state[:, prompt_ids.shape[1] - 1 :]
+        ids = torch.cat([prompt_ids, response_ids[:, :-1]], dim=1)
+        return stack(
+            input_ids=ids, attention_mask=mask, position_ids=position_ids(mask), use_cache=False
+        ).last_hidden_state
 
     def score(
         self,
@@ -262,6 +310,7 @@ class Policy(nn.Module):
         entropy: EntropyMode,
         head_chunk: int | None = None,
         allowed: Allowed | None = None,
+        trunk: Trunk | None = None,
     ) -> tuple[Forward, Float[Tensor, "n t d"]]:
         """Score given responses and return the hidden states behind the scores, from one pass of the network."""
         if self.family == "classifier":
@@ -271,7 +320,7 @@ class Policy(nn.Module):
             pooled, logits = self.classify(prompt_ids, prompt_mask)
             scored = _score(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
             return _spread([scored], response_mask), pooled.unsqueeze(1)
-        hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index)
+        hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index, trunk)
         return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk, allowed), hidden
 
 

@@ -1,9 +1,13 @@
-"""Storing weights: always safetensors, always written aside, synced and renamed."""
+"""Storing weights: always safetensors, always written aside, synced and renamed.
+
+A finished run on text leaves a folder of transformers (`final/`), whose `model.safetensors` starts other runs, and
+beside it the adapter of a run that trained one.
+"""
 
 import copy
 import os
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,9 +15,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import GenerationConfig, PreTrainedModel
 
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, usual_mode
+from rftlab.models.adapters import adapted, copy_sharing, merged, save_adapter
 from rftlab.models.policy import Policy
 
 
@@ -49,12 +55,34 @@ def _disk_errors(path: Path) -> Generator[None]:
 
 def load_weights(module: nn.Module, path: Path) -> None:
     """Read what `save_weights` stored into a module of the same shape, converting to the module's dtypes."""
+    _fill(module, _read(path), path)
+
+
+def load_policy_weights(policy: Policy, path: Path) -> None:
+    """Read the weights of a folder of transformers, or what `save_weights` stored of a policy.
+
+    Raises:
+        UserError: The file cannot be read, or is of another architecture.
+    """
+    stored = _read(path)
+    _fill(policy if all(name.startswith("lm.") for name in stored) else policy.lm, stored, path)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
     try:
-        stored = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: {error}", "a readable safetensors file", "init_from or model.source") from error
-    expected = _unshared(module)
-    different = sorted(stored.keys() ^ expected.keys()) or sorted(
+
+
+def _fill(module: nn.Module, stored: Mapping[str, Tensor], path: Path) -> None:
+    """Copy stored tensors into a module; of tied ones, any name counts."""
+    state = module.state_dict(keep_vars=True)
+    reached = {id(state[name]) for name in stored if name in state}
+    unknown = {name for name in stored if name not in state}
+    lacking = {name for name, tensor in _unshared(module).items() if id(state[name]) not in reached}
+    expected = {name: state[name].detach() for name in stored if name in state}
+    different = sorted(unknown | lacking) or sorted(
         name for name, tensor in expected.items() if tensor.shape != stored[name].shape
     )
     if different:
@@ -70,22 +98,28 @@ def save_pretrained_folder(
 ) -> None:
     """Write a folder that `transformers` and `load_policy` can load; a folder of that name is replaced.
 
+    An adapter is merged into the weights, and lies in `adapter/` by itself as well.
+
     Raises:
         UserError: The disk did not take it.
     """
-    lm = policy.lm if dtype is None else copy.deepcopy(policy.lm).to(dtype)
+    lm = _stored(policy, dtype)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     with _disk_errors(folder):
         try:
             aside.mkdir(parents=True)
-            lm.save_pretrained(aside)
+            # one file, with the names that the modules have: `load_policy_weights` reads it
+            lm.save_pretrained(aside, max_shard_size="1000TB", save_original_format=False)
             if tokenizer:
                 policy.tokenizer.save_pretrained(aside)
-            files = [file for file in aside.rglob("*") if file.is_file()]
+            if adapted(policy.lm):
+                save_adapter(policy.lm, aside / "adapter")
+            files = list(aside.rglob("*"))
             mode = usual_mode(folder.parent)
             for file in files:
-                file.chmod(mode)
+                if file.is_file():
+                    file.chmod(mode)
             _sync([*files, aside])
             if folder.exists():
                 os.replace(folder, old)
@@ -94,6 +128,20 @@ def save_pretrained_folder(
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _stored(policy: Policy, dtype: torch.dtype | None) -> PreTrainedModel:
+    """Give the model as it is stored: a shell of its own, around the policy's weights where nothing is cast.
+
+    Its generation config says which tokens are special, and nothing of how to sample: a run reads none, and what some
+    checkpoints say there is refused when it is stored.
+    """
+    lm = copy_sharing(merged(policy).lm, trained=True)
+    if lm.can_generate():
+        lm.generation_config = GenerationConfig.from_model_config(lm.config)
+    if dtype is None:
+        return lm
+    return copy.deepcopy(lm).to(dtype)
 
 
 def _unshared(module: nn.Module) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from rftlab.models.load import read_pretrained
 from rftlab.positions import positions_of, refuse_beyond
 from rftlab.ranges import Given, Positive
 
-SOURCE, TOKENIZER = "data.reward.source", "data.reward.tokenizer"  # the keys that name them
+SOURCE, TOKENIZER = "reward.source", "reward.tokenizer"  # the keys that name them
 log = logging.getLogger("rftlab")
 
 POSITIVE = 1  # class index, in the embedded classifier and in lvwerra/distilbert-imdb
@@ -99,7 +99,7 @@ def load(
             "two: negative and positive",
             SOURCE,
         )
-    refuse_beyond(positions_of(model.config.to_dict()), source, {"data.reward.max_tokens": max_tokens})
+    refuse_beyond(positions_of(model.config.to_dict()), source, {"reward.max_tokens": max_tokens})
     return Sentiment(model=model.to(device).eval(), tokenizer=vocabulary, max_tokens=max_tokens, batch_size=batch_size)
 
 

@@ -5,16 +5,19 @@ This is the contract between training and analysis. It imports neither torch nor
 
 from rftlab.runs.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
 from rftlab.runs.identity import (
+    KEY_LENGTH,
     NOT_IDENTITY,
     SCHEMA_VERSION,
     changed_keys,
     completed,
     flatten,
+    key_today,
     of_identity,
     run_folder,
     run_key,
     without_later,
 )
+from rftlab.runs.parents import follows
 from rftlab.runs.records import (
     LEASE_S,
     RunRecord,
@@ -28,12 +31,13 @@ from rftlab.runs.records import (
     state_of,
     sweep_runs,
 )
+from rftlab.runs.responses import RESPONSES, read_responses, write_responses
 from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, read_rows, refuse_other_rows, stamp
 
 __all__ = [
-    "HEARTBEAT_S", "LEASE_S", "NOT_IDENTITY", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone", "RunIsLive", "RunRecord",
-    "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten", "folders_by_key", "freeze",
-    "nearest_run", "note_elsewhere", "note_rows", "of_identity", "only_from_the_hub", "own_loader", "read_rows",
-    "read_run", "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw",
-    "without_later",
+    "HEARTBEAT_S", "KEY_LENGTH", "LEASE_S", "NOT_IDENTITY", "RESPONSES", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone",
+    "RunIsLive", "RunRecord", "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten",
+    "folders_by_key", "follows", "freeze", "key_today", "nearest_run", "note_elsewhere", "note_rows", "of_identity",
+    "only_from_the_hub", "own_loader", "read_responses", "read_rows", "read_run", "refuse_other_rows", "run_folder",
+    "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later", "write_responses",
 ]  # fmt: skip

@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import resource
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -160,7 +162,7 @@ class Run:
             return None
         steps = self._status["step"] - self._first_step + 1
         seconds = time.time() - self._status["started"]
-        cost = {"shape": self._shape, "seconds_per_step": seconds / max(1, steps)}
+        cost = {"shape": self._shape, "seconds_per_step": seconds / max(1, steps), "peak_mib": _peak_mib(self._gpu)}
         return {**cost, "device": _device_name(self._gpu), "gpu": self._gpu}
 
     def fail(self, error: BaseException) -> None:
@@ -239,6 +241,14 @@ def _same_job_restarted(status: Mapping[str, Any]) -> bool:
     """Say whether the scheduler restarted the job of the last attempt, which it does only when that attempt is dead."""
     restart = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     return status.get("job_id") is not None and status["job_id"] == _job_id() and restart > status.get("restart", 0)
+
+
+def _peak_mib(gpu: bool) -> float:
+    """Return the most memory that this process held: of the GPU where it ran on one, else resident, in MiB."""
+    torch = sys.modules.get("torch")  # imported by whoever computes on a GPU
+    if gpu and torch is not None:
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _device_name(gpu: bool) -> str:

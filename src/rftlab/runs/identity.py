@@ -24,6 +24,10 @@ NOT_IDENTITY = BATCHES | {
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
 }
+# The same of keys that stand beside no `_target_`.
+LATER_KEYS: Mapping[str, object] = {
+    "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
+}
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
@@ -36,18 +40,47 @@ def run_key(config: Mapping) -> str:
     names of run and sweep, and the overrides that gave the config, so that a changed default gives a new key and a
     renamed sweep does not. 1e-4 and 0.0001 are one value; 1 and 1.0 are two, because a structured config never mixes
     them. Of a `_target_` of ours the last word counts, wherever its module lies; a target of the user's own counts
-    whole. A key of `CAME_LATER` does not count where it says what was computed without it. A stored config keeps the
-    schema version it was written with.
+    whole. A key of `CAME_LATER` does not count where it says what was computed without it, and the reward is hashed as
+    a part of the data. A stored config keeps the schema version it was written with.
 
     Raises:
         UserError: a value is NaN, infinite or not plain data.
     """
     version = config.get("schema_version", SCHEMA_VERSION)
     left_out = NOT_IDENTITY if version >= 3 else NOT_IDENTITY - BATCHES
-    counted = _counted(config, left_out)
+    counted = _counted(as_hashed(config), left_out)
     hashed = _without_modules(counted) if version >= 2 else counted
     text = canonical_json({"schema_version": version, "config": hashed})
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def as_hashed(config: Mapping) -> Mapping:
+    """Put the reward back into the data, where it was before it had a group of its own, so that no key changed.
+
+    Data that is not answered with text never held one, not even null.
+    """
+    if "reward" not in config:
+        return config
+    rest = {key: value for key, value in config.items() if key != "reward"}
+    data = rest.get("data", {})
+    if config["reward"] is None and "prompt" not in data:
+        return rest
+    return {**rest, "data": {**data, "reward": config["reward"]}}
+
+
+def with_own_reward(config: Mapping) -> dict:
+    """Return a stored config as it would be written today: with its reward beside the data, not in it."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or "reward" not in data:
+        return dict(config)
+    rest = {key: value for key, value in data.items() if key != "reward"}
+    words = {key: [key_today(word) for word in config[key]] for key in ("overrides",) if config.get(key)}
+    return {**config, **words, "data": rest, "reward": data["reward"]}
+
+
+def key_today(key: str) -> str:
+    """Return a dotted key, or an override, with the place of the reward as it is today."""
+    return re.sub(r"^(\+*)data\.reward(?=[.=]|$)", r"\1reward", key)
 
 
 def _without_modules(value: object) -> object:
@@ -97,7 +130,8 @@ def of_ours(target: str) -> bool:
 
 def identity(config: Mapping) -> dict[str, object]:
     """Return the part of a config that the key is made of, each `_target_` of ours as its last word."""
-    return {key: _without_modules(value) for key, value in _counted(config, NOT_IDENTITY).items()}
+    counted = _counted(config, NOT_IDENTITY)
+    return {key: _without_modules(value) for key, value in counted.items() if (key, value) != ("reward", None)}
 
 
 def of_identity(key: str) -> bool:
@@ -107,9 +141,14 @@ def of_identity(key: str) -> bool:
 
 
 def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> dict[str, object]:
-    """Leave out dotted keys; `config` lies at `prefix`."""
-    kept = {key: value for key, value in config.items() if f"{prefix}{key}" not in left_out}
-    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in left_out)}
+    """Leave out dotted keys, and those that came later and have the value of before; `config` lies at `prefix`."""
+    kept = {
+        key: value
+        for key, value in config.items()
+        if (name := f"{prefix}{key}") not in left_out and not (name in LATER_KEYS and value == LATER_KEYS[name])
+    }
+    inner = (*left_out, *LATER_KEYS)
+    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in inner)}
     return {
         key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value
         for key, value in kept.items()

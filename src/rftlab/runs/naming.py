@@ -95,7 +95,7 @@ def headline(flat: Flat) -> str:
 
 def near_chance(flat: Flat) -> bool:
     """Say whether real rows are rewarded by the embedded classifier, which knows the bundled reviews alone."""
-    return data_source(flat) in REAL and flat.get("data.reward.source") == EMBEDDED_CLASSIFIER
+    return data_source(flat) in REAL and flat.get("reward.source") == EMBEDDED_CLASSIFIER
 
 
 # --- decodings ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
-from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, without_later
+from rftlab.runs.cost import total_steps
+from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, with_own_reward, without_later
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -60,6 +61,16 @@ class RunRecord:
         """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
         architecture = self.status.get("architecture")
         return flatten(without_later(self.config)) | ({"loaded.architecture": architecture} if architecture else {})
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Seconds of all steps of a finished run at the pace of its last attempt, and the MiB it held at most.
+
+        Empty before the run is done; a value is absent where none was noted.
+        """
+        cost = (read_json(self.folder / "DONE") or {}).get("cost") or {}
+        seconds = {"seconds": cost["seconds_per_step"] * total_steps(self.config)} if cost else {}
+        return seconds | {name: cost[name] for name in ("peak_mib",) if name in cost}
 
     @property
     def env(self) -> dict[str, Any]:
@@ -187,7 +198,7 @@ _yaml_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoa
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Return the config in a file.
+    """Return the config in a file, an older one as it would be written today.
 
     Raises:
         UserError: the file holds something else.
@@ -195,7 +206,7 @@ def load_config(path: Path) -> dict[str, Any]:
     content = _yaml_load(path.read_text())
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no config", "the config of a run", "that folder: remove it, or restore the file")
-    return content
+    return with_own_reward(content)
 
 
 def lease_holds(status: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
-"""One job of a sweep: a resolved config, the key it gives, and the run that must be finished before it."""
+"""One job of a sweep: a resolved config, the key it gives, and the runs that must be finished before it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,26 @@ class Job:
     config: dict[str, Any]
     key: str
     folder: Path
-    parent: "Job | None"
+    parents: "tuple[Job, ...]"
 
     @property
     def name(self) -> str:
         return self.config["name"]
+
+
+def levels(jobs: Sequence[Job]) -> dict[str, int]:
+    """Map each key to how many of these jobs lie one behind the other before it: 0 where none has to be finished."""
+    known = {job.key: job for job in jobs}
+    found: dict[str, int] = {}
+
+    def level(key: str) -> int:
+        if key not in found:
+            found[key] = 1 + max(
+                (level(parent.key) for parent in known[key].parents if parent.key in known), default=-1
+            )
+        return found[key]
+
+    return {key: level(key) for key in known}
 
 
 def folder_of(job: Job) -> Path:

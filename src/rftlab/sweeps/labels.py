@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rftlab.runs.identity import flatten, identity
+from rftlab.runs.parents import follows
 
 
 def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -22,9 +23,10 @@ def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -
 def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
     """Return as few keys as tell the configs apart, a heuristic's own before all, then the names of options.
 
-    What a parent makes different (`parent`, `init_from`) follows from the rest.
+    What a parent makes different (`parent`, `init_from`, the key of a run that was composed) follows from the rest.
     """
-    keys = {key for config in configs for key in config if key.split(".")[0] not in ("parent", "init_from")}
+    every = {key for config in configs for key in config}
+    keys = {key for key in every if key.split(".")[0] not in ("parent", "init_from") and not follows(key, every)}
     chosen: list[str] = []
     told = 1  # groups of configs that the chosen keys tell apart
     for key in sorted(keys, key=lambda key: (not key.startswith("heuristic"), not key.endswith(".name"), key)):

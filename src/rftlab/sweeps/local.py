@@ -182,19 +182,23 @@ class LocalPool:
 
     def _start_ready(self) -> None:
         for job in list(self._pending):
-            parent = job.parent.key if job.parent is not None and job.parent.key in self._keys else None
-            if parent is not None and parent not in self.states:
-                continue  # its turn comes
-            elsewhere = job.parent is not None and parent is None and not is_done(job.parent)
-            if elsewhere or (parent is not None and self.states[parent] != "done"):
+            if any(self._cannot_come(parent) for parent in job.parents):
                 self._pending.remove(job)
                 self.states[job.key] = "skipped"
+            elif any(parent.key in self._keys and parent.key not in self.states for parent in job.parents):
+                continue  # its turn comes
             elif self._free:
                 self._pending.remove(job)
                 self._start(job, self._free.pop())
                 self._heed()
             if not self._pending:  # the rest was skipped
                 return
+
+    def _cannot_come(self, parent: Job) -> bool:
+        """Say whether a parent is neither finished nor going to be: one of these jobs that failed, or none of them."""
+        if parent.key in self._keys:
+            return self.states.get(parent.key, "done") != "done"
+        return not is_done(parent)
 
     def _start(self, job: Job, slot: int) -> None:
         config: dict[str, Any] = {**job.config, "runtime": {**job.config["runtime"], "threads": self._slots.threads}}

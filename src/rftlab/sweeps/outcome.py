@@ -44,7 +44,7 @@ def _outcome(job: Job, state: str) -> Outcome:
         "done": summary(final or {}, job.config),
         "failed": one_line(status.get("error")) or said or "ended without a word; its log says more",
         "stopped": "killed; resumes from its newest checkpoint" if status.get("state") == "running" else saved,
-        "skipped": "not started: its parent is not finished, SLURM refused it, or the sweep was stopped",
+        "skipped": "not started: a parent is not finished, SLURM refused it, or the sweep was stopped",
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
     logs = [log_path(folder), *(submission_logs(folder.parent, task)[:1] if task is not None else [])]

@@ -1,7 +1,7 @@
 """What a sweep would do: every job with its state, parents first, and what the rest costs by runs that are finished."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,7 +11,7 @@ from rftlab.errors import UserError
 from rftlab.files import read_json
 from rftlab.runs.cost import shape, total_steps
 from rftlab.runs.identity import KEY_LENGTH, flatten
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Job, levels
 
 MOST_NEIGHBOURS, MOST_FOLDERS, MOST_KEYS = 3, 300, 4
 TO_DO = ("new", "resume", "failed")  # what a sweep starts; the other states are done, running and queued
@@ -25,7 +25,7 @@ class Row:
     job: Job
     state: str  # new | resume | failed | done | running | queued
     folder: Path  # where the run is, perhaps under another sweep
-    is_parent: bool
+    is_parent: bool = False  # whether another row waits for it
 
     @property
     def to_do(self) -> bool:
@@ -48,7 +48,7 @@ def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) 
     """Look up the state of every job; `queued` holds the keys that a scheduler has.
 
     A key counts once however often, and in whatever words, the grid names it. A parent is listed where a job still
-    needs it; where the grid names it too, it is run as the grid says.
+    needs it, at any depth; where the grid names it too, it is run as the grid says.
 
     Raises:
         UserError: An axis of the grid changes nothing that is computed.
@@ -63,11 +63,23 @@ def make_plan(jobs: Iterable[Job], outputs: Path, queued: Collection[str] = ()) 
             again.append((named[job.key], job))
             continue
         named[job.key] = job
-        row = _row(job, folders, queued, is_parent=job.key in rows)
-        if job.parent is not None and row.state != "done" and job.parent.key not in rows:
-            rows[job.parent.key] = _row(job.parent, folders, queued, is_parent=True)
-        rows[job.key] = row
-    return Plan(rows=sorted(rows.values(), key=lambda row: not row.is_parent), again=again)
+        rows[job.key] = _row(job, folders, queued)
+        waiting = [rows[job.key]]
+        while waiting:
+            row = waiting.pop()
+            for parent in row.job.parents if row.state != "done" else ():
+                if parent.key not in rows:
+                    rows[parent.key] = _row(parent, folders, queued)
+                    waiting.append(rows[parent.key])
+    return Plan(rows=_in_order(list(rows.values())), again=again)
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    """Put what others wait for first, each after its own parents; the rest stays as the grid has it."""
+    needed = {parent.key for row in rows if row.state != "done" for parent in row.job.parents}
+    level = levels([row.job for row in rows])
+    told = [replace(row, is_parent=row.job.key in needed) for row in rows]
+    return sorted(told, key=lambda row: (not row.is_parent, row.is_parent and level[row.job.key]))
 
 
 def _refuse_lost_axis(first: Job, second: Job) -> None:
@@ -79,15 +91,15 @@ def _refuse_lost_axis(first: Job, second: Job) -> None:
         raise UserError(found, "one value in a sweep, or an axis that changes what is computed", different[0])
 
 
-def _row(job: Job, folders: Mapping[str, Sequence[Path]], queued: Collection[str], *, is_parent: bool) -> Row:
+def _row(job: Job, folders: Mapping[str, Sequence[Path]], queued: Collection[str]) -> Row:
     states = {folder: runs.state_of(folder) for folder in folders.get(job.key, ())}
     for wanted in ("done", "running"):
         for folder, state in states.items():
             if state == wanted:
-                return Row(job=job, state=state, folder=folder, is_parent=is_parent)
+                return Row(job=job, state=state, folder=folder)
     state = states.get(job.folder, "new")
     state = "queued" if job.key in queued else UNFINISHED.get(state, state)
-    return Row(job=job, state=state, folder=job.folder, is_parent=is_parent)
+    return Row(job=job, state=state, folder=job.folder)
 
 
 def neighbours(plan: Plan, sweep_folder: Path) -> list[str]:

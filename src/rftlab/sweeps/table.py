@@ -37,9 +37,9 @@ def painted(state: str) -> Text:
 
 
 def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *, short: bool) -> None:
-    """Print the jobs with key, state, parent and estimate, then the totals; a short table leaves out the middle."""
+    """Print the jobs with key, state, parents and estimate, then the totals; a short table leaves out the middle."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("job", "key", "state", "parent", "estimate"):
+    for column in ("job", "key", "state", "parents", "estimate"):
         table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=column != "job")
     shown = _abridged(plan.rows) if short else plan.rows
     jobs = {row.job.key: row.job for row in plan.rows}
@@ -48,9 +48,9 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
         if row is None:
             table.add_row(f"... {len(plan.rows) - SHORT} more", "", "", "", "")
             continue
-        parent = row.job.parent.key if row.job.parent is not None else ""
+        parents = " ".join(parent.key for parent in row.job.parents)
         name = told[row.job.key] + (" (parent)" if row.is_parent else "")
-        table.add_row(Text(name), row.job.key, painted(row.state), parent, _estimate(costs.get(row.job.key), row))
+        table.add_row(Text(name), row.job.key, painted(row.state), parents, _estimate(costs.get(row.job.key), row))
     console.print(table)
     console.print(totals(plan, costs))
     for line in counted_once(plan):

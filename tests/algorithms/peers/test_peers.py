@@ -10,11 +10,13 @@ import torch
 from sizes import credited, totals
 
 from rftlab.algorithms.credit import credit_by_group
+from rftlab.algorithms.dpo import DPO
 from rftlab.algorithms.grpo import GRPO
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
+from rftlab.algorithms.reward_model import BradleyTerry
 from rftlab.algorithms.rloo import RLOO
-from rftlab.ops import MIN_STD, gae, kl_k1, kl_k2, kl_k3, row_sum, token_rewards, whiten
+from rftlab.ops import MIN_STD, by_pair, gae, kl_k1, kl_k2, kl_k3, row_sum, token_rewards, whiten
 
 pytestmark = pytest.mark.peer
 
@@ -154,3 +156,38 @@ def test_the_loss_of_rloo_before_any_update(case, trl, make_experience, make_for
     torch.testing.assert_close(trl["rloo"], -case["advantages"][:, 0].mean(), **CLOSE)
     torch.testing.assert_close(gradient, trl["rloo/gradient"], **CLOSE)
     assert row_sum(gradient, case["mask"]).abs().min() > 0
+
+
+def pairs(case, make_experience, mask):
+    """Make the rows pairs of neighbours, the chosen one first."""
+    batch = experience({**case, "mask": mask}, make_experience)
+    return replace(batch, unit=torch.tensor([0, 0, 1, 1, 2, 2]))
+
+
+@pytest.mark.parametrize(("objective", "tokens"), [("sigmoid", "all"), ("ipo", "one")])
+def test_the_losses_of_dpo(case, trl, make_experience, make_forward, objective, tokens) -> None:
+    mask = case["mask"] if tokens == "all" else torch.zeros_like(case["mask"]).index_fill(1, torch.tensor([0]), True)
+    dpo = DPO(beta=0.1, objective=objective, label_smoothing=0.0)
+    loss, gradient, _ = loss_and_gradient(dpo, pairs(case, make_experience, mask), case["new"], make_forward)
+    name = f"dpo/{objective}" + ("" if tokens == "all" else "/one token")
+    torch.testing.assert_close(loss, trl[name], **CLOSE)
+    torch.testing.assert_close(gradient.where(mask, 0.0), trl[f"{name}/gradient"], **CLOSE)
+
+
+def test_ipo_of_longer_responses_is_of_sums_here_and_of_means_in_trl(case, trl, make_experience, make_forward) -> None:
+    """Azar et al. 2023, eq. 17 has the log-ratio of whole responses; TRL divides each by its length."""
+    batch = pairs(case, make_experience, case["mask"])
+    dpo = DPO(beta=0.1, objective="ipo", label_smoothing=0.0)
+    loss, _, _ = loss_and_gradient(dpo, batch, case["new"], make_forward)
+    log_ratio = row_sum(case["new"] - case["ref"], case["mask"])
+    mean = log_ratio / case["mask"].sum(1)
+    for x, theirs in ((log_ratio, loss), (mean, trl["dpo/ipo"])):
+        torch.testing.assert_close((x[0::2] - x[1::2] - 5.0).square().mean(), theirs, **CLOSE)
+
+
+def test_the_loss_of_a_reward_model(case, trl) -> None:
+    scores = case["scores"].clone().requires_grad_()
+    loss = BradleyTerry().pair_loss(*by_pair(scores)).mean()
+    (gradient,) = torch.autograd.grad(loss, scores)
+    torch.testing.assert_close(loss, trl["reward"], **CLOSE)
+    torch.testing.assert_close(gradient, trl["reward/gradient"], **CLOSE)

@@ -9,6 +9,7 @@ RUN = f"{_HERE}.run.Run"  # conf/train.yaml
 GROUPS = {
     "model": (f"{_HERE}.model.TextModel", f"{_HERE}.model.LabelModel", f"{_HERE}.model.CasesModel"),
     "data": (f"{_HERE}.data.TextData", f"{_HERE}.data.LabelData", f"{_HERE}.data.CasesData"),
+    "reward": (),  # what its `_target_` takes
     "algo": (f"{_HERE}.algo.Algo",),
     "optimizer": (f"{_HERE}.optimizer.Optimizer",),
     "heuristic": (f"{_HERE}.heuristic.Heuristic",),

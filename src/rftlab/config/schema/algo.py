@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rftlab.ranges import Built
+from rftlab.config.schema.run import Parent
+from rftlab.ranges import Built, RunKey
+
+
+@dataclass
+class FromRun:
+    run: RunKey | None
+    parent: Parent | None
 
 
 @dataclass
@@ -12,3 +19,4 @@ class Algo:
     loss: Built | None
     loop: Built
     labels: Literal["pretraining", "finetuning"] | None = None
+    responses: FromRun | None = None  # where scored responses come from

@@ -30,7 +30,6 @@ class TextData:
     rollout: Built | None
     probe: Built | None
     evaluation: Built | None
-    reward: Built | None
     needs_targets: bool
     low_reward: float | None
 

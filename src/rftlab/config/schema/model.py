@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rftlab.ranges import Blocks, Built
+from rftlab.ranges import Blocks, Built, NoDropout, Positive
 
 
 @dataclass
@@ -13,11 +13,20 @@ class Value:
 
 
 @dataclass
+class LoRA:
+    rank: Positive[int] | None
+    alpha: Positive[float]
+    targets: list[str] | None
+    dropout: NoDropout
+
+
+@dataclass
 class TextModel:
     name: str
     policy: Built
     value: Value
     unfrozen_blocks: Blocks
+    lora: LoRA | None = None
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rftlab.ranges import Device, NonNegative, Positive, RunKey, Samples
+from rftlab.ranges import Built, Device, NonNegative, Positive, RunKey, Samples
 
 
 @dataclass
@@ -53,6 +53,8 @@ class Runtime:
     device: Device
     threads: Positive[int] | None
     head_chunk: Positive[int] | None
+    share_trunk: bool
+    gradient_checkpointing: bool
     progress: Literal["auto", "always", "never"]
     checkpoint_every: Positive[int]
 
@@ -77,6 +79,7 @@ class Run:
     parent: Parent | None
     model: Any
     data: Any
+    reward: Built | None
     algo: Any
     optimizer: Any
     heuristic: Any

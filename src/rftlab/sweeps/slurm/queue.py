@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from math import inf
@@ -24,7 +24,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.job import Job, folder_of, is_done
+from rftlab.sweeps.job import Job, folder_of, is_done, levels
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import Ledger, Submission, reconciled
 from rftlab.sweeps.slurm.refusal import refusal
@@ -53,10 +53,10 @@ class _Executor(submitit.SlurmExecutor):
 
 @dataclass(frozen=True)
 class _Group:
-    """Jobs that may share an array: equal resources, and one parent or none."""
+    """Jobs that may share an array: equal resources, and the same parents that are not finished."""
 
     resources: Resources
-    parent: str | None
+    parents: tuple[str, ...]  # their keys
 
 
 class SlurmQueue:
@@ -129,8 +129,8 @@ class SlurmQueue:
         """
         room = self.room(in_queue)
         for group, jobs in self._groups().items():
-            if group.parent is not None and group.parent not in self._tasks:
-                continue  # the limits keep the parent waiting; its children wait with it
+            if any(parent not in self._tasks for parent in group.parents):
+                continue  # the limits keep a parent waiting; its children wait with it
             while jobs and room > 0:
                 chunk = jobs[: min(room, self._array_size)]
                 jobs = jobs[len(chunk) :]
@@ -142,21 +142,31 @@ class SlurmQueue:
                 yield submission
 
     def _groups(self) -> dict[_Group, list[Job]]:
-        """Divide the pending jobs, parents first; a job whose parent failed is skipped."""
+        """Divide the pending jobs, parents first; a job of which a parent failed is skipped."""
         groups: dict[_Group, list[Job]] = {}
-        parents = {job.parent.key: job.parent for job in self._pending if job.parent is not None}
-        done = {key for key, parent in parents.items() if is_done(parent)}
-        for job in list(self._pending):
-            parent = job.parent.key if job.parent is not None and job.parent.key not in done else None
-            coming = parent is None or parent in self._tasks or any(parent == other.key for other in self._pending)
-            if not coming or self.states.get(parent or "", "done") != "done":
+        known = {parent.key: parent for job in self._pending for parent in job.parents}
+        done = {key for key, parent in known.items() if is_done(parent)}
+        level = levels(self._pending)
+        waiting = set(level)
+        for job in sorted(self._pending, key=lambda job: level[job.key]):
+            parents = tuple(sorted({parent.key for parent in job.parents} - done))
+            if any(self._cannot_come(parent, waiting) for parent in parents):
                 self._pending.remove(job)
+                waiting.remove(job.key)
                 self.states[job.key] = "skipped"
                 continue
             own = job.config.get("resources") or {}
-            groups.setdefault(_Group(self._settings.resources.changed(own), parent), []).append(job)
-        first = {job.parent.key for job in self._pending if job.parent is not None}
-        return dict(sorted(groups.items(), key=lambda item: not any(job.key in first for job in item[1])))
+            groups.setdefault(_Group(self._settings.resources.changed(own), parents), []).append(job)
+        first = {parent.key for job in self._pending for parent in job.parents}
+
+        def turn(item: tuple[_Group, list[Job]]) -> tuple[bool, int]:
+            return not any(job.key in first for job in item[1]), max(level[job.key] for job in item[1])
+
+        return dict(sorted(groups.items(), key=turn))
+
+    def _cannot_come(self, parent: str, waiting: Collection[str]) -> bool:
+        """Say whether a parent that is not finished has failed, or is nowhere in the queue nor about to be."""
+        return self.states.get(parent, "done") != "done" or (parent not in self._tasks and parent not in waiting)
 
     def _submit_array(self, group: _Group, jobs: Sequence[Job]) -> Submission:
         fresh = [job.folder for job in jobs if not job.folder.exists()]
@@ -165,7 +175,7 @@ class SlurmQueue:
         submission = self.ledger.intend([job.key for job in jobs], [job.folder for job in jobs])
         executor = _Executor(self.ledger.folder / "logs", python=shlex.quote(sys.executable))
         executor.guard = (str(self.ledger.lock), str(self.ledger.path(submission)))
-        dependency = self._tasks.get(group.parent or "")
+        dependency = [self._tasks[parent] for parent in group.parents]
         try:
             executor.update_parameters(**self._parameters(group.resources, submission, dependency))
             executor.parameters["map_count"] = len(jobs)
@@ -193,14 +203,14 @@ class SlurmQueue:
         runtime["threads"] = runtime["threads"] or resources.cpus_per_task
         return runtime
 
-    def _parameters(self, resources: Resources, submission: Submission, dependency: str | None) -> dict[str, Any]:
+    def _parameters(self, resources: Resources, submission: Submission, dependency: Sequence[str]) -> dict[str, Any]:
         settings = self._settings
         gpus = resources.gpus_per_node
         more: dict[str, Any] = {"requeue": True}
         if not settings.use_srun:
             more["signal"] = f"B:USR2@{settings.signal_delay_s}"
-        if dependency is not None:
-            more |= {"dependency": f"afterok:{dependency}", "kill-on-invalid-dep": "yes"}
+        if dependency:
+            more |= {"dependency": f"afterok:{':'.join(dependency)}", "kill-on-invalid-dep": "yes"}
         setup = [*settings.setup, f"export RFTLAB_SIGNAL_DELAY_S={settings.signal_delay_s}"]
         setup.append(f"export RFTLAB_MAX_TIME_LIMITS={settings.max_time_limits}")
         if self._source is not None:
@@ -249,8 +259,8 @@ class SlurmQueue:
         return running
 
     def _end(self, job: Job, state: str) -> str:
-        """Name the end of a job that left the queue; SLURM removes one whose parent failed before it starts."""
-        orphaned = job.parent is not None and not is_done(job.parent)
+        """Name the end of a job that left the queue; SLURM removes one of which a parent failed before it starts."""
+        orphaned = any(not is_done(parent) for parent in job.parents)
         if state == "new" and orphaned:
             return "skipped"
         return state if state in ENDED else "failed"

@@ -66,7 +66,7 @@ trainer = with_metrics(epsilon_low=0.2, epsilon_high=0.2)
 found["rloo"], found["rloo/gradient"] = on_policy_losses(RLOOTrainer, trainer, new, old_logps=old)
 
 
-def preference(loss_type, smoothing):
+def preference(loss_type, mask):
     """Rows 0, 2, 4 are chosen, rows 1, 3, 5 rejected; TRL wants all chosen ones first, and a prompt token."""
     order = torch.tensor([0, 2, 4, 1, 3, 5])
     new = case["new"].clone().requires_grad_()
@@ -77,7 +77,7 @@ def preference(loss_type, smoothing):
     ref = (case["ref"] * mask)[order].sum(1)
     trainer = with_metrics(
         ld_alpha=None, precompute_ref_logps=True, f_divergence_type="reverse_kl", loss_types=[loss_type],
-        loss_weights=[1.0], beta=0.1, label_smoothing=smoothing, use_weighting=False, args=SimpleNamespace(),
+        loss_weights=[1.0], beta=0.1, label_smoothing=0.0, use_weighting=False, args=SimpleNamespace(),
     )  # fmt: skip
     completion = torch.cat([torch.zeros(rows, 1, dtype=torch.long), mask[order]], dim=1)
     inputs = {
@@ -89,8 +89,9 @@ def preference(loss_type, smoothing):
     return loss.detach(), gradient
 
 
-for loss_type, smoothing in (("sigmoid", 0.0), ("robust", 0.1), ("ipo", 0.0)):
-    found[f"dpo/{loss_type}"], found[f"dpo/{loss_type}/gradient"] = preference(loss_type, smoothing)
+first = torch.zeros_like(mask).index_fill(1, torch.tensor([0]), 1)
+for loss_type, name, counted in (("sigmoid", "", mask), ("ipo", "", mask), ("ipo", "/one token", first)):
+    found[f"dpo/{loss_type}{name}"], found[f"dpo/{loss_type}{name}/gradient"] = preference(loss_type, counted)
 
 scores = case["scores"].clone().requires_grad_()
 order = torch.tensor([0, 2, 4, 1, 3, 5])

@@ -1,0 +1,57 @@
+"""Reward on test prompts against the KL to the run's start: a curve per algorithm, a point per evaluation.
+
+An algorithm whose curve lies higher earns more for the same distance. A mean over seeds, the bars from their minimum to
+their maximum; of one scale, source, dataset and model.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from analysis.drawing import layout, style
+from analysis.drawing.save import Drawn
+from analysis.drawing.titles import titled
+from analysis.missing.wanted import ALGORITHMS
+from analysis.statistics import frontier, stats
+from analysis.statistics.frames import Frames
+
+METRICS = [frontier.REWARD, frontier.KL]
+WANTED = ALGORITHMS
+FIRST_NATS = 0.1  # below so many nats the axis is linear: a start has none, others hundreds
+
+
+def draw(frames: Frames) -> Iterator[Drawn]:
+    """Draw each panel in which a policy moved and said how far."""
+    curves = frontier.over_seeds(frontier.points(frames))
+    for here in stats.parts(curves, stats.PANEL):
+        if here.groupby("cell")["step"].nunique().max() > 1:
+            yield titled(picture, here, counts=frames.counts)
+
+
+def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
+    """Draw one panel; `curves` is what `frontier.over_seeds` returns."""
+    panel = layout.single_panel(curves)
+    cells = layout.cells(curves, counts)
+    palette = style.colours(list(cells["hue"]))
+    notes = ["A point: an evaluation, mean over the n seeds; bars: minimum to maximum of the reward."]
+    caption = layout.runs_caption(notes, curves["run_keys"])
+    with style.print_style():
+        figure, plots = layout.with_caption(style.WIDTH, 4.0 + 0.17 * ((len(cells) + 1) // 2), caption)
+        axes = plots.subplots()
+        handles = []
+        for number, (_, cell) in enumerate(cells.iterrows()):
+            line = curves[curves["cell"] == cell["cell"]].sort_values("step")
+            bars = [line["reward"] - line["reward_min"], line["reward_max"] - line["reward"]]
+            marker = style.MARKERS[number % len(style.MARKERS)]  # more algorithms than colours
+            colour = palette[cell["hue"]]
+            axes.plot(line["kl"], line["reward"], color=colour, marker=marker, markersize=4.5, linewidth=1.2)
+            axes.errorbar(line["kl"], line["reward"], yerr=bars, color=colour, linestyle="", elinewidth=0.6)
+            handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, label=cell["label"]))
+        axes.set_xscale("symlog", linthresh=FIRST_NATS)
+        axes.set(xlabel="KL to the start (nats per response)", ylabel="reward, test prompts", xlim=(0, None))
+        sns.despine(ax=axes)
+        plots.suptitle(style.panel_title(*panel))
+        plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
+    return Drawn(layout.file_name("reward_against_kl", panel), figure, curves)

@@ -1,0 +1,88 @@
+"""What a run that must come first takes from the run that needs it (docs/adr/0009, docs/adr/0031)."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from rftlab.errors import UserError
+from rftlab.ranges import RunKey
+from rftlab.runs.parents import names_run
+
+GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
+OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
+OWN_MODEL = (
+    "value",
+    "unfrozen_blocks",
+    "lora",
+)  # keys of the model that say what the child trains beside and in the policy
+OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
+(IS_KEY,) = RunKey.__metadata__
+
+
+def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], named: Collection[str]) -> list[str]:
+    """Return the options that a parent takes from its child, but for groups that its own overrides name.
+
+    A learned reward is the child's alone, as the runs behind it would need themselves first: their reward is that of
+    the data. So it is if they have other data than the child.
+    """
+    taken = {group: choices[group] for group in GROUPS if group not in named}
+    if not _keeps_reward(config, named):
+        taken.pop("reward", None)
+    return [f"{group}={option}" for group, option in taken.items()]
+
+
+def values_of_parent(config: Mapping[str, Any], named: Collection[str]) -> dict[str, Any]:
+    """Return the values that a parent takes from its child, but for groups that its own overrides name.
+
+    Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone: runs
+    that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
+    """
+    shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
+    shared["eval"] = _without(config["eval"], OWN_EVAL)
+    shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
+    if "model" not in named:
+        shared["model"] = _without(config["model"], OWN_MODEL)
+    if "data" not in named:
+        shared["data"] = _without(config["data"], OWN_DATA)
+    if config["reward"] is not None and _keeps_reward(config, named):
+        shared["reward"] = config["reward"]
+    return shared
+
+
+def _keeps_reward(config: Mapping[str, Any], named: Collection[str]) -> bool:
+    return not names_run(config["reward"]) and not {"reward", "data"} & set(named)
+
+
+def _without(node: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in node.items() if name not in names}
+
+
+def check_named_run(place: str, node: Mapping[str, Any], overrides: Collection[str]) -> None:
+    """Refuse a mapping that names no run, or names one in two ways.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
+    run, parent = node["run"], node["parent"]
+    keys = f"{place}.run or {place}.parent"
+    if run is None and parent is None:
+        raise UserError(f"{place}.run=null and {place}.parent=null", "the key of a finished run, or a parent", keys)
+    if run is not None and not (isinstance(run, str) and IS_KEY.holds(run)):
+        raise UserError(f"{place}.run={run}", IS_KEY.expected, f"{place}.run")
+    words = parent.get("overrides") if isinstance(parent, Mapping) and set(parent) == {"overrides"} else None
+    if parent is not None and not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        raise UserError(f"{place}.parent={parent}", "null, or overrides: a list of KEY=VALUE", f"{place}.parent")
+    typed = [word for word in overrides if word.lstrip("+").startswith((f"{place}.parent.", f"{place}.parent="))]
+    if run is not None and parent is not None and typed:
+        raise UserError(f"{place}.run={run} with {typed[0]}", "one of them, as each names the run", keys)
+
+
+def refuse_two_starts(config: Mapping[str, Any]) -> None:
+    """Refuse a start that is given beside a parent.
+
+    Raises:
+        UserError: Both are there.
+    """
+    if config["init_from"] is not None:
+        name = config["heuristic"]["name"]
+        found = f"init_from={config['init_from']} with {'a parent' if name == 'none' else f'heuristic={name}'}"
+        raise UserError(found, "one of them, as a parent is what the run starts from", "init_from or heuristic")

@@ -1,0 +1,58 @@
+"""Offline reinforcement finetuning: learn from scored responses that were sampled before the run."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from rftlab.errors import UserError
+from rftlab.loops.experience import Schedule, train
+from rftlab.loops.lab import Lab
+from rftlab.loops.networks import Numerics
+from rftlab.loops.scored import Scored, standardised
+from rftlab.loops.update import minibatches_of
+from rftlab.ranges import Positive
+from rftlab.types import Algorithm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offline:
+    """Take optimiser steps on a fixed set of scored responses; the reward is asked in evaluations alone."""
+
+    steps: Positive[int]
+    batch_size: Positive[int]
+    microbatch_size: Positive[int]
+    standardise_scores: bool  # over the train responses: mean 0, std 1
+    values: Literal["once", "refreshed"]  # when networks are asked for columns: before the first step, or before each
+
+    def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
+        """Train on the responses to train prompts; see `experience.train`.
+
+        Returns:
+            The final metrics.
+
+        Raises:
+            UserError: There are no responses to train prompts.
+        """
+        rows = (lab.task.responses or {}).get("train", ())
+        if not rows:
+            found = f"no scored responses to train prompts of data={lab.task.name}"
+            raise UserError(found, "a run of algo=responses with some", "algo.responses.run")
+        raw = np.array([row.score for row in rows])
+        collector = Scored(
+            rows=rows, scores=standardised(raw) if self.standardise_scores else raw, size=self.batch_size
+        )
+        schedule = Schedule(
+            word="step",
+            iterations=self.steps,
+            samples_per_prompt=1,
+            update_epochs=1,
+            cut=minibatches_of(self.batch_size),
+            numerics=Numerics(microbatch_size=self.microbatch_size, head_chunk=lab.head_chunk),
+            steps=self.steps,
+            trimmed=True,
+            drift=True,
+        )
+        at_start = partial(collector.annotate_once, lab) if self.values == "once" else None
+        return train(lab, algorithm, collector, schedule, at_start)

@@ -1,0 +1,108 @@
+"""The score of a reward model that a finished run has trained."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from rftlab.errors import UserError
+from rftlab.models import load_policy, load_weights
+from rftlab.models.reward_model import Reading, RewardModel, reward_model
+from rftlab.ranges import Given, Positive, RunKey
+from rftlab.runs import RunRecord, find_key
+
+KEY = "reward.run"
+LOOP = "RewardModelling"  # what the loop of such a run is called
+LOW, VALUE, HIGH = (f"eval/validation/pair_accuracy{end}" for end in ("_low", "", "_high"))
+CHANCE = 0.5
+log = logging.getLogger("rftlab")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """Score prompt and response as the reward model reads them; targets are not used. Any float, higher is better."""
+
+    model: RewardModel
+    batch_size: int  # texts per forward pass; the score of a text does not depend on it
+
+    def __call__(
+        self, prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]
+    ) -> Float[np.ndarray, " n"]:
+        """Score every response after its prompt."""
+        return self.model.score(prompts, responses, self.batch_size)
+
+
+def load(
+    *,
+    run: RunKey | None,
+    batch_size: Positive[int],
+    at_chance: bool,
+    outputs: Given[Path],
+    hub_mirror: Given[Path | None],
+    parent: Mapping[str, Any] | None = None,
+    device: Given[str | torch.device] = "cpu",
+) -> Learned:
+    """Load the reward model of a finished run, which lies below `outputs`; `parent` says how such a run is made.
+
+    `at_chance` allows a model whose accuracy on held-out pairs may be chance: without it that is refused, with it the
+    log says so.
+
+    Raises:
+        UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
+    """
+    record = _finished(run, outputs)
+    _refuse_chance(record, at_chance)
+    node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
+    node["init"] = "random"  # all weights are those of the run
+    policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
+    model = reward_model(policy, _reading(record.config), torch.Generator().manual_seed(0))
+    load_weights(model, record.folder / "final" / "model.safetensors")
+    model.requires_grad_(False)
+    return Learned(model=model.to(device), batch_size=batch_size)
+
+
+def _finished(key: str | None, outputs: Path) -> RunRecord:
+    expected = "the run key of a finished run of algo=reward_model"
+    if key is None:
+        raise UserError(f"{KEY}=null", expected, KEY)
+    records = find_key(outputs, key)
+    if not records:
+        raise UserError(f"{KEY}={key}, which is no run in {outputs}", expected, KEY)
+    record = records[0]  # finished ones come first
+    loop = record.config["algo"]["loop"]["_target_"]
+    if loop.rpartition(".")[2] != LOOP:
+        found = f"{KEY}={key}, a run of algo={record.config['algo']['name']}, which trains no reward model"
+        raise UserError(found, expected, KEY)
+    if not record.done:
+        raise UserError(f"{KEY}={key}, a run that is {record.state}", expected, KEY)
+    return record
+
+
+def _refuse_chance(record: RunRecord, at_chance: bool) -> None:
+    final = record.final or {}
+    low, value, high = (final.get(name, float("nan")) for name in (LOW, VALUE, HIGH))
+    if low > CHANCE:
+        return
+    found = f"{KEY}={record.key}, a reward model with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on held-out pairs"
+    if not at_chance:
+        raise UserError(
+            found,
+            f"an interval above {CHANCE}, so that it tells good from bad",
+            f"{KEY}, or reward.at_chance=true to use it all the same",
+        )
+    log.warning("%s: it may be at chance, and then no score of it means much", found)
+
+
+def _reading(config: Mapping[str, Any]) -> Reading:
+    """Say what was read in training."""
+    data, most = config["data"], config["algo"]["loop"]["max_response_tokens"]
+    return Reading(
+        max_prompt_tokens=data["prompt"]["max_tokens"],
+        truncation_side=data["prompt"]["truncation_side"],
+        max_response_tokens=data["rollout"]["max_new_tokens"] if most is None else most,
+    )
