@@ -99,6 +99,10 @@ def _unknown_key(text: str) -> UserError | None:
             break
     if key is None or not re.search(r"Could not override|not in struct|not in '", text):
         return None
+    if turning := re.search(r"In 'heuristic/([^']+)'", text):
+        group = key.split(".")[0]
+        found = f"heuristic={turning.group(1)}, which turns {key}, with a choice of {group} that does not have it"
+        return UserError(found, f"another {group}, or heuristic=none", f"{group} or heuristic")
     return unknown_key(key)
 
 
