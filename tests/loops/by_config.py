@@ -31,7 +31,7 @@ FELT = {  # values under which a term that is off by default, or does nothing on
         "polyak": 0.1,
         "decode_top_k": 3,
     },
-    "loop": {"score_scaling": "running", "score_clip": 1.0},
+    "loop": {"score_scaling": "running", "score_clip": 4.0},
 }
 
 
