@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_config import built, on_texts
 from losses import apa, awr, ilql, in_tokens, offline, online, ppo, reinforce, supervised
 from safetensors.torch import load_file
+from scored import with_responses
 from toy import Killed, die
 
 from rftlab.algorithms.kl_control import AdaptiveKL
@@ -110,6 +112,36 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
     assert untimed(whole.session.run.folder) == untimed(folder)
     assert responses(whole.session.run.folder) == responses(folder)
     assert read_run(whole.session.run.folder).prompts().equals(read_run(folder).prompts())
+
+
+@pytest.mark.parametrize("family", ["causal", "seq2seq"])
+@pytest.mark.parametrize("name", list(on_texts()))
+def test_every_algorithm_with_a_config_resumes_bit_for_bit(
+    quick_lab: Callable[..., Lab], family: str, name: str
+) -> None:
+    """It dies in the last of three iterations, with what the two before have left: moments, copies, beta, position."""
+
+    def lab_in(folder: str, **watch: object) -> Lab:
+        return with_responses(quick_lab(folder, family=family, watch=watch))
+
+    loop, loss = built(name)
+    whole = lab_in("whole")
+    final = loop.run(whole, loss)
+    steps = len(whole.optimizer.build.steps)
+    assert steps % 3 == 0
+    broken = lab_in("broken", at=steps * 2 // 3 + 1, then=die)
+    run_until(broken, loop, loss, Killed)
+    saved = checkpoint.latest(broken.session.run.folder)
+    assert saved is not None and saved[0] == 2
+    resumed = lab_in("broken")
+    again = loop.run(resumed, loss)
+    assert len(resumed.optimizer.build.steps) == steps // 3, "nothing was done twice"
+    assert_equal(final, again)
+    for one, other in zip(whole.optimizer.build.steps[-steps // 3 :], resumed.optimizer.build.steps, strict=True):
+        assert torch.equal(one.everything, other.everything) and one.lr == other.lr
+    folders = [lab.session.run.folder for lab in (whole, resumed)]
+    assert_equal(*(load_file(folder / "final" / "model.safetensors") for folder in folders))
+    assert untimed(folders[0]) == untimed(folders[1])
 
 
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])

@@ -3,9 +3,12 @@
 import copy
 import itertools
 from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from transformers import GenerationConfig
 
 from rftlab.errors import UserError
@@ -16,6 +19,7 @@ from rftlab.sampling.sample import beam_search, choose, generate, restrict, samp
 from rftlab.streams import row_noise, stream
 from rftlab.types import BeamSearch, Responses, Sampling
 
+DATA = Path(__file__).parents[2] / "conf" / "data"
 PROMPTS = ["what is it?", "hi", "a rather longer prompt"]
 
 
@@ -210,6 +214,42 @@ def test_generation_config_of_a_checkpoint_is_ignored(tiny):
     )
     again = draw(policy, ids, mask, sampling(), 3), beam_search(policy, ids, mask, beam())
     assert all(torch.equal(a.response_ids, b.response_ids) for a, b in zip(plain, again, strict=True))
+
+
+def test_every_setting_of_a_sampler_is_in_its_record_and_in_the_config_of_each_dataset():
+    """There is none that a library could fill: no penalty, no banned words, no stop string."""
+    names = {field.name for field in fields(Sampling)}
+    assert names == {"temperature", "top_k", "top_p", "min_new_tokens", "max_new_tokens"}
+    assert all(field.default is MISSING for field in fields(Sampling))
+    rollouts = [yaml.safe_load(path.read_text()).get("rollout") for path in sorted(DATA.glob("*.yaml"))]
+    sampled = [node for node in rollouts if node]
+    assert len(sampled) >= 2
+    for node in sampled:
+        assert node.keys() - {"_target_"} == names and (node["top_k"], node["top_p"]) == (0, 1.0)
+
+
+def test_every_sampled_token_is_one_that_the_cut_of_the_scorer_keeps(tiny):
+    policy, ids, mask = few_tokens(tiny)
+    every = torch.arange(6).unsqueeze(1)
+    index = torch.zeros(6, dtype=torch.long)
+    whole = policy(ids[:1], mask[:1], every, torch.ones_like(every, dtype=torch.bool), 0.8, index).logprobs.flatten()
+    for cut in ({"top_k": 2}, {"top_p": 0.5}):
+        kept = restrict(whole.detach().unsqueeze(0), sampling(**cut), None)[0].isfinite()
+        drawn = draw(policy, ids[:1], mask[:1], sampling(temperature=0.8, max_new_tokens=1, **cut), 500)
+        assert set(drawn.response_ids.flatten().tolist()) == set(kept.nonzero().flatten().tolist())
+        assert not kept.all()
+        torch.testing.assert_close(drawn.kept_mass[:, 0], whole.exp()[kept].sum().detach().expand(500))
+
+
+def test_nothing_that_a_text_says_ends_or_shortens_a_response(tiny):
+    """Only EOS and the length limit do: there are no stop strings, which could end in the middle of a token."""
+    policy = tiny()
+    said = "one.\n\nHuman: two</s> \nQ: three<pad>"
+    ids, mask = policy.encode_targets([said], 64, True)
+    assert policy.decode(ids, mask) == [said.replace("</s>", "").replace("<pad>", "")]
+    drawn = draw(policy, *policy.encode_prompts(PROMPTS, 32, "left"), sampling(max_new_tokens=40), 6)
+    for row, n, truncated in zip(drawn.response_ids, lengths(drawn), drawn.truncated, strict=True):
+        assert policy.eos_id not in row[: n - 1] and (n == 40 if truncated else row[n - 1] == policy.eos_id)
 
 
 def test_classifier_samples_one_label(tiny_bert):
