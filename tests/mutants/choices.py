@@ -28,9 +28,9 @@ MUTATIONS = {
     ),
     "kept-rows-describe-the-policy": Mutation(
         "loops/experience.py",
-        "    metrics = rollout_metrics(experience, schedule",
-        "    kept = torch.arange(len(experience.unit)) if collected.kept is None else collected.kept\n"
-        "    metrics = rollout_metrics(experience.rows(kept), schedule",
+        "        experience, schedule.samples_per_prompt, lab.evaluation.std_below",
+        "        experience if collected.kept is None else experience.rows(collected.kept),\n"
+        "        schedule.samples_per_prompt, lab.evaluation.std_below",
         PROMPTS,
         "reward/mean of prompts with spread alone stands beside that of all prompts",
     ),
