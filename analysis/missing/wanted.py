@@ -35,7 +35,7 @@ def of_theory(algo: str) -> Wanted:
 
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
 ALGORITHMS = (
-    Wanted("every algorithm", "", "+sweep=algorithms", lambda runs: runs[runs["algo"].isin(["rloo", "grpo"])]),
+    Wanted("every algorithm", "", "+sweep=algorithms", lambda runs: _like_for_like(_language_on(runs, "imdb"))),
 )
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
@@ -73,3 +73,9 @@ def _language_on(runs: pd.DataFrame, data: str) -> pd.DataFrame:
     """Keep the language runs on a dataset."""
     language = of_family(runs, "language")
     return language[language["data"] == data]
+
+
+def _like_for_like(runs: pd.DataFrame) -> pd.DataFrame:
+    """Keep the runs of the preset that gives all algorithms one setting."""
+    said = runs["overrides"].map(lambda words: "experiment=apa/like_for_like" in (words or []))
+    return runs[said.astype(bool)]

@@ -84,6 +84,9 @@ def test_a_figure_needs_a_policy_that_moved() -> None:
 
 def test_what_never_ran_is_asked_for_with_the_sweep_of_all_algorithms() -> None:
     (wanted,) = algorithms.WANTED
-    assert wanted.words == "+sweep=algorithms" and not wanted.of(frames().runs).empty
-    assert wanted.of(frames().runs.query("algo == 'ppo'")).empty
+    runs = frames().runs.assign(overrides=[["algo=rloo", "experiment=apa/like_for_like"], [], None])
+    assert wanted.words == "+sweep=algorithms" and wanted.of(runs)["run_key"].tolist() == ["ppo0"]
+
+
+def test_values_that_agree_have_an_interval_of_no_width() -> None:
     assert stats.half_interval(pd.Series([1.0, 1.0])) == 0.0

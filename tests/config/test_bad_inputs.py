@@ -85,6 +85,7 @@ CONFIG = {  # words that compose to nothing that can run
     "capital letters": (["Algo=ppo"], "expected algo"),
     "an unknown preset group": (["experiment=apa"], "apa/released_code_apa"),
     "a reward that there is not": (["reward=mine"], "reward=mine, which is no option"),
+    "an average over no constant": (["algo=grpo", "algo.loss.average=constant"], "tokens: a response has at most"),
     "a reward in the data": (["data.reward=mine"], "expected reward=NAME"),
     "a value of a reward in the data": (["data.reward.weight=1.5"], "expected reward.weight=1.5; change reward.weight"),
     "a text for what is built": (["data.loader=mine"], "_target_"),

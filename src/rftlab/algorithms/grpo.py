@@ -27,7 +27,7 @@ class GRPO:
     clip_high: Positive[float]  # epsilon above 1; larger than the other in DAPO
     scale: Literal["std", "none"]  # std: divide by that of the group | none (Dr. GRPO)
     average: Literal["row", "token", "constant"]
-    constant_length: Positive[int]  # tokens; read by `constant` alone
+    constant_length: Positive[int] | None  # tokens; `constant` wants it, and nothing else reads it
     ratio: Literal["token", "sequence"]
     kl_coef: NonNegative[float]  # beta of k3 to the reference, in the loss
     entropy_coef: NonNegative[float]
@@ -76,6 +76,7 @@ class GRPO:
             case "token":
                 return torch.ones_like(lengths) / max(totals.tokens, 1)
             case "constant":
+                assert self.constant_length is not None  # see config.checks
                 return torch.ones_like(lengths) / (max(totals.rows, 1) * self.constant_length)
 
     def _surrogate(self, logprobs: Float[Tensor, "n t"], batch: Experience) -> tuple[Tensor, Tensor]:

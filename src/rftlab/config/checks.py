@@ -133,6 +133,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:
+        _check_constant(algo["loss"], data["rollout"]["max_new_tokens"])
         _check_rollout_sizes(algo, data)
         _check_whitening(algo, data["rollout"]["max_new_tokens"])
     elif "steps" in loop:
@@ -148,6 +149,13 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             least, most = decoding["min_new_tokens"], decoding["max_new_tokens"]
             key = f"data.{name}.min_new_tokens"
             raise UserError(f"{key}={least} above max_new_tokens={most}", f"at most {most}", key)
+
+
+def _check_constant(loss: Mapping[str, Any], most: int) -> None:
+    """Let an average over a constant say which."""
+    if loss.get("average") == "constant" and loss["constant_length"] is None:
+        found = "algo.loss.average=constant with algo.loss.constant_length=null"
+        raise UserError(found, f"tokens: a response has at most {most} here", "algo.loss.constant_length")
 
 
 def _check_pairs(config: Mapping[str, Any]) -> None:
