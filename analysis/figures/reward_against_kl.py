@@ -19,7 +19,7 @@ from analysis.statistics.frames import Frames
 
 METRICS = [frontier.REWARD, frontier.KL]
 WANTED = ALGORITHMS
-FIRST_NATS = 0.1  # below so many nats the axis is linear: a start has none, others hundreds
+FIRST_NATS = 1.0  # below so many nats the axis is linear: a start has none, others hundreds
 
 
 def draw(frames: Frames) -> Iterator[Drawn]:

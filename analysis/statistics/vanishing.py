@@ -224,7 +224,7 @@ def share_over_training(prompts: pd.DataFrame) -> pd.DataFrame:
     `stats.curves` does, for the one metric SHARE, with n_prompts (of a run) beside.
     """
     looked_at = prompts.loc[prompts["phase"] == "during", [*RUN, "prompt_id"]].drop_duplicates()
-    rows = prompts[prompts["phase"] != "again"].merge(looked_at, on=[*RUN, "prompt_id"])
+    rows = prompts[~prompts["phase"].isin(["again", "curriculum"])].merge(looked_at, on=[*RUN, "prompt_id"])
     rows = rows[np.isfinite(rows["reward_std"])]
     rows = rows.assign(value=(rows["reward_std"] < STD_BELOW).astype(float), step=rows["step"].astype(int))
     look = rows.groupby([*CELL, *RUN, "step", "phase"])["value"].agg(value="mean", n_prompts="size").reset_index()

@@ -33,10 +33,17 @@ OWN = {  # key -> why an algorithm may lack it; a key that all have must have on
     "algo.loss.average": "GRPO's alone: what its loss is averaged over",
     "algo.loss.constant_length": "as above",
     "algo.loss.ratio": "GRPO's alone: of tokens, or of responses",
+    "algo.loss.whiten_advantages": "of algorithms with advantages",
+    "algo.loss.entropy_coef": "of algorithms with an entropy bonus",
+    "algo.loop.best._target_": "rejection sampling's alone: which responses are learned",
+    "algo.loop.best.keep": "as above",
+    "algo.loop.best.min_score": "as above",
+    "algo.loop.best.min_quantile": "as above",
     "algo.labels": "of algorithms that also train classifiers; null on texts",
 }
 
 ROWS = {"algo.loop.prompts_per_iteration", "algo.loop.samples_per_prompt"}  # whose product is shared
+CUT = {"algo.loop.minibatch_size", "algo.loop.microbatch_size"}  # shared, but for rows that are kept: a quarter of all
 
 
 DIFFERENT = {"algo.loss.lam"}  # keys of which each algorithm that has them has a value of its own
@@ -57,11 +64,14 @@ def test_algorithms_differ_in_what_one_of_them_alone_has_and_in_nothing_else(sca
         == 1
     )
     for key in sorted(set().union(*cells.values()) - NAMES - ELSEWHERE - ROWS):
-        having = [cell[key] for cell in cells.values() if key in cell]
-        assert len(having) == len(cells) or key in OWN, f"{key} is not shared"
+        having = [cell[key] for algo, cell in cells.items() if key in cell and not (key in CUT and algo == "rejection")]
+        assert len(having) == len(cells) or key in OWN or key in CUT, f"{key} is not shared"
         assert key in DIFFERENT or all(value == having[0] for value in having), f"{key}: {having}"
     with_groups = {algo for algo, cell in cells.items() if cell["algo.loop.samples_per_prompt"] > 1}
-    assert with_groups == (set(cells) if scale == "mini" else {"rloo", "grpo"})
+    assert with_groups == (set(cells) if scale == "mini" else {"rloo", "grpo", "rejection"})
+    kept = cells["rejection"]
+    steps = kept["algo.loop.prompts_per_iteration"] * kept["algo.loop.best.keep"] // kept["algo.loop.minibatch_size"]
+    assert scale == "paper" or steps == 64 // cells["ppo"]["algo.loop.minibatch_size"]
     for key in OWN:
         assert any(key not in cell for cell in cells.values()), f"{key} is shared now"
 

@@ -42,12 +42,11 @@ def test_each_value_of_an_adapter_is_part_of_a_run(composer: Composer) -> None:
 
 
 def test_the_parent_of_a_run_with_an_adapter_has_none(composer: Composer) -> None:
-    parents = [
-        composer.job(["data=narrativeqa", "algo=ppo", "heuristic=partial_sft", *more]).parent
+    (plain,), (adapted,) = [
+        composer.job(["data=narrativeqa", "algo=ppo", "heuristic=partial_sft", *more]).parents
         for more in ([], ["model.lora.rank=4"])
     ]
-    assert parents[0] is not None and parents[1] is not None and parents[0].key == parents[1].key
-    assert parents[1].config["model"]["lora"]["rank"] is None
+    assert plain.key == adapted.key and adapted.config["model"]["lora"]["rank"] is None
 
 
 @pytest.mark.parametrize(

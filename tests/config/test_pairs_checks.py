@@ -20,7 +20,7 @@ def test_steps_and_sizes_are_those_of_the_loop(algo: str) -> None:
 
 @pytest.mark.parametrize("algo", ["dpo", "reward_model"])
 def test_pairs_need_a_reward(algo: str) -> None:
-    with pytest.raises(UserError, match=f"algo={algo} with data=corpus_causal, whose responses have no reward"):
+    with pytest.raises(UserError, match=f"algo={algo} with data=corpus_causal, which has no reward"):
         plan("data=corpus_causal", f"algo={algo}")
 
 

@@ -24,7 +24,9 @@ FILES = {  # rewards of a run that must come first: of one run, of a chain of th
     "nested": "algo=ppo, reward=judged",
     "endless": "algo=sft, reward=endless",
 }
-REWARD = "_target_: rftlab.rewards.learned.load\nrun: null\nparent: {{overrides: [{}]}}\n"
+REWARD = (
+    "_target_: rftlab.rewards.learned.load\nbatch_size: 8\nat_chance: false\nrun: null\nparent: {{overrides: [{}]}}\n"
+)
 
 
 @pytest.fixture(scope="module")

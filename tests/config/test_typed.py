@@ -221,7 +221,7 @@ FILES: dict[str, tuple[str, Changed, str, tuple[str, ...]]] = {
     "lost keys": ("algo/apa", lambda t: t.replace("  gamma: 1.0", "#").replace("  lam: 0.1", "#"), "algo",
                   ("new.yaml:3:", "no loss.lam, loss.gamma;")),
     "wrong type": ("algo/ppo", lambda t: t.replace("gamma: 1.0", "gamma: much"), "algo",
-                   ("new.yaml:9:", "loss.gamma=much; expected a number")),
+                   ("new.yaml:11:", "loss.gamma=much; expected a number")),
     "unknown schema": ("algo/ppo", lambda t: f"defaults: [/schema/algo/ppo@_here_, _self_]\n{t}", "algo",
                        ("conf/algo/new.yaml: /schema/algo/ppo in its defaults list", "no such line")),
     "out of range": ("algo/ppo", lambda t: t.replace("gamma: 1.0", "gamma: 1.5"), "algo",

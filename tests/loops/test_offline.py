@@ -196,7 +196,7 @@ def test_each_weight_of_decoding_is_evaluated_for_itself_and_heads_lie_beside_th
         assert {f"eval/{split}/reward{shift}" for shift in ("", "_b1", "_b4")} <= final.keys()
     folder = lab.session.run.folder / "final"
     policy, heads = (load_file(folder / f"{name}.safetensors") for name in ("model", "heads"))
-    assert policy.keys() <= lab.policy.state_dict().keys()
+    assert policy.keys() <= lab.policy.lm.state_dict().keys()
     fast, slow = heads["q_1.last.weight"], heads["copy_1.last.weight"]
     assert fast.shape == slow.shape and not torch.equal(fast, slow)
     start = quick_lab("other")

@@ -66,8 +66,9 @@ def test_what_was_left_out_is_told_and_no_pair_at_all_is_refused(quick_lab: Call
     lines: list[str] = []
     lab = quick_lab("told")
     lab = replace(lab, session=replace(lab.session, describe=lines.append))
+    without = replace(lab, task=replace(lab.task, responses=None))
     with pytest.raises(UserError, match=r"no scored responses; expected .* change algo.responses.run"):
-        pairs_of_task(lab, "train", "all")
+        pairs_of_task(without, "train", "all")
     equal = replace(lab, task=replace(lab.task, responses={"train": [scored(ONE, "b"), scored(ONE, "bb")]}))
     with pytest.raises(UserError, match="no preference pair among 2 responses"):
         pairs_of_task(equal, "train", "all")

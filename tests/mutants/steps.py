@@ -110,8 +110,8 @@ MUTATIONS = {
     ),
     "one-epoch-whatever-is-asked": Mutation(
         "loops/experience.py",
-        "in range(schedule.update_epochs)",
-        "in range(1)",
+        "in range(schedule.update_epochs if there",
+        "in range(1 if there",
         UPDATES,
         "update_epochs does nothing",
     ),
@@ -156,8 +156,8 @@ MUTATIONS = {
     # --- chance and schedule --------------------------------------------------------------------------------------
     "same-noise-in-every-iteration": Mutation(
         "loops/collect.py",
-        "range(position, position + wanted)",
-        "range(wanted)",
+        "range(position, position + count)",
+        "range(count)",
         UPDATES,
         "a prompt that comes again is explored in the same way",
     ),

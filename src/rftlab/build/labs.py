@@ -118,6 +118,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
             },
         ),
         session=session,
+        choice=make(config["heuristic"].get("prompts")),
         head_chunk=config["runtime"].get("head_chunk"),  # a stored config may be older than the key
         share_trunk=config["runtime"].get("share_trunk", True),
     )

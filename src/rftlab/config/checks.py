@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.files import OF_HYDRA
+from rftlab.config.heuristic_checks import check_heuristic
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.path_checks import check_paths
@@ -52,7 +53,7 @@ def check(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) -> None
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    _check_heuristic(config)
+    check_heuristic(config)
     check_ranges(config, ranges)
     _check_finite(config)
     check_targets(config)
@@ -91,23 +92,6 @@ def check_ranges(config: Mapping[str, Any], ranges: Iterable[tuple[str, Rule]]) 
         value = _get(config, key)
         if (value is not None or rule.of_null) and not rule.holds(value):
             raise UserError(f"{key}={'null' if value is None else value}", rule.expected, key)
-
-
-def _check_heuristic(config: Mapping[str, Any]) -> None:
-    """Refuse a heuristic that would turn nothing, and be part of the run's name all the same."""
-    name, algo = config["heuristic"]["name"], config["algo"]
-    loss, loop = algo["loss"], algo["loop"] if isinstance(algo["loop"], Mapping) else {}
-    found = f"heuristic={name} with algo={algo['name']}"
-    if name == "entropy" and isinstance(loss, Mapping) and "_target_" not in loss:
-        raise UserError(
-            f"{found}, which trains nothing", "an algorithm that trains on its own samples", "algo or heuristic"
-        )
-    if name == "temperature" and "steps" in loop:
-        raise UserError(
-            f"{found}, which samples nothing", "an algorithm that trains on its own samples", "algo or heuristic"
-        )
-    if name == "learning_rate" and loss is None:
-        raise UserError(f"{found}, which trains nothing", "an algorithm that trains", "algo or heuristic")
 
 
 def _check_finite(config: Mapping[str, Any]) -> None:
@@ -286,6 +270,8 @@ def _check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> No
     if constant(algo["loss"]["_target_"], "unit") == "group" and loop["samples_per_prompt"] < 2:
         found = f"algo.loop.samples_per_prompt={loop['samples_per_prompt']} with algo={algo['name']}"
         raise UserError(found, "2 or more: the other responses are the baseline", "algo.loop.samples_per_prompt")
+    if loop.get("best"):
+        _check_best(loop)
     if given == set(IN_ROWS):
         _check_sizes_in_rows(loop, data["loader"]["n_train"])
     else:
@@ -294,8 +280,8 @@ def _check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> No
 
 def _check_sizes_in_rows(loop: Mapping[str, Any], n_train: int | None) -> None:
     prompts = loop["prompts_per_iteration"]
-    rows = prompts * loop["samples_per_prompt"]
-    name = "algo.loop.prompts_per_iteration x samples_per_prompt"
+    rows = prompts * learned_per_prompt(loop)
+    name = f"algo.loop.prompts_per_iteration x {'best.keep' if loop.get('best') else 'samples_per_prompt'}"
     _check_divides(name, rows, "algo.loop.minibatch_size", loop["minibatch_size"])
     _check_divides(
         "algo.loop.minibatch_size", loop["minibatch_size"], "algo.loop.microbatch_size", loop["microbatch_size"]
@@ -303,6 +289,24 @@ def _check_sizes_in_rows(loop: Mapping[str, Any], n_train: int | None) -> None:
     if n_train is not None and prompts > n_train:
         found = f"algo.loop.prompts_per_iteration={prompts} above data.loader.n_train={n_train}"
         raise UserError(found, f"at most {n_train}", "algo.loop.prompts_per_iteration or data.loader.n_train")
+
+
+def learned_per_prompt(loop: Mapping[str, Any]) -> int:
+    """Say how many responses to a prompt are learned at most."""
+    best = loop.get("best")
+    return loop["samples_per_prompt"] if best is None else best["keep"]
+
+
+def _check_best(loop: Mapping[str, Any]) -> None:
+    """Let the best be among those that are sampled, and the budget be in rows."""
+    keep, samples = loop["best"]["keep"], loop["samples_per_prompt"]
+    if keep > samples:
+        found = f"algo.loop.best.keep={keep} above algo.loop.samples_per_prompt={samples}"
+        raise UserError(found, f"at most {samples}", "algo.loop.best.keep or algo.loop.samples_per_prompt")
+    if loop["tokens_per_iteration"] is not None:
+        found = f"algo.loop.tokens_per_iteration={loop['tokens_per_iteration']} with algo.loop.best"
+        change = "algo.loop.prompts_per_iteration and minibatch_size"
+        raise UserError(found, "a rollout counted in prompts, as what is kept has no fixed number of tokens", change)
 
 
 def _check_sizes_in_tokens(algo: Mapping[str, Any], longest: int) -> None:
@@ -327,7 +331,7 @@ LEAST_WHITENED = 8  # responses; of two, whitening makes one good and the other 
 
 def _check_whitening(algo: Mapping[str, Any], longest: int) -> None:
     """Let the advantages of no fewer than `LEAST_WHITENED` responses be whitened together."""
-    loop, over = algo["loop"], algo["loss"]["whiten_advantages"]
+    loop, over = algo["loop"], algo["loss"].get("whiten_advantages", "none")  # it may have no advantages
     if over == "none":
         return
     key = {"minibatch": ("minibatch_size", "minibatch_tokens")}.get(over, ("prompts_per_iteration", IN_TOKENS[0]))
@@ -374,7 +378,7 @@ def optimizer_steps(config: Mapping[str, Any]) -> int | None:
 def _online_steps(loop: Mapping[str, Any]) -> int | None:
     whole, part = loop["tokens_per_iteration"], loop["minibatch_tokens"]
     if loop["prompts_per_iteration"] is not None:
-        whole, part = loop["prompts_per_iteration"] * loop["samples_per_prompt"], loop["minibatch_size"]
+        whole, part = loop["prompts_per_iteration"] * learned_per_prompt(loop), loop["minibatch_size"]
     return None if whole is None or part is None else loop["iterations"] * loop["update_epochs"] * (whole // part)
 
 

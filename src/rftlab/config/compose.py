@@ -21,7 +21,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
-from rftlab.config.files import type_groups
+from rftlab.config.files import place_reward, type_groups
 from rftlab.config.inheritance import check_named_run, groups_of_parent, refuse_two_starts, values_of_parent
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept, without_null_preset
@@ -88,6 +88,7 @@ class Composer:
         Raises:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
         """
+        place_reward(cfg, choices, self._option)
         type_groups(cfg, choices)
         reject_unknown_keys(cfg)
         try:
@@ -138,12 +139,17 @@ class Composer:
             choices = {str(group): option for group, option in cfg.hydra.runtime.choices.items()}
             with open_dict(cfg):
                 cfg.pop("hydra")
+            place_reward(cfg, choices, self._option)
             type_groups(cfg, choices)
             reject_unknown_keys(cfg)
             raw = OmegaConf.to_container(cfg, resolve=False)
             assert isinstance(raw, dict)
             self._bases[structural] = _base_of(cfg, {str(key): value for key, value in raw.items()}, choices)
         return self._bases[structural]
+
+    def _option(self, path: str) -> DictConfig | None:
+        found = self._loader.repository.load_config(path)
+        return None if found is None or not isinstance(found.config, DictConfig) else found.config
 
     def _parents_of(
         self, config: dict[str, Any], choices: Mapping[str, str], overrides: Sequence[str]

@@ -1,6 +1,6 @@
 """The files of `conf/`, the entries of their tables, and what other folders add to a config, with types."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rftlab.config.scales import GLOBAL, Entry, where
 from rftlab.config.schema import GROUPS, RUN
 from rftlab.config.typed import Declared, typed
+from rftlab.errors import UserError
 
 OF_HYDRA = ("defaults", "hydra")
 
@@ -43,6 +44,31 @@ def typed_entry(root: Path, entry: Entry) -> DictConfig:
     """
     content = OmegaConf.create(dict(entry.content))
     return typed(content, lambda keys: where(root, entry.file, (*entry.keys, *keys)))
+
+
+def place_reward(cfg: DictConfig, choices: Mapping[str, str], option: Callable[[str], DictConfig | None]) -> None:
+    """Take the default reward out of a dataset of a folder of the user's own, whose tables Hydra reads as values.
+
+    A reward that was chosen goes above it; `option` reads `reward/NAME`.
+
+    Raises:
+        UserError: There is no such reward.
+    """
+    data = cfg.get("data")
+    if not isinstance(data, DictConfig) or "reward" not in data or is_dataclass(OmegaConf.get_type(data)):
+        return
+    with open_dict(cfg):
+        said = data.pop("reward")
+        if said is None or not str(choices.get("reward", "default/")).startswith("default/"):
+            return
+        values = {"name": said} if isinstance(said, str) else OmegaConf.to_container(said)
+        assert isinstance(values, dict)
+        if (name := values.pop("name", None)) is None:
+            cfg.reward = values
+            return
+        if (chosen := option(f"reward/{name}")) is None:
+            raise UserError(f"reward: {name} in data={choices.get('data')}", "a file of conf/reward", "reward")
+        cfg.reward = OmegaConf.merge(OmegaConf.to_container(chosen), values)
 
 
 def type_groups(cfg: DictConfig, choices: Mapping[str, str]) -> None:

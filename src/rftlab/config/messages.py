@@ -22,6 +22,8 @@ MOST_ALIKE, SHORTEST_WORD = 4, 3
 INNER_GROUPS = ("hydra/launcher", "hydra/sweeper", "data/kind")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
+MOST_NAMED = 40  # options that an error lists; beyond them the folder is quicker to read
+
 
 def explain(error: Exception) -> str:
     """Say in one line what was found, what was expected and which key to change."""
@@ -97,6 +99,10 @@ def _unknown_key(text: str) -> UserError | None:
             break
     if key is None or not re.search(r"Could not override|not in struct|not in '", text):
         return None
+    if turning := re.search(r"In 'heuristic/([^']+)'", text):
+        group = key.split(".")[0]
+        found = f"heuristic={turning.group(1)}, which turns {key}, with a choice of {group} that does not have it"
+        return UserError(found, f"another {group}, or heuristic=none", f"{group} or heuristic")
     return unknown_key(key)
 
 
@@ -238,7 +244,7 @@ def _one_of(value: str, options: list[str], otherwise: str = "one of the options
     near = difflib.get_close_matches(value, options, n=3, cutoff=0.6)
     if near:
         return " or ".join(near)
-    return ", ".join(options) if 0 < len(options) <= 12 else otherwise
+    return ", ".join(options) if 0 < len(options) <= MOST_NAMED else otherwise
 
 
 RECOGNISED = (

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from rftlab.loops.draw import draw
+from rftlab.loops.draw import Order, draw, in_passes
 from rftlab.loops.evaluation import encode, encode_targets, encode_whole, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
@@ -27,11 +28,15 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """The experience of one iteration, what describes it, and how many prompts it took."""
+    """The experience of one iteration, what describes it, and how many prompts it took.
+
+    All of it describes the policy; the updates learn from the rows `kept`.
+    """
 
     experience: Experience
     metrics: dict[str, float]
-    prompts: int
+    prompts: int  # also those of which no row is kept
+    kept: Int[Tensor, " m"] | None = None  # None = all rows
 
 
 @runtime_checkable
@@ -57,15 +62,24 @@ class Sampled:
     tokens: int | None  # None = one round
     samples_per_prompt: int
     unit: Literal["row", "group"]
+    order: Order = in_passes  # in which prompts are taken
 
     samples: ClassVar[bool] = True
 
     def collect(self, lab: Lab, place: Place) -> Collected:
         """Draw prompts, sample responses and score them."""
-        assert lab.task.rollout is not None
-        examples, (prompt_ids, prompt_mask), responses = self._sampled(lab, place)
+        examples, encoded, responses = self._sampled(lab, place)
         _, scores = score(lab, examples, responses)
-        experience = Experience(
+        experience = self.experience(lab, encoded, responses, scores)
+        return Collected(experience=experience, metrics=sampling_metrics(responses), prompts=len(examples))
+
+    def experience(
+        self, lab: Lab, encoded: tuple[Tensor, Tensor], responses: Responses, scores: Float[np.ndarray, " n"]
+    ) -> Experience:
+        """Put prompts (ids, mask), responses and scores together."""
+        assert lab.task.rollout is not None
+        prompt_ids, prompt_mask = encoded
+        return Experience(
             prompt_ids=prompt_ids,
             prompt_mask=prompt_mask,
             response_ids=responses.response_ids,
@@ -75,27 +89,32 @@ class Sampled:
             scores=torch.as_tensor(scores, dtype=torch.float32, device=prompt_ids.device),
             temperature=lab.task.rollout.temperature,
         )
-        return Collected(experience=experience, metrics=sampling_metrics(responses), prompts=len(examples))
+
+    def round(self, lab: Lab, position: int, count: int) -> tuple[list[Example], tuple[Tensor, Tensor], Responses]:
+        """Sample responses to the `count` prompts from `position` on: as text, encoded, and answered.
+
+        The noise is keyed by the place of the prompt in the whole run: rounds do not change what is drawn.
+        """
+        assert lab.task.rollout is not None
+        asked = self.order(lab.task.splits.train, count, lab.session.seed, position)
+        encoded, steps = encode(lab, asked), lab.task.rollout.max_new_tokens
+        places, samples = range(position, position + count), self.samples_per_prompt
+        noise = row_noise(lab.session.seed, "sampling", places=places, samples=samples, steps=steps)
+        responses = sample(
+            lab.policy, *encoded, lab.task.rollout, samples, noise,
+            batch_size=lab.evaluation.batch_size, start=lab.start_decoder,
+        )  # fmt: skip
+        return asked, encoded, responses
 
     def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], tuple[Tensor, Tensor], Responses]:
         """Sample in rounds until the budget is filled, and keep the prompts that fill it: as text and encoded."""
-        assert lab.task.rollout is not None
-        steps = lab.task.rollout.max_new_tokens
         examples: list[Example] = []
         rounds: list[Responses] = []
         wanted = self.prompts
         while wanted:
-            position = place.position + len(examples)  # in the order of the whole run: what the noise is keyed by
-            asked = [example for example, _ in draw(lab.task.splits.train, wanted, lab.session.seed, position)]
-            encoded, places = encode(lab, asked), range(position, position + wanted)
-            noise = row_noise(lab.session.seed, "sampling", places=places, samples=self.samples_per_prompt, steps=steps)
-            rounds.append(
-                sample(
-                    lab.policy, *encoded, lab.task.rollout, self.samples_per_prompt, noise,
-                    batch_size=lab.evaluation.batch_size, start=lab.start_decoder,
-                )
-            )  # fmt: skip
+            asked, encoded, responses = self.round(lab, place.position + len(examples), wanted)
             examples += asked
+            rounds.append(responses)
             wanted = self._missing(rounds)
         if self.tokens is None:
             return examples, encoded, rounds[0]

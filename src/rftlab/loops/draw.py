@@ -2,14 +2,29 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
 from rftlab.streams import stream_seed
+from rftlab.types import Example
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class Order(Protocol):
+    """Which prompts a run takes: a function of the seed and the place (from 0), with no state."""
+
+    def __call__(self, examples: Sequence[Example], count: int, seed: int, position: int) -> list[Example]:
+        """Take `count` examples from place `position` on."""
+        ...
+
+
+def in_passes(examples: Sequence[Example], count: int, seed: int, position: int) -> list[Example]:
+    """Take every example once before any comes again, as `draw` does."""
+    return [example for example, _ in draw(examples, count, seed, position)]
 
 
 def draw(examples: Sequence[T], count: int, seed: int, position: int) -> list[tuple[T, int]]:
@@ -21,12 +36,13 @@ def draw(examples: Sequence[T], count: int, seed: int, position: int) -> list[tu
     drawn = []
     for place in range(position, position + count):
         epoch, offset = divmod(place, len(examples))
-        drawn.append((examples[int(_order(len(examples), seed, epoch)[offset])], epoch))
+        drawn.append((examples[int(shuffled(len(examples), seed, epoch)[offset])], epoch))
     return drawn
 
 
 @lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+def shuffled(n: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+    """Give the random order of a pass over n examples."""
     return np.random.default_rng(stream_seed(seed, "order", epoch)).permutation(n)
 
 

@@ -138,7 +138,7 @@ def train(
         refuse_divergence(rollout.metrics, state.step + 1)
         if told:
             session.describe(describe(schedule, iteration - 1, told | rollout.metrics))
-        state.updates = update(lab, algorithm, schedule, state, rollout.experience, iteration)
+        state.updates = update(lab, algorithm, schedule, state, rollout.learned, iteration)
         if "policy/kl" in rollout.metrics:
             recent_kl.append(rollout.metrics["policy/kl"])
             if (warning := negative_kl(recent_kl)) is not None:
@@ -189,7 +189,8 @@ def look(lab: Lab, schedule: Schedule, state: State, collector: Collector) -> di
 class Rollout:
     """The experience of an iteration, credited, with the numbers that describe the policy that it comes from."""
 
-    experience: Experience
+    experience: Experience  # all of it, which is what `metrics` describe
+    learned: Experience  # what the updates see of it
     metrics: dict[str, float]
     prompts: int
 
@@ -203,7 +204,12 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
     )
     held = trunk_mib(experience)
     told = collected.metrics if held is None else collected.metrics | {"memory/trunk_mib": held}
-    return Rollout(experience=experience, metrics=metrics | told, prompts=collected.prompts)
+    return Rollout(
+        experience=experience,
+        learned=experience if collected.kept is None else experience.rows(collected.kept),
+        metrics=metrics | told,
+        prompts=collected.prompts,
+    )
 
 
 @torch.no_grad()
@@ -278,12 +284,17 @@ def with_rewards(experience: Experience, scores: Float[Tensor, " n"], kl_coef: f
 def update(
     lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience, iteration: int
 ) -> dict[str, float]:
-    """Take the optimiser steps of one iteration; give the means of their metrics."""
-    if algorithm.whiten_advantages == "rollout":
+    """Take the optimiser steps of one iteration; give the means of their metrics.
+
+    The schedule goes on by the steps of a full iteration, also where few rows, or none, were kept: the learning rate is
+    a function of how far the run is, and the last iteration ends where it ends.
+    """
+    there = len(experience.unit) > 0
+    if there and algorithm.whiten_advantages == "rollout":
         experience = whitened(experience, lab.ranks.sum)
     updates: list[dict[str, float]] = []
     spreads: list[Tensor] = []
-    for epoch in range(schedule.update_epochs):
+    for epoch in range(schedule.update_epochs if there else 0):
         generator = stream(lab.session.seed, "minibatches", iteration, epoch)
         for rows in schedule.cut(experience, generator):
             state.step += 1
@@ -299,8 +310,9 @@ def update(
             lab.optimizer.step(state.optimizer, state.step, schedule.steps)
             state.networks.after_step()
             updates.append({name: value for name, value in metrics.items() if name != "loss"})
-    metrics = mean_of(updates, outputs[0].maxima)
-    if "advantages" in experience.columns:
+    metrics = mean_of(updates, outputs[0].maxima) if updates else {}
+    state.step = iteration * schedule.steps // schedule.iterations
+    if there and "advantages" in experience.columns:
         spreads = spreads or [advantage_std(experience, lab.ranks.sum)]
         metrics["advantage/std"] = float(torch.stack(spreads).mean())
     metrics["optimizer/lr"] = lab.optimizer.lr_at(state.step, schedule.steps)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import cos, inf, pi
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -97,6 +97,15 @@ class OptimizerSpec:
         optimizer.zero_grad(set_to_none=True)
 
 
+@runtime_checkable
+class PromptChoice(Protocol):
+    """Decides which prompts an online run learns from (a heuristic of conf/heuristic)."""
+
+    def collector(self, lab: "Lab", sampled: Any) -> Any:
+        """Turn `collect.Sampled` into the `collect.Collector` that chooses; called once, with the start policy."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lab:
     """Everything a loop over a language model works with."""
@@ -113,4 +122,5 @@ class Lab:
     start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
     share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
     start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
+    choice: PromptChoice | None = None  # None = all prompts, in passes
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rftlab.errors import UserError
-from rftlab.loops.collect import Sampled, ceil_div
+from rftlab.loops.best_of import Best, BestOf
+from rftlab.loops.collect import Collector, Sampled, ceil_div
 from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
@@ -32,6 +33,7 @@ class Online:
     microbatch_size: Positive[int]
     score_scaling: Literal["none", "running"]
     score_clip: Positive[float] | None
+    best: BestOf | None = None  # which responses to a prompt are learned; None = all
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on what the policy samples; see `experience.train`.
@@ -60,12 +62,16 @@ class Online:
             score_scaling=self.score_scaling,
             score_clip=self.score_clip,
         )
-        collector = Sampled(
+        collector: Collector = Sampled(
             prompts=sizes.prompts,
             tokens=self.tokens_per_iteration,
             samples_per_prompt=self.samples_per_prompt,
             unit="group" if algorithm.unit == "group" else "row",
         )
+        if lab.choice is not None:
+            collector = lab.choice.collector(lab, collector)
+        if self.best is not None:
+            collector = Best(inner=collector, choice=self.best)
         return train(lab, algorithm, collector, schedule)
 
     def _by_rows(self, algorithm: Algorithm) -> "_Sizes":
@@ -73,7 +79,7 @@ class Online:
         if algorithm.unit == "group" and self.minibatch_size % self.samples_per_prompt:
             found = f"algo.loop.minibatch_size={self.minibatch_size}, which parts groups of {self.samples_per_prompt}"
             raise UserError(found, "a multiple of algo.loop.samples_per_prompt", "algo.loop.minibatch_size")
-        rows = self.prompts_per_iteration * self.samples_per_prompt
+        rows = self.prompts_per_iteration * (self.samples_per_prompt if self.best is None else self.best.keep)
         return _Sizes(
             prompts=self.prompts_per_iteration,
             minibatches=rows // self.minibatch_size,

@@ -44,7 +44,7 @@ def load(
     at_chance: bool,
     outputs: Given[Path],
     hub_mirror: Given[Path | None],
-    parent: Mapping[str, Any] | None = None,
+    parent: Any = None,
     device: Given[str | torch.device] = "cpu",
 ) -> Learned:
     """Load the reward model of a finished run, which lies below `outputs`; `parent` says how such a run is made.

@@ -1,6 +1,7 @@
 """Fields of `conf/heuristic`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from rftlab.ranges import Fraction, NonNegative, Positive
 
@@ -15,3 +16,4 @@ class Heuristic:
     coef: NonNegative[float] = ABSENT
     step_fraction: Fraction[float] = ABSENT
     sample_fraction: Fraction[float] = ABSENT
+    prompts: Any = None  # what decides which prompts are learned from: a `_target_` with `collector`
