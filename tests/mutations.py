@@ -23,12 +23,42 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from mutants import adapters, choices, labs, loops, masks, maths, numerics, offline, pairs, runs, sampling, steps, tasks
+from mutants import (
+    adapters,
+    choices,
+    labs,
+    loops,
+    masks,
+    maths,
+    numerics,
+    offline,
+    pairs,
+    pitfalls,
+    runs,
+    sampling,
+    steps,
+    tasks,
+)
 from mutants.mutation import Mutation
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-SECTIONS = (loops, steps, choices, labs, maths, masks, numerics, offline, pairs, sampling, tasks, runs, adapters)
+SECTIONS = (
+    loops,
+    steps,
+    choices,
+    labs,
+    maths,
+    masks,
+    numerics,
+    offline,
+    pairs,
+    pitfalls,
+    sampling,
+    tasks,
+    runs,
+    adapters,
+)
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
 SOUND_LIMIT_S = 1800.0  # for all tests together, without a mistake

@@ -102,6 +102,11 @@ def test_explained_variance_is_one_for_perfect_and_zero_for_constant_values():
     assert ops.explained_variance(-returns, returns, mask).item() == pytest.approx(-3.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.5, 2.0]])
+def test_explained_variance_of_returns_that_do_not_vary_is_no_number(values):
+    assert ops.explained_variance(tokens(values), tokens([3.0, 3.0]), mask_of(2, width=2)).isnan()
+
+
 def test_explained_variance_ignores_pads():
     returns, values, mask = randn(3, 4), randn(3, 4, seed=1), mask_of(4, 2, 3, width=4)
     padded = ops.explained_variance(with_pads(values, 2, NAN), with_pads(returns, 2, NAN), masked_pads(mask, 2))

@@ -78,7 +78,8 @@ def explained_variance(
 
     1 is perfect, 0 is as good as a constant; NaN when the returns do not vary.
     """
-    return 1.0 - masked_var(returns - values, mask, total) / masked_var(returns, mask, total)
+    spread = masked_var(returns, mask, total)
+    return torch.where(spread > 0, 1.0 - masked_var(returns - values, mask, total) / spread, torch.nan)
 
 
 # --- next-token distributions -------------------------------------------------------------------------------------

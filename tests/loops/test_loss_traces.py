@@ -94,6 +94,7 @@ def test_twenty_steps_are_those_that_were_written_down(
     found = trace(make_lab, name)
     if WRITES:
         recorded[name] = {key: [float(f"{value:.8g}") for value in values] for key, values in found.items()}
+    assert name in recorded, "a new algorithm: write its trace down, as the top of this file says"
     for key, values in recorded[name].items():
         assert len(values) == STEPS and found[key] == same(values), key
 

@@ -96,7 +96,7 @@ MUTATIONS = {
     ),
     "explained-variance-of-the-values": Mutation(
         "ops.py",
-        "masked_var(returns - values, mask, total) / masked_var(returns, mask, total)",
+        "masked_var(returns - values, mask, total) / spread",
         "masked_var(returns - values, mask, total) / masked_var(values, mask, total)",
         OPS,
         "a useless critic looks good",
