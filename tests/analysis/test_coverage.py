@@ -128,8 +128,10 @@ def first_of(sweep: str) -> list[str]:
     first = [word.partition(",")[0] for word in sweep.split()]
     grids = [key for key in first if key.startswith("+sweep=")]
     for key in grids:
-        grid = yaml.safe_load((CONF / "sweep" / f"{key.partition('=')[2]}.yaml").read_text())["grids"][0]
-        first += [f"{name}={str(values).partition(',')[0]}" for name, values in grid.items()]
+        file = yaml.safe_load((CONF / "sweep" / f"{key.partition('=')[2]}.yaml").read_text())
+        sweeper = file if "grids" in file else file["hydra"]["sweeper"]
+        axes = {**sweeper.get("params", {}), **sweeper["grids"][0]}
+        first += [f"{name}={str(values).partition(',')[0]}" for name, values in axes.items()]
     return [word for word in first if word not in grids]
 
 
