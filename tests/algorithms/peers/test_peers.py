@@ -43,6 +43,7 @@ def loss_and_gradient(algorithm, batch, new, make_forward, values=None):
 
 def ppo(**values) -> PPO:
     usual = {"clip_range": 0.2, "value_clip_range": 0.2, "value_coef": 0.1, "entropy_coef": 0.0, "gamma": 0.97}
+    usual |= {"entropy": "exact", "kl_coef": 0.0}
     return PPO(**usual | {"gae_lambda": 0.9, "whiten_advantages": "rollout", "kl": NO_KL} | values)
 
 
