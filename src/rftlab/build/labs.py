@@ -150,10 +150,11 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
 
 
 def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """Give what a reward with a network needs beside its keys: of a `source`, or of a `run` below the outputs."""
-    if not {"source", "run"} & reward.keys():
+    """Give what a reward with a network needs beside its keys: of a `source`, or, one of ours, of a `run`."""
+    of_run = "run" in reward and runs.of_ours(reward["_target_"])
+    if not ("source" in reward or of_run):
         return {}
-    outputs = {"outputs": Path(config["paths"]["outputs"])} if "run" in reward else {}
+    outputs = {"outputs": Path(config["paths"]["outputs"])} if of_run else {}
     return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 

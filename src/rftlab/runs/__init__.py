@@ -13,6 +13,7 @@ from rftlab.runs.identity import (
     flatten,
     key_today,
     of_identity,
+    of_ours,
     run_folder,
     run_key,
     without_later,
@@ -38,6 +39,6 @@ __all__ = [
     "HEARTBEAT_S", "KEY_LENGTH", "LEASE_S", "NOT_IDENTITY", "RESPONSES", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone",
     "RunIsLive", "RunRecord", "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten",
     "folders_by_key", "follows", "freeze", "key_today", "nearest_run", "note_elsewhere", "note_rows", "of_identity",
-    "only_from_the_hub", "own_loader", "read_responses", "read_rows", "read_run", "refuse_other_rows", "run_folder",
-    "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later", "write_responses",
+    "of_ours", "only_from_the_hub", "own_loader", "read_responses", "read_rows", "read_run", "refuse_other_rows",
+    "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later", "write_responses",
 ]  # fmt: skip
