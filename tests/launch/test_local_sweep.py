@@ -127,7 +127,7 @@ def test_edits_after_the_start_reach_no_job_that_waits(tmp_path: Path, snapshot:
     wait_until(lambda: trained(outputs, 1))
     for path in [*tree.rglob("*.py"), *tree.rglob("*.yaml"), *tree.rglob("*.json"), *tree.rglob("*.safetensors")]:
         path.write_text("edited = 1 / 0\n")
-    assert launcher.wait(120) == (0 if snapshot else 1)
+    assert launcher.wait(300) == (0 if snapshot else 1)
     states = sorted(status["state"] for status in state(outputs).values())
     assert states == (["done", "done"] if snapshot else ["done", "failed"])
 
