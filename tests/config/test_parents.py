@@ -59,6 +59,13 @@ def test_a_run_has_the_run_it_starts_from_and_the_one_that_its_reward_names_as_p
     assert job.config["reward"]["parent"] == {"overrides": ["algo=sft"]}
 
 
+def test_a_default_reward_is_no_word_of_a_parent(composer: Composer) -> None:
+    (start,) = made(composer, "algo=ppo", "heuristic=partial_sft").parents
+    assert not [word for word in start.config["overrides"] if "reward" in word]
+    (start,) = made(composer, "algo=ppo", "heuristic=partial_sft", "reward=sentiment").parents
+    assert "reward=sentiment" in start.config["overrides"]
+
+
 def test_one_run_that_is_needed_twice_is_one_parent(composer: Composer) -> None:
     words = "reward.parent.overrides=[algo=sft,algo.loop.step_fraction=0.4,algo.loop.sample_fraction=0.4]"
     job = made(composer, "algo=ppo", "heuristic=partial_sft", "reward=judged", words)

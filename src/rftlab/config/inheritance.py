@@ -25,8 +25,8 @@ def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], name
     the data. So it is if they have other data than the child.
     """
     taken = {group: choices[group] for group in GROUPS if group not in named}
-    if not _keeps_reward(config, named):
-        taken.pop("reward", None)
+    if not _keeps_reward(config, named) or str(taken.get("reward")).startswith("default/"):
+        taken.pop("reward", None)  # the default of the data is that of the parent anyway, and nobody chose it
     return [f"{group}={option}" for group, option in taken.items()]
 
 
