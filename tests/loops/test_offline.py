@@ -19,7 +19,7 @@ from rftlab.loops.lab import Lab
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.loops.scored import Scored, standardised
 from rftlab.loops.update import minibatches_of
-from rftlab.models import Policy
+from rftlab.models import Policy, freeze_below
 from rftlab.sampling.sample import generate
 from rftlab.streams import row_noise
 from rftlab.types import Algorithm, Experience, ScoredResponse
@@ -182,6 +182,23 @@ def test_evaluations_tell_the_kl_to_the_start_on_responses_of_the_policy_itself(
             sums.append(float((plain_logprobs(lab.policy, *row) - plain_logprobs(make_policy(family), *row)).sum()))
     assert last == pytest.approx(sum(sums) / 4, abs=1e-3)
     assert final["policy/kl_token"] == pytest.approx(sum(sums) / int(said.response_mask.sum()), abs=1e-3)
+
+
+@pytest.mark.parametrize("algorithm", [apa, awr])
+def test_what_is_asked_once_is_the_same_above_a_frozen_trunk_whose_states_are_not_kept(
+    quick_lab: Callable[..., Lab], algorithm: Callable[[], Algorithm]
+) -> None:
+    lab, rows = quick_lab("run"), scored_responses()
+    freeze_below(lab.policy, 1)
+    known = []
+    for share in (True, False):
+        source, made = collector(rows), networks(replace(lab, share_trunk=share), algorithm())
+        source.annotate_once(lab, made)
+        assert source.known.keys() == made.asked and made.asked
+        assert [len(x) for x in source.known["values"]] == [len(row.response_ids) for row in rows]
+        known.append(source.known)
+    for name, columns in known[0].items():
+        torch.testing.assert_close(torch.cat(columns), torch.cat(known[1][name]))
 
 
 # --- ILQL ---------------------------------------------------------------------------------------------------------

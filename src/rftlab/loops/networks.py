@@ -99,7 +99,7 @@ class NetworkSet(nn.Module):
 
         Experience that has them all already stays as it is.
         """
-        if self._asked() <= experience.columns.keys():
+        if self.asked <= experience.columns.keys():
             return experience
         every = torch.arange(len(experience.unit), device=experience.unit.device)
         rows = every.split(self.numerics.microbatch_size)
@@ -115,7 +115,9 @@ class NetworkSet(nn.Module):
                 batch = replace(batch, prompt_columns={**batch.prompt_columns, ENCODED: trunk.encoded})
         return batch.with_(**self._columns(batch))
 
-    def _asked(self) -> set[str]:
+    @property
+    def asked(self) -> set[str]:
+        """Name the columns that the algorithm asks for, each (n t)."""
         needs = self.needs
         asked = {
             "old_logprobs": needs.old_logprobs,

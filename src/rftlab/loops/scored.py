@@ -59,8 +59,8 @@ class Scored:
             lab.session.stop.check()
             numbers = order[start : start + size]
             experience = networks.annotate(self._experience(lab, numbers))
-            for name, column in experience.columns.items():
-                rows = zip(numbers, column.cpu(), experience.response_mask.cpu(), strict=True)
+            for name in sorted(networks.asked):  # not the states of a frozen trunk, which would fill the memory
+                rows = zip(numbers, experience[name].cpu(), experience.response_mask.cpu(), strict=True)
                 found.setdefault(name, {}).update((number, row[mask]) for number, row, mask in rows)
         self.known = {name: [rows[number] for number in range(len(order))] for name, rows in found.items()}
 
