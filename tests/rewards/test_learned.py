@@ -12,7 +12,7 @@ from config.test_config import plan
 
 from rftlab.build import labs
 from rftlab.errors import UserError
-from rftlab.models import load_policy, save_weights
+from rftlab.models import LoRA, adapt, load_policy, save_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.rewards.learned import load
 from rftlab.runs import Run
@@ -27,10 +27,13 @@ CHANCE = {"": 0.55, "_low": 0.45, "_high": 0.65}
 KEY = "0123456789ab"
 
 
-def config(loop: str = "rftlab.loops.reward_model.RewardModelling", most: int | None = 5) -> dict[str, Any]:
+def config(
+    loop: str = "rftlab.loops.reward_model.RewardModelling", most: int | None = 5, rank: int | None = None
+) -> dict[str, Any]:
+    lora = {"rank": rank, "alpha": 16.0, "targets": None, "dropout": 0.0}
     return {
         "algo": {"name": "some", "loop": {"_target_": loop, "max_response_tokens": most}},
-        "model": {"policy": {"_target_": "rftlab.models.load_policy", **POLICY}},
+        "model": {"policy": {"_target_": "rftlab.models.load_policy", **POLICY}, "lora": lora},
         "data": {"prompt": {"max_tokens": 12, "truncation_side": "left"}, "rollout": {"max_new_tokens": 7}},
     }
 
@@ -40,8 +43,14 @@ def made(outputs: Path, final: Mapping[str, float] | None, **values: Any) -> Rew
     said = config(**values)
     run = Run.claim(outputs / "sweep" / f"some-{KEY}", said)
     reading = Reading(max_prompt_tokens=12, truncation_side="left", max_response_tokens=values.get("most", 5) or 7)
-    model = reward_model(load_policy(**POLICY), reading, torch.Generator().manual_seed(1))
+    policy = load_policy(**POLICY)
+    if (rank := values.get("rank")) is not None:
+        adapt(policy, LoRA(rank=rank, alpha=16.0, targets=None), torch.Generator().manual_seed(2))
+    model = reward_model(policy, reading, torch.Generator().manual_seed(1))
     with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:  # begins at zero, where an adapter does nothing
+                parameter.fill_(0.05)
         model.head.net[0].weight += 0.1
         model.centre.fill_(0.25)
     save_weights(model, run.folder / "final" / "model.safetensors")
@@ -56,9 +65,9 @@ def loaded(outputs: Path, key: str | None = KEY, **values: Any) -> Reward:
     return load(**{"run": key, "batch_size": 2, "at_chance": False, "outputs": outputs, "hub_mirror": None} | values)
 
 
-@pytest.mark.parametrize("most", [5, None])
-def test_a_finished_run_scores_as_its_model_did(tmp_path: Path, most: int | None) -> None:
-    model = made(tmp_path, GOOD, most=most)
+@pytest.mark.parametrize(("most", "rank"), [(5, None), (None, None), (5, 4)])
+def test_a_finished_run_scores_as_its_model_did(tmp_path: Path, most: int | None, rank: int | None) -> None:
+    model = made(tmp_path, GOOD, most=most, rank=rank)
     prompts = ["A film about", "The plot is", "x"]
     responses = [" nothing at all, and it takes three hours to say so", " good", ""]
     reward = loaded(tmp_path, parent={"overrides": ["algo=reward_model"]})
