@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    groups,
     labs,
     loops,
     masks,
@@ -47,6 +48,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    groups,
     labs,
     maths,
     masks,

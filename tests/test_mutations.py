@@ -29,7 +29,7 @@ def test_a_mistake_that_no_longer_fits_is_named():
 def test_the_default_suite_notices_every_mistake_in_the_loops():
     script = Path(ROOT) / "tests" / "mutations.py"
     done = subprocess.run(
-        [sys.executable, script, "loops.*", "steps.*"],
+        [sys.executable, script, "loops.*", "groups.*", "steps.*"],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -7,12 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.ops import MIN_STD, gae, row_sum
-from rftlab.types import Experience, Needs
+from rftlab.types import Experience, KLControl, Needs
 
 
 def needs_of_values(entropy_coef: float) -> Needs:
     """Say what a loss with values reads that compares the policy with the one that sampled and with the reference."""
     return Needs(reference=True, value=True, old_logprobs=True, entropy="trained" if entropy_coef else "logged")
+
+
+def needs_of_penalty(kl: KLControl, entropy_coef: float) -> Needs:
+    """Say what a loss without values reads: reference and old policy for a KL penalty alone, the entropy for a bonus."""
+    penalty = kl.initial > 0
+    return Needs(reference=penalty, old_logprobs=penalty, entropy="trained" if entropy_coef else "none")
 
 
 def credit_by_values(experience: Experience, gamma: float, gae_lambda: float) -> Experience:

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rftlab.algorithms.credit import credit_by_reward_to_go
+from rftlab.algorithms.credit import credit_by_reward_to_go, needs_of_penalty
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.ops import masked_sum
 from rftlab.ranges import NonNegative, UnitInterval
-from rftlab.types import EntropyMode, Experience, Forward, LabelBatch, LossOutput, Needs, Totals
+from rftlab.types import Experience, Forward, LabelBatch, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,7 @@ class TextReinforce:
     @property
     def needs(self) -> Needs:
         """Reference and old policy for the KL penalty alone."""
-        entropy: EntropyMode = "trained" if self.entropy_coef else "none"
-        penalty = self.kl.initial > 0
-        return Needs(reference=penalty, old_logprobs=penalty, entropy=entropy)
+        return needs_of_penalty(self.kl, self.entropy_coef)
 
     def credit(self, experience: Experience) -> Experience:
         """A_t = sum over s >= t of gamma^(s - t) r_s."""

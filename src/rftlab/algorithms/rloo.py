@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from rftlab.algorithms.credit import credit_by_group
+from rftlab.algorithms.credit import credit_by_group, needs_of_penalty
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.ops import masked_sum
 from rftlab.ranges import NonNegative
-from rftlab.types import EntropyMode, Experience, Forward, LossOutput, Needs, Totals
+from rftlab.types import Experience, Forward, LossOutput, Needs, Totals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,7 @@ class RLOO:
     @property
     def needs(self) -> Needs:
         """Reference and old policy for the KL penalty alone."""
-        entropy: EntropyMode = "trained" if self.entropy_coef else "none"
-        penalty = self.kl.initial > 0
-        return Needs(reference=penalty, old_logprobs=penalty, entropy=entropy)
+        return needs_of_penalty(self.kl, self.entropy_coef)
 
     def credit(self, experience: Experience) -> Experience:
         """A_i = R_i - mean of R_j over the other responses j to the prompt (Ahmadian et al. 2024, RLOO)."""
