@@ -16,7 +16,7 @@ def needs_of_values(entropy_coef: float) -> Needs:
 
 
 def needs_of_penalty(kl: KLControl, entropy_coef: float) -> Needs:
-    """Say what a loss without values reads: reference and old policy for a KL penalty alone, the entropy for a bonus."""
+    """Say what a loss without values reads: reference and old policy for a KL penalty, the entropy for a bonus."""
     penalty = kl.initial > 0
     return Needs(reference=penalty, old_logprobs=penalty, entropy="trained" if entropy_coef else "none")
 
