@@ -6,9 +6,12 @@ if __name__ == "__main__":
     from rftlab.stop import exit_on_interrupt
 
     with exit_on_interrupt():
-        from rftlab.launch.early import warm_up
+        from rftlab.commands.help import helped
 
-        warm_up(sys.argv[1:])
-        from rftlab.commands.train import main
+        if not helped(sys.argv[1:]):
+            from rftlab.launch.early import warm_up
 
-        main()
+            warm_up(sys.argv[1:])
+            from rftlab.commands.train import main
+
+            main()

@@ -26,7 +26,7 @@ from rftlab.commands.arguments import LINE, as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.culprits import culprit
 from rftlab.config.messages import explain
-from rftlab.config.options import CONF, help_text
+from rftlab.config.options import CONF
 from rftlab.config.site_file import check_site_file
 from rftlab.errors import Unwritable, UserError, unwritable
 from rftlab.launch import single
@@ -48,10 +48,6 @@ def main(finished: Callable[[Job], None] = lambda job: None) -> None:
 
     `finished` is told of the run, if it is a single one and has come to its end.
     """
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        with reader_may_leave():
-            _help()
-        return
     prints = any({argument, argument.partition("=")[0]} & {*NOTHING_RUNS} for argument in sys.argv[1:])
     with reader_may_leave() if prints else outlive_reader():
         _run(finished)
@@ -103,11 +99,6 @@ def _part_in_words() -> Generator[None]:
     finally:
         if not said.getvalue().startswith("package '"):
             print(said.getvalue(), end="", file=sys.stderr)
-
-
-def _help() -> None:
-    """Print the help of `conf/train.yaml`; Hydra would list every group first, for seconds, and not show the list."""
-    print(help_text())
 
 
 def _job(cfg: DictConfig, finished: Callable[[Job], None]) -> dict[str, float]:
