@@ -19,7 +19,6 @@ from test_config import CONF, composed, options
 
 from rftlab import runs
 from rftlab.config import messages, scales
-from rftlab.config.options import kind_of_data, kinds_of_algo, of_group
 from rftlab.errors import UserError
 
 FILES = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("*.yaml"))
@@ -120,20 +119,6 @@ def test_what_holds_for_online_algorithms_holds_for_no_other(conf: Path) -> None
 def test_a_budget_is_said_once_for_the_algorithms_that_share_it() -> None:
     one, other = (composed("data=mnist", f"algo={algo}") for algo in ("sft", "reinforce"))
     assert one.algo.loop == other.algo.loop and one.parent == other.parent and one.eval == other.eval
-
-
-def test_every_algorithm_has_all_its_values_at_every_scale_of_a_dataset() -> None:
-    for name, data in of_group("data").items():
-        if name.startswith("corpus"):  # for algo=pretrain, which wants one of them on texts
-            continue
-        kind = kind_of_data(data)
-        algos = [algo for algo, content in of_group("algo").items() if kind in kinds_of_algo(content)]
-        algos = [algo for algo in algos if (algo, kind) != ("pretrain", "text")]
-        assert len(algos) > 4 or kind == "cases"
-        for scale, algo in product(data.get("scales", {}), algos):
-            cfg = compose_in(CONF, f"data={name}", f"scale={scale}", f"algo={algo}")
-            missing = {key for key in OmegaConf.missing_keys(cfg) if not key.startswith("hydra.")}
-            assert not missing, (name, scale, algo)
 
 
 def test_tables_are_in_no_config() -> None:

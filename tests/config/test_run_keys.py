@@ -12,6 +12,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from rftlab.config.compose import Composer
+from rftlab.config.options import kind_of_data, kinds_of_algo, of_group
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "run_keys.txt"
@@ -36,6 +37,16 @@ def test_the_commands_cover_every_option_of_every_group() -> None:
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"{group}={path.stem}" in written, f"{group}={path.stem} is in no line of {GOLDEN.name}"
     assert len(LINES) >= 60
+
+
+def test_every_algorithm_has_a_key_and_hence_all_its_values_at_scale_paper() -> None:
+    written = {overrides for _, overrides in LINES}
+    for data, content in of_group("data").items():
+        kind = kind_of_data(content)
+        algos = {algo for algo, of_algo in of_group("algo").items() if kind in kinds_of_algo(of_algo)}
+        algos -= {"pretrain"} if kind == "text" else set()  # of a plain-text corpus
+        missing = [algo for algo in algos if f"scale=paper data={data} algo={algo}" not in written]
+        assert not missing or kind == "cases" or "paper" not in content.get("scales", {}), (data, missing)
 
 
 def write() -> None:
