@@ -82,6 +82,39 @@ def test_preferred_responses_become_likelier_than_the_others(quick_lab: Callable
     assert logged(lab, "dpo/accuracy")[-1] > 0.9 and logged(lab, "dpo/margin")[-1] > 0.5
 
 
+@FAMILIES
+def test_evaluations_tell_loss_and_accuracy_on_held_out_pairs(quick_lab: Callable[..., Lab], family: str) -> None:
+    """At the start policy and reference are one: log 2 and a tie on each pair; later the sign of log pi / pi_ref."""
+    lab = with_responses(quick_lab("held out", family=family, lr=1e-2))
+    pairs = pairs_of_task(lab, "validation", "all")
+    before = [
+        [plain_logprobs(lab.policy, p.example.prompt, r.response_ids, 0.7).sum().item() for r in (p.chosen, p.rejected)]
+        for p in pairs
+    ]
+    final = preference(steps=8, microbatch_size=4).run(lab, dpo())
+    found = {name: logged(lab, f"eval/validation/{name}") for name in ("pair_loss", "pair_accuracy", "pairs")}
+    assert found["pair_loss"][0] == pytest.approx(math.log(2), abs=1e-5) and found["pair_accuracy"][0] == 0.5
+    assert found["pairs"][0] == len(pairs) > 4
+    margins = [
+        sum(
+            sign * (plain_logprobs(lab.policy, p.example.prompt, r.response_ids, 0.7).sum().item() - old)
+            for sign, r, old in zip((1, -1), (p.chosen, p.rejected), olds, strict=True)
+        )
+        for p, olds in zip(pairs, before, strict=True)
+    ]
+    assert final["eval/validation/pair_accuracy"] == sum(margin > 0 for margin in margins) / len(pairs) > 0.5
+    assert final["eval/validation/pair_loss"] == pytest.approx(
+        sum(math.log1p(math.exp(-0.5 * margin)) for margin in margins) / len(pairs), abs=1e-4
+    )
+
+
+def test_a_run_without_held_out_pairs_measures_none(quick_lab: Callable[..., Lab]) -> None:
+    lab = with_responses(quick_lab("none held out"))
+    known = {"train": lab.task.responses["train"], "validation": ()}
+    lab = replace(lab, task=replace(lab.task, responses=known))
+    assert "eval/validation/pair_accuracy" not in preference(steps=1).run(lab, dpo())
+
+
 def test_pairs_over_the_limit_are_counted_in_the_log(quick_lab: Callable[..., Lab]) -> None:
     lines: list[str] = []
     lab = with_responses(quick_lab("limit"))

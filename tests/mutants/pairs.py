@@ -23,6 +23,20 @@ MUTATIONS = {
     "dpo-denominator-of-rows": Mutation(
         "algorithms/dpo.py", "max(totals.units, 1)", "max(totals.rows, 1)", DPO, "half the step size"
     ),
+    "held-out-pairs-without-reference": Mutation(
+        "loops/preference.py",
+        "log_ratio = new.logprobs if before is None else new.logprobs - before",
+        "log_ratio = new.logprobs",
+        "loops/test_preference.py",
+        "what the start preferred counts as learned",
+    ),
+    "held-out-loss-over-rows": Mutation(
+        "loops/preference.py",
+        "rows=2 * len(pairs), units=len(pairs))",
+        "rows=2 * len(pairs), units=2 * len(pairs))",
+        "loops/test_preference.py",
+        "half the held-out loss",
+    ),
     "ipo-target": Mutation("algorithms/dpo.py", "1 / (2 * self.beta)", "1 / self.beta", DPO, "twice the margin"),
     "smoothing-on-the-wrong-side": Mutation(
         "algorithms/dpo.py",

@@ -37,7 +37,7 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
     Returns:
         `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward;
         `eval_own/...` too where the evaluation samples otherwise than the rollout, and `.../reward_b1` where the policy
-        decodes shifted, too; `policy/kl...` where `lab.start` is given.
+        decodes shifted, too; `policy/kl...` where `lab.start` is given, and what `lab.held_out` gives.
     """
     metrics: dict[str, float] = {}
     for split in SPLITS:
@@ -55,6 +55,8 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
                     metrics |= {f"{place}/{name}{shift}": value for name, value in found.items()}
     if lab.start is not None:
         metrics |= drift(lab, lab.start)
+    if lab.held_out is not None:
+        metrics |= lab.held_out()
     lab.session.run.log(step, metrics)
     return metrics
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -105,11 +106,13 @@ def train(
     collector: Collector,
     schedule: Schedule,
     at_start: Callable[[NetworkSet], None] | None = None,
+    held_out: Callable[[NetworkSet], dict[str, float]] | None = None,
 ) -> dict[str, float]:
     """Train, evaluating before, during and after; resume from the newest checkpoint of the run folder.
 
     What is drawn depends on the run seed and the place in the run alone, so a resumed run continues bit by bit where
-    the checkpoint was written. `at_start` is called with the networks of the start, also by a run that resumes.
+    the checkpoint was written. `at_start` is called with the networks of the start, also by a run that resumes, and
+    `held_out` with those of the moment in every evaluation.
 
     Returns:
         The final metrics.
@@ -120,6 +123,8 @@ def train(
     lab = replace(lab, shifted=state.networks.shifted())
     if schedule.drift:
         lab = replace(lab, start=state.networks.reference or reference_of(lab.policy))
+    if held_out is not None:
+        lab = replace(lab, held_out=partial(held_out, state.networks))
     if at_start is not None:
         at_start(state.networks)
     told: dict[str, float] = {}  # an evaluation that waits for the rollout of the same policy
@@ -328,7 +333,7 @@ def whitened(experience: Experience, total: Total = alone) -> Experience:
 
 def describe(schedule: Schedule, iteration: int, metrics: dict[str, float]) -> str:
     """Say an evaluation in one line."""
-    names = {"policy/kl": "KL", "probe/share_vanishing": "vanishing"}
+    names = {"policy/kl": "KL", "probe/share_vanishing": "vanishing", "eval/validation/pair_accuracy": "held-out pairs"}
     for split in ("train", "validation", "test"):
         names |= {f"eval/{split}/reward": split, f"eval/{split}/loss": f"{split} loss"}
     values = "  ".join(f"{short} {metrics[name]:.3f}" for name, short in names.items() if name in metrics)

@@ -1,6 +1,6 @@
 """What the loops over language models are given: task, networks, optimiser and session. Loops know no config."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import cos, inf, pi
 from typing import Any, Protocol, runtime_checkable
@@ -120,6 +120,7 @@ class Lab:
     head_chunk: int | None = None  # tokens at a time through the head over the vocabulary; None = all of a pass
     shifted: Mapping[str, Policy] = field(default_factory=dict)  # name -> a policy that evaluations decode with, too
     start: Policy | None = None  # frozen; evaluations say how far the policy has gone from it
+    held_out: Callable[[], dict[str, float]] | None = None  # what evaluations measure besides, on held-out pairs
     share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
     start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     choice: PromptChoice | None = None  # None = all prompts, in passes

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from rftlab.diagnostics.pairs import pair_accuracy
 from rftlab.errors import UserError
 from rftlab.loops.collect import Collected, Place
 from rftlab.loops.draw import draw
@@ -120,6 +122,24 @@ def pairs_of_task(lab: Lab, split: str, rule: Rule, max_tokens: int | None = Non
     return found.pairs
 
 
+def pair_metrics(pairs: Sequence[Pair], margins: Float[np.ndarray, " n"], loss: float) -> dict[str, float]:
+    """Name loss and accuracy of margins, with its interval, and the accuracy of preferring the reply with more tokens.
+
+    A margin is the score of the chosen response minus that of the rejected one.
+    """
+    prompts = [pair.prompt for pair in pairs]
+    longer = [len(pair.chosen.response_ids) - len(pair.rejected.response_ids) for pair in pairs]
+    accuracy = pair_accuracy(margins, prompts)
+    return {
+        "pairs": float(len(pairs)),
+        "pair_loss": loss,
+        "pair_accuracy": accuracy.value,
+        "pair_accuracy_low": accuracy.low,
+        "pair_accuracy_high": accuracy.high,
+        "longer_accuracy": pair_accuracy(np.array(longer, dtype=float), prompts).value,
+    }
+
+
 def longest_response(lab: Lab, max_response_tokens: int | None) -> int:
     """Give the most tokens of a response: the number given, or else that of the rollouts of the data."""
     if max_response_tokens is not None:
@@ -144,11 +164,16 @@ class Pairs:
         """Draw pairs, from the shortest to the longest."""
         drawn = [pair for pair, _ in draw(self.pairs, self.count, lab.session.seed, place.position)]
         drawn.sort(key=lambda pair: pair.longest)
-        ids = [response.response_ids for pair in drawn for response in (pair.chosen, pair.rejected)]
-        temperature = 1.0 if lab.task.rollout is None else lab.task.rollout.temperature
-        prompts = encode(lab, [pair.example for pair in drawn])
-        experience = experience_of(prompts, pad(ids, lab.policy.pad_id, "right"), temperature)
-        return Collected(experience=experience, metrics={}, prompts=len(drawn))
+        return Collected(experience=as_sampled(lab, drawn), metrics={}, prompts=len(drawn))
+
+
+def as_sampled(lab: Lab, pairs: Sequence[Pair]) -> Experience:
+    """Put pairs into rows, with the ids that were sampled."""
+    ids = [response.response_ids for pair in pairs for response in (pair.chosen, pair.rejected)]
+    temperature = 1.0 if lab.task.rollout is None else lab.task.rollout.temperature
+    return experience_of(
+        encode(lab, [pair.example for pair in pairs]), pad(ids, lab.policy.pad_id, "right"), temperature
+    )
 
 
 def experience_of(

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rftlab.diagnostics.pairs import pair_accuracy
 from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import subset
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.loops.lab import Lab
-from rftlab.loops.pairs import Pair, experience_of, longest_response, pairs_of_task
+from rftlab.loops.pairs import Pair, experience_of, longest_response, pair_metrics, pairs_of_task
 from rftlab.loops.update import cut, trim
 from rftlab.models import save_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
@@ -164,20 +163,10 @@ def scores_of(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> tuple[np
 
 
 def evaluate(lab: Lab, network: RewardModel, algorithm: PairAlgorithm, pairs: Sequence[Pair]) -> dict[str, float]:
-    """Measure loss and accuracy with its interval, and the accuracy of preferring the reply with more tokens."""
+    """Measure what the scores tell of some pairs."""
     chosen, rejected = scores_of(lab, network, pairs)
     loss = algorithm.pair_loss(torch.from_numpy(chosen), torch.from_numpy(rejected))
-    prompts = [pair.prompt for pair in pairs]
-    longer = [len(pair.chosen.response_ids) - len(pair.rejected.response_ids) for pair in pairs]
-    accuracy = pair_accuracy(chosen - rejected, prompts)
-    return {
-        "pairs": float(len(pairs)),
-        "pair_loss": float(loss.mean()),
-        "pair_accuracy": accuracy.value,
-        "pair_accuracy_low": accuracy.low,
-        "pair_accuracy_high": accuracy.high,
-        "longer_accuracy": pair_accuracy(np.array(longer, dtype=float), prompts).value,
-    }
+    return pair_metrics(pairs, chosen - rejected, float(loss.mean()))
 
 
 def moments_of(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> dict[str, float]:
