@@ -35,6 +35,7 @@ from mutants import (
     offline,
     pairs,
     pitfalls,
+    rewards,
     runs,
     sampling,
     steps,
@@ -58,6 +59,7 @@ SECTIONS = (
     pitfalls,
     sampling,
     tasks,
+    rewards,
     runs,
     adapters,
 )
