@@ -15,7 +15,7 @@ from rftlab.errors import UserError
 from rftlab.types import Splits
 
 REVIEWS = [{"text": f"w{i} a b c d", "label": i % 2} for i in range(50)]
-LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0}
+LIMITS = {"hub_revision": None, "n_train": None, "n_validation": None, "n_test": None, "seed": 0}
 
 
 def qa_row(question: str, summary: str, *answers: str) -> dict:

@@ -14,7 +14,9 @@ WORLDS = (stories, reviews)
 
 def load(module, **changes):
     limits = {"n_train": 40, "n_validation": 10, "n_test": 10, "seed": 0}
-    return module.load(source="bundled", hub_id="", hub_config=None, hub_mirror=None, **(limits | changes))
+    return module.load(
+        source="bundled", hub_id="", hub_config=None, hub_revision=None, hub_mirror=None, **(limits | changes)
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

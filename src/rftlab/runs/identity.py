@@ -27,6 +27,7 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
+    "data.loader.hub_revision": None,
 }
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
@@ -106,6 +107,11 @@ def _last_word(target: str) -> str:
 def completed(node: Mapping) -> dict[str, object]:
     """Add the keys that came after a stored node was written, with the values that mean the same."""
     return {**_later(node), **node}
+
+
+def later_keys(node: str) -> dict[str, object]:
+    """Return the keys of `LATER_KEYS` that came to a node, with the values that mean what was computed before."""
+    return {key.removeprefix(f"{node}."): value for key, value in LATER_KEYS.items() if key.startswith(f"{node}.")}
 
 
 def without_later(config: Mapping) -> dict[str, object]:

@@ -35,12 +35,13 @@ class TextDataset:
 
     Attributes:
         columns: what `examples` reads, with the kind of each value.
-        examples: formats one row. It gives one text, or any number where `merged` is set, and may refuse a row by a
-            `Misfit`.
+        examples: formats one row. It gives one text, or any number where `several` or `merged` is set, and may refuse
+            a row by a `Misfit`.
         bundled: generates rows in the hub's schema.
         splits: for each of our splits, the split of the hub dataset that its rows come from.
         part: numbers of the rows that belong to one of our splits, in its order.
         needs: what such a part needs to have rows, for the error if it has none.
+        several: a row gives any number of examples, and limits count these.
         merged: examples with the same prompt become one, with the targets of all.
     """
 
@@ -50,6 +51,7 @@ class TextDataset:
     splits: Mapping[str, str] = field(default_factory=lambda: {split: split for split in SPLITS})
     part: Callable[[str, Rows], Sequence[int]] = every_row
     needs: str = "at least one row"
+    several: bool = False
     merged: bool = False
 
     def load(
@@ -58,6 +60,7 @@ class TextDataset:
         source: Given[Source],
         hub_id: str,
         hub_config: str | None,
+        hub_revision: str | None,
         hub_mirror: Given[Path | None],
         n_train: Positive[int] | None,
         n_validation: Positive[int] | None,
@@ -70,7 +73,14 @@ class TextDataset:
             UserError: an unknown source, anything missing on the hub or in the mirror, a row of another kind, a split
                 without rows, or a merged prompt without a target.
         """
-        origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
+        origin = Origin(
+            source=source,
+            hub_id=hub_id,
+            hub_config=hub_config,
+            hub_revision=hub_revision,
+            hub_mirror=hub_mirror,
+            seed=seed,
+        )
         rows = {split: origin.rows(split, self.columns, self.bundled) for split in dict.fromkeys(self.splits.values())}
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
         made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin) for split in SPLITS}
@@ -81,11 +91,10 @@ class TextDataset:
         if len(numbers) == 0:
             found = f"no row of {rows.place} is left for split '{split}'"
             raise UserError(found, self.needs, "data.loader.hub_id or paths.hub_mirror")
-        # each generated row is an example of its own, so that only the rows of the subset are made
-        if self.merged and not isinstance(rows.data, Generated):
-            texts = merge(rows, numbers, self.examples)
+        if self.several or (self.merged and not isinstance(rows.data, Generated)):
+            texts = merge(rows, numbers, self.examples) if self.merged else self._all(rows, numbers)
             kept = take(list(enumerate(texts)), limit, origin.draw(split), split)
-        else:
+        else:  # each row is an example of its own, as generated rows are where others are merged: only a subset is read
             places = take(range(len(numbers)), limit, origin.draw(split), split)
             texts = rows.make([numbers[place] for place in places], self._only)
             kept = zip(places, texts, strict=True)
@@ -93,6 +102,9 @@ class TextDataset:
             Example(id=f"{split}-{place}", prompt=text.prompt, targets=text.targets, meta=text.meta)
             for place, text in kept
         ]
+
+    def _all(self, rows: Rows, numbers: Sequence[int]) -> list[Text]:
+        return [text for texts in rows.make(numbers, lambda row: list(self.examples(row))) for text in texts]
 
     def _only(self, row: Mapping[str, Any]) -> Text:
         (text,) = self.examples(row)
