@@ -154,9 +154,8 @@ def member(name: str) -> Member:
 def loaded(name: str) -> Splits:
     """Load all rows of a dataset from the mirror."""
     one = member(name)
-    limits = dict.fromkeys(("n_train", "n_validation", "n_test"))
     mirror = Path(os.environ["RFTLAB_HUB_MIRROR"])
-    return one.loader(**(one.keys | limits | {"source": "hub", "hub_mirror": mirror}))
+    return one.load(mirror, hub_id=one.keys["hub_id"], hub_config=one.keys["hub_config"])
 
 
 def texts(splits: Splits) -> dict[str, list[Said]]:

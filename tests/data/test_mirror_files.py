@@ -14,10 +14,12 @@ from members import ON_HUB, Member, parts, write
 
 from rftlab.data import imdb
 from rftlab.data.parts import hub
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.errors import UserError
 
 OTHER_SEED = 5
+NOTHING = Drop(duplicates=False, empty=False)
 
 
 @pytest.fixture(params=ON_HUB, ids=lambda member: member.name)
@@ -69,7 +71,7 @@ def test_files_of_other_formats_are_read_as_they_are(tmp_path: Path, kind: str):
             (folder / f"{split}.{kind}").write_text("\n".join([*head, *lines]))
         splits = imdb.load(
             source="hub", hub_id="org/set", hub_config=None, hub_revision=None, hub_mirror=tmp_path,
-            n_train=None, n_validation=None, n_test=None, seed=0,
+            n_train=None, n_validation=None, n_test=None, seed=0, drop=NOTHING,
         )  # fmt: skip
         assert all(example.prompt.startswith(word) for example in [*splits.train, *splits.test])
 
@@ -87,7 +89,7 @@ def test_from_the_hub_one_revision_is_read_and_said(monkeypatch: pytest.MonkeyPa
     with caplog.at_level(logging.INFO, "rftlab"):
         imdb.load(
             source="hub", hub_id="org/set", hub_config="plain", hub_revision=None, hub_mirror=None,
-            n_train=None, n_validation=None, n_test=None, seed=0,
+            n_train=None, n_validation=None, n_test=None, seed=0, drop=NOTHING,
         )  # fmt: skip
     assert {given["revision"] for given in asked} == {"abc123"}
     assert "org/set is read from the hub at revision abc123" in caplog.text
@@ -108,7 +110,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return asked
 
 
-LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0}
+LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0, "drop": NOTHING}
 EXPORTED = {"source": "hub", "hub_id": "org/set", "hub_mirror": None, "hub_revision": hub.EXPORT, **LIMITS}
 
 

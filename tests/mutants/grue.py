@@ -2,7 +2,7 @@
 
 from mutants.mutation import Mutation
 
-GRUE, MIRRORS = "data/test_grue.py", "data/test_mirror_files.py"
+GRUE, MIRRORS, COUNTING = "data/test_grue.py", "data/test_mirror_files.py", "data/test_counting.py"
 
 MUTATIONS = {
     "commongen-sets-in-both-halves": Mutation(
@@ -63,5 +63,41 @@ MUTATIONS = {
         "dataset_info(hub_id, timeout",
         MIRRORS,
         "a dataset script is looked for in vain",
+    ),
+    # --- counting -------------------------------------------------------------------------------------------------
+    "leaks-not-dropped": Mutation(
+        "data/parts/counting.py",
+        "first[_said(row)] is row and _said(row) not in taken",
+        "first[_said(row)] is row",
+        COUNTING,
+        "test rows are trained on although the config says no",
+    ),
+    "test-rows-dropped": Mutation(
+        "data/parts/counting.py",
+        "names[names.index(split) + 1 :]",
+        "names[: names.index(split)]",
+        COUNTING,
+        "the test split is another one than the published",
+    ),
+    "duplicates-by-prompt": Mutation(
+        "data/parts/counting.py",
+        "return example.prompt, example.targets",
+        "return example.prompt, ()",
+        COUNTING,
+        "prompts with several gold texts lose all but one",
+    ),
+    "empty-targets-pass": Mutation(
+        "data/parts/text.py",
+        "if not all(target.strip() for target in text.targets):",
+        "if not any(target.strip() for target in text.targets) and False:",
+        COUNTING,
+        "rewards compare with nothing, without a word",
+    ),
+    "empty-rows-dropped-unasked": Mutation(
+        "data/parts/counting.py",
+        "    if drop.empty:\n",
+        "    if True:\n",
+        COUNTING,
+        "fewer rows than the dataset has, without a key that says so",
     ),
 }

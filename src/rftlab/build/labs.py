@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from rftlab import runs
+from rftlab.build.limits import tell_cut
 from rftlab.build.responses import scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
@@ -101,6 +102,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     task = _task(config, _noted_rows(config, session), device)
     task = replace(task, responses=scored_responses(config, session.run.folder))
     policy = _policy(config, device, start)
+    tell_cut(task, policy)
     return Lab(
         task=task,
         policy=policy,

@@ -28,6 +28,7 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 LATER_KEYS: Mapping[str, object] = {
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "data.loader.hub_revision": None,
+    "data.loader.drop": {"_target_": "rftlab.data.parts.counting.Drop", "duplicates": False, "empty": False},
 }
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
