@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 from members import MEMBERS, Member, parts
 
-from rftlab.data import cnn_dailymail, commongen, daily_dialog, iwslt2017, totto
+from rftlab.data import cnn_dailymail, commongen, daily_dialog, fetaqa, iwslt2017, totto
 from rftlab.data.parts.rows import Misfit, Rows
 from rftlab.data.parts.splits import half
 from rftlab.types import Splits
@@ -128,6 +128,20 @@ def test_totto_refuses_a_highlighted_cell_that_the_table_lacks(place: list[int])
     with pytest.raises(Misfit, match=found):
         said_row = table_row([place])
         totto.examples(said_row | {"sentence_annotations.final_sentence": ["One."]})
+
+
+def test_fetaqa_asks_and_shows_the_supporting_cells_as_totto_does():
+    row = {
+        "table_page_title": "P",
+        "table_section_title": "",
+        "table_array": [["Year", "Film"], ["1990", "A"], ["1991", "B"]],
+        "highlighted_cell_ids": [[2, 0], [2, 1]],
+        "question": "What came in 1991?",
+        "answer": "B came in 1991.",
+    }
+    cells = "<cell> 1991 <col_header> Year </col_header> </cell> <cell> B <col_header> Film </col_header> </cell> "
+    prompt = f"What came in 1991? <page_title> P </page_title> <table> {cells}</table>"
+    assert said(fetaqa, row) == [(prompt, ("B came in 1991.",))]
 
 
 # --- real rows ----------------------------------------------------------------------------------------------------
