@@ -56,4 +56,4 @@ def test_a_run_says_it_in_one_line_or_not_at_all(caplog: pytest.LogCaptureFixtur
         assert not caplog.messages
         tell_cut(task(LONG, SHORT, 8, 8), policy)
     (line,) = caplog.messages
-    assert line.endswith("of the first 200 of each split: 1 prompts of train, 1 prompts of test")
+    assert line.endswith("of the first 200 of each split: prompts of train 1, prompts of test 1")

@@ -16,7 +16,7 @@ def tell_cut(task: Task, policy: Policy) -> None:
     """Say in the log how many prompts and gold texts are longer than their limits, in the policy's own tokens."""
     over = [found for found in cut(task, policy) if found[2]] if policy.family != "classifier" else []
     if over:
-        said = ", ".join(f"{count} {what} of {split}" for what, split, count in over)
+        said = ", ".join(f"{what} of {split} {count}" for what, split, count in over)
         log.info("longer than the limit of data.prompt or data.target, of the first %d of each split: %s", SEEN, said)
 
 

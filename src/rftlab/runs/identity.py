@@ -23,6 +23,7 @@ NOT_IDENTITY = BATCHES | {
 # their keys. A key that comes later to a node with a `_target_` of ours gets its line here.
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
+    "Supervised": {"sample_seed": None},
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
