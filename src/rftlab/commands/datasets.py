@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerFast
 
 from rftlab.assets import asset_folder
 from rftlab.config.compose import Composer
@@ -106,7 +106,7 @@ def _words(texts: Sequence[str]) -> str:
 
 def _cut(texts: Sequence[str], limit: int) -> str:
     """Give the share of texts with more tokens than the limit."""
-    tokenizer = AutoTokenizer.from_pretrained(asset_folder("tokenizer"))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(asset_folder("tokenizer"))
     over = sum(len(ids) > limit for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids)
     return f"{100 * over / len(texts):.1f} %"
 
