@@ -36,6 +36,9 @@ What a run sees with `data=NAME` if no limit is set (`data.loader.n_train=null` 
 Rows of the mirror are real; they were read with `data.source=hub paths.hub_mirror=DIR` from a local copy that is often
 a part of what the hub has, cut into other splits: no number of theirs is a published one.
 
+The embedded models have read the bundled stories and reviews. The other worlds are written in the words of these, but
+no model has read German, a table, a conversation or a list of concepts before SFT.
+
 - words: split at white space; median and 95th percentile. Of targets the first is measured.
 - repeated: rows of a split whose prompt and targets stood there before. In a later split: rows that validation or test
   has too; in `validation`, those that test has. They are left out with `data.loader.drop.duplicates=true`.
