@@ -90,7 +90,7 @@ def test_a_load_says_in_one_line_what_it_found(mirror: Path, caplog: pytest.LogC
     with caplog.at_level(logging.INFO, "rftlab"):
         splits = load(iwslt2017, mirror, NOTHING)
     assert caplog.messages == [
-        "rows of org/set (hub): train 3, validation 1, test 1; duplicates: train 1; also in a later split: train 1; "
+        "rows of org/set: train 3, validation 1, test 1; duplicates: train 1; also in a later split: train 1; "
         "empty or with a null: 0; dropped: 0"
     ]
     assert len(splits.train) == 3
@@ -114,6 +114,15 @@ def test_an_empty_target_or_a_null_is_refused_with_its_row_and_dropped_where_ask
     with caplog.at_level(logging.INFO, "rftlab"):
         assert [e.targets for e in load(iwslt2017, mirror, EMPTY).train] == [("Ja",), ("Oh",)]
     assert "empty or with a null: train 1, validation 1, test 1; dropped: 3" in caplog.text
+
+
+def test_a_split_of_which_nothing_is_left_is_refused(mirror: Path):
+    rows = pairs(("Yes", "Ja"))
+    write(mirror / "org" / "set", {"train": rows, "validation": rows, "test": pairs(("Oh", "Oh"))})
+    with pytest.raises(
+        UserError, match=r"data\.loader\.drop leaves no row of split 'train'; .*; change data.loader.drop"
+    ):
+        load(iwslt2017, mirror, ALL)
 
 
 def test_a_value_of_another_kind_is_refused_all_the_same(mirror: Path):

@@ -61,10 +61,10 @@ def kept(splits: Mapping[str, Sequence[Example]], drop: Drop) -> dict[str, list[
     return left
 
 
-def tell(place: str, splits: Mapping[str, Sequence[Example]], left: Mapping[str, Sequence[Example]]) -> None:
+def tell(rows: str, splits: Mapping[str, Sequence[Example]], left: Mapping[str, Sequence[Example]]) -> None:
     """Say in the log what stands out among the rows that were drawn, and how many of them were left out."""
     dropped = sum(map(len, splits.values())) - sum(map(len, left.values()))
-    log.info("rows of %s: %s; dropped: %d", place, count(splits).told(), dropped)
+    log.info("%s: %s; dropped: %d", rows, count(splits).told(), dropped)
 
 
 def is_empty(example: Example) -> bool:

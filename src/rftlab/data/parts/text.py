@@ -93,7 +93,9 @@ class TextDataset:
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
         made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin, drop) for split in SPLITS}
         left = kept(made, drop)
-        tell(f"{hub_id} ({source})", made, left)
+        tell(f"rows of {hub_id}" if source == "hub" else f"generated rows for {hub_id}", made, left)
+        if nothing := next((split for split, examples in left.items() if not examples), None):
+            raise UserError(f"data.loader.drop leaves no row of split '{nothing}'", self.needs, "data.loader.drop")
         return Splits(train=left["train"], validation=left["validation"], test=left["test"], source=origin.source)
 
     def _examples(self, rows: Rows, split: str, limit: int | None, origin: Origin, drop: Drop) -> list[Example]:
