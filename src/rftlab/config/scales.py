@@ -15,9 +15,9 @@ of no config.
 `{_target_: ...}` for one that has no file in `conf/reward`, or null; the row `reward` of a scale holds values for this
 reward and no other. `online` holds for every algorithm whose loop on this kind of data is `rftlab.loops.online.Online`.
 
-In an algorithm's file the name of another algorithm may stand for an entry: it means the entry at the same place in that algorithm's file. `like: ALGO` means more: the rows `scales` of that
-algorithm's file, and its own rows in the files of datasets and presets, hold for this algorithm too, below what they
-say of this one itself.
+In an algorithm's file the name of another algorithm may stand for an entry: it means the entry at the same place in
+that algorithm's file. `like: ALGO` means more: the rows `scales` of that algorithm's file, and its own rows in the
+files of datasets and presets, hold for this algorithm too, below what they say of this one itself.
 """
 
 import os
