@@ -202,11 +202,11 @@ def test_a_dataset_may_bring_a_reward_of_its_own_or_values_for_one_of_conf(conf:
                 ["data=mine", "model=t5_mini", "algo=diagnose", "reward.weight=1.5"]
             )
         assert (job.config["reward"]["word_limit"], job.config["reward"]["weight"]) == (limit, 1.5)
-    (conf / "data" / "mine.yaml").write_text(text.replace("reward: rouge_l_max", "reward: rouge"))
+    (conf / "data" / "mine.yaml").write_text(text.replace("reward: rouge_l_max", "reward: rogue"))
     GlobalHydra.instance().clear()
     with (
         initialize_config_dir(str(conf), version_base="1.3"),
-        pytest.raises(UserError, match=r"mine.yaml:\d+: reward: rouge"),
+        pytest.raises(UserError, match=r"mine.yaml:\d+: reward: rogue"),
     ):
         Composer(GlobalHydra.instance().config_loader()).job(["data=mine", "model=t5_mini", "algo=diagnose"])
     (conf / "data" / "mine.yaml").unlink()

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, get_args
@@ -56,6 +56,8 @@ class Member:
             if key.startswith("n_"):
                 takes_none = NoneType in get_args(parameter.annotation)
                 arguments[key] = 300 if n is None and not takes_none else n
+            if is_dataclass(parameter.annotation) and isinstance(parameter.annotation, type):
+                arguments[key] = parameter.annotation(**arguments[key])
         source = "bundled" if mirror is None else "hub"
         return self.loader(**(arguments | {"source": source, "hub_mirror": mirror, "seed": 0} | changes))
 

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from rftlab import runs
+from rftlab.build.limits import tell_cut
 from rftlab.build.responses import scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_positions
+from rftlab.config.signatures import signature
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
@@ -63,7 +65,13 @@ def _noted_rows(config: Mapping[str, Any], session: Session) -> Any:
 
 def _splits(config: Mapping[str, Any]) -> Splits | LabelSplits:
     data = config["data"]
-    return make(data["loader"], source=data["source"], hub_mirror=_mirror(config))
+    return make(_with_later_keys(data["loader"]), source=data["source"], hub_mirror=_mirror(config))
+
+
+def _with_later_keys(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the keys that are younger than a stored config, if the loader takes them: they say what was done before."""
+    taken = signature(loader["_target_"]) or {}
+    return {key: value for key, value in runs.later_keys("data.loader").items() if key in taken} | dict(loader)
 
 
 def _mirror(config: Mapping[str, Any]) -> Path | None:
@@ -94,6 +102,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     task = _task(config, _noted_rows(config, session), device)
     task = replace(task, responses=scored_responses(config, session.run.folder))
     policy = _policy(config, device, start)
+    tell_cut(task, policy)
     return Lab(
         task=task,
         policy=policy,
