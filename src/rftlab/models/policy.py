@@ -140,7 +140,9 @@ class Policy(nn.Module):
         with self.computing():
             logits = self.lm.get_output_embeddings()(hidden)
         bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
-        return (logits if bias is None else logits + bias[0]).float()
+        logits = (logits if bias is None else logits + bias[0]).float()
+        cap = getattr(self.lm.config, "final_logit_softcapping", None)  # Gemma 2
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def classify(
         self, prompt_ids: Int[Tensor, "n p"], prompt_mask: Bool[Tensor, "n p"]

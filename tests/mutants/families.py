@@ -1,0 +1,43 @@
+"""Mistakes in what sets the families of models apart."""
+
+from mutants.mutation import Mutation
+
+FAMILIES = "models/test_families.py"
+
+MUTATIONS = {
+    "logits-without-their-cap": Mutation(
+        "models/policy.py",
+        "return logits if cap is None else cap * torch.tanh(logits / cap)",
+        "return logits",
+        FAMILIES,
+        "Gemma 2 scores and samples another distribution than its own",
+    ),
+    "padding-counts-as-positions": Mutation(
+        "models/policy.py",
+        "return (mask.long().cumsum(-1) - 1).clamp_min(0)",
+        "return torch.arange(mask.shape[1]).expand(mask.shape)",
+        FAMILIES,
+        "scores of GPT-2 and GPT-Neo depend on the longest prompt of the batch",
+    ),
+    "one-copy-of-the-prompt-under-windows": Mutation(
+        "sampling/shared_prompt.py",
+        "and not _has_windows(lm.config)",
+        "",
+        FAMILIES,
+        "models with windows sample from what they would not see",
+    ),
+    "states-of-the-trunk-without-their-tuple": Mutation(
+        "models/trunk.py",
+        "        return self.states, None\n",
+        "        return self.states\n",
+        FAMILIES,
+        "updates of GPT-J and GPT-Neo read the states of the first row alone",
+    ),
+    "tokenizers-made-anew-by-their-class": Mutation(
+        "models/tokenizer.py",
+        "        if file is None:\n",
+        "        if True:\n",
+        "models/test_reading_tokenizers.py",
+        "texts are cut otherwise than in pretraining",
+    ),
+}
