@@ -11,7 +11,7 @@ from rftlab import runs
 from rftlab.build.responses import scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
-from rftlab.config.policy_checks import check_positions
+from rftlab.config.policy_checks import check_family, check_positions
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
@@ -164,7 +164,8 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     if start is not None:
         load_policy_weights(policy, start)
-    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
+    check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions
+    check_positions(config, policy.lm.config.to_dict(), policy.family)
     policy.recompute = config["runtime"].get("gradient_checkpointing", False)
     freeze_below(policy, model["unfrozen_blocks"])
     lora = model.get("lora")  # a stored config may be older than the key

@@ -18,11 +18,13 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
+from rftlab.families import AUTO, family_of
 from rftlab.hub import hub_answers
-from rftlab.models.policy import Family, Policy
+from rftlab.models.policy import Policy
 from rftlab.models.text import Tokenizer
 from rftlab.models.tokenizer import AsFiled
 from rftlab.ranges import Given
@@ -44,7 +46,7 @@ _ARCHITECTURES = {
 def load_policy(
     *,
     source: str | Path,
-    family: Family,
+    family: Literal["auto", "seq2seq", "causal", "classifier"],
     tokenizer: str | Path | None,
     init: Literal["pretrained", "random"],
     dtype: Literal["float32", "bfloat16"],
@@ -55,28 +57,30 @@ def load_policy(
     """Load a policy from an embedded asset (`asset:NAME`), a local folder or a hub id.
 
     A hub id is looked up as `hub_mirror/ORG/NAME` first. `tokenizer` is resolved the same way; None means the model's
-    own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
-    `dtype` is that of the parameters, `compute_dtype` that of the matrix products of every pass.
+    own. `family="auto"` is that of its config: encoder-decoder or decoder-only. `init="random"` takes the config alone
+    and draws the weights from `generator`. Dropout is set to 0 always. `dtype` is that of the parameters,
+    `compute_dtype` that of the matrix products of every pass.
 
     Raises:
         UserError: missing folder or weights, unreachable hub, or a model that cannot play the family.
     """
     where = locate(source, hub_mirror, SOURCE)
     config = _without_dropout(read_pretrained(AutoConfig, where, SOURCE))
-    if type(config) not in _ARCHITECTURES[family]:
-        raise _wrong_family(config, family)
+    kind = family_of(config.to_dict(), source) if family == AUTO else family
+    if type(config) not in _ARCHITECTURES[kind]:
+        raise _wrong_family(config, kind)
     if init == "random":
-        lm = _random(config, family, DTYPES[dtype], generator)
+        lm = _random(config, kind, DTYPES[dtype], generator)
     else:
         _check_weights(where)
-        lm = read_pretrained(_LOADERS[family], where, SOURCE, config=config, dtype=DTYPES[dtype])
+        lm = _read_weights(kind, where, config, DTYPES[dtype])
     words: Tokenizer = read_pretrained(
-        AutoTokenizer if family == "classifier" else AsFiled,
+        AutoTokenizer if kind == "classifier" else AsFiled,
         where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER),
         TOKENIZER,
     )
-    _check(lm, words, family)
-    return Policy(lm, words, family, DTYPES[compute_dtype])
+    _check(lm, words, kind)
+    return Policy(lm, words, kind, DTYPES[compute_dtype])
 
 
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:
@@ -96,6 +100,22 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
             "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
             f"{key} or paths.hub_mirror",
         ) from error
+
+
+def _read_weights(family: str, where: Path | str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """Load a model with all its weights; transformers draws those that a checkpoint lacks."""
+    asked = {"config": config, "dtype": dtype, "output_loading_info": True}
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # a table of what is missing; here it is one line
+    try:
+        lm, info = read_pretrained(_LOADERS[family], where, SOURCE, **asked)
+    finally:
+        logging.set_verbosity(before)
+    if missing := sorted(info["missing_keys"]):
+        lacking = f"{len(missing)} weights of a {type(lm).__name__}, first {missing[0]}"
+        found = f"{where}, of model type {config.model_type}, which lacks {lacking}"
+        raise UserError(found, "a checkpoint of the whole model, with its head", SOURCE)
+    return lm
 
 
 def _check_weights(where: Path | str) -> None:
