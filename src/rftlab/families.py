@@ -1,5 +1,6 @@
-"""Which family a language model is of, from its config (config.json) alone; needs no torch."""
+"""What the folder of a language model says of itself: its family, its chat template; needs no torch."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,15 @@ def known_family(policy: Mapping[str, Any], hub_mirror: str | Path | None) -> st
             found, "the folder or hub id of the tokenizer that it was trained with", "model.policy.tokenizer"
         )
     return family
+
+
+def lacks_chat_template(policy: Mapping[str, Any], hub_mirror: str | Path | None) -> bool:
+    """Say whether the tokenizer is in a folder that has no chat template; False where it must be loaded first."""
+    where = locate(policy["tokenizer"] or policy["source"], hub_mirror, "model.policy.tokenizer")
+    if not isinstance(where, Path) or any(where.glob("chat_template*")):
+        return False
+    try:
+        said = json.loads((where / "tokenizer_config.json").read_text())
+    except (OSError, ValueError):
+        return True
+    return "chat_template" not in said

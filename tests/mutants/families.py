@@ -40,4 +40,32 @@ MUTATIONS = {
         "models/test_reading_tokenizers.py",
         "texts are cut otherwise than in pretraining",
     ),
+    "template-that-a-text-can-speak": Mutation(
+        "models/chat.py",
+        "sanitize_control_tokens=True",
+        "sanitize_control_tokens=False",
+        "models/test_chat.py",
+        "a row of the data ends the user's turn and answers itself",
+    ),
+    "chat-that-ends-with-eos-alone": Mutation(
+        "models/policy.py",
+        "self.chat, self.eos_id = chat, chat.end(self.tokenizer)",
+        "self.chat = chat",
+        "models/test_chat.py",
+        "responses of Gemma go on behind the end of the turn",
+    ),
+    "reference-without-the-chat": Mutation(
+        "models/policy.py",
+        "policy.chat, policy.eos_id = self.chat, self.eos_id",
+        "policy.chat = None",
+        "models/test_chat.py",
+        "a value function and a reward model read other prompts than the policy",
+    ),
+    "head-drawn-at-random": Mutation(
+        "models/load.py",
+        'if missing := sorted(info["missing_keys"]):',
+        "if missing := []:",
+        "models/test_any_folder.py",
+        "a checkpoint without its head trains from noise",
+    ),
 }

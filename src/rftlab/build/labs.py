@@ -18,7 +18,7 @@ from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy_weights, load_weights
+from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Splits
@@ -162,6 +162,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    policy.talk(chat_of(config["data"]["prompt"]))
     if start is not None:
         load_policy_weights(policy, start)
     check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions

@@ -5,7 +5,7 @@ from typing import Any
 
 from rftlab.config.options import models_for
 from rftlab.errors import UserError
-from rftlab.families import AUTO, known_family
+from rftlab.families import AUTO, known_family, lacks_chat_template
 from rftlab.positions import known_config, positions_of, refuse_beyond
 
 
@@ -20,6 +20,11 @@ def check_policy(config: Mapping[str, Any]) -> None:
     _check_adapter(config["model"])
     family = known_family(policy, mirror)
     check_family(config, family)
+    if config["data"]["prompt"].get("format") == "chat":
+        _check_chat(config, family)
+    elif config["data"]["prompt"].get("system") is not None:
+        found = "data.prompt.system with data.prompt.format=plain, which knows no system message"
+        raise UserError(found, "data.prompt.format=chat, or null", "data.prompt.format or data.prompt.system")
     if config["runtime"]["gradient_checkpointing"] and family == "classifier":
         found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
@@ -49,6 +54,22 @@ def check_family(config: Mapping[str, Any], family: str) -> None:
         found = f"algo.loop.whole_text={loop['whole_text']} with model={model['name']}"
         expected = "a causal model, which reads prompt and answer in one row"
         raise UserError(found, expected, "algo.loop.whole_text or model")
+
+
+def _check_chat(config: Mapping[str, Any], family: str) -> None:
+    """Let a chat be with a model whose tokenizer knows how, of a prompt that is apart from its answer."""
+    policy, mirror = config["model"]["policy"], config["paths"]["hub_mirror"]
+    if family not in ("causal", AUTO):
+        found = f"data.prompt.format=chat with model={config['model']['name']}, a {family} model"
+        raise UserError(found, "plain, or a causal model with a chat template", "data.prompt.format or model")
+    if config["algo"]["loop"].get("whole_text") is not None:
+        found = f"data.prompt.format=chat with algo.loop.whole_text={config['algo']['loop']['whole_text']}"
+        raise UserError(
+            found, "plain, or null: a whole text has no answer", "data.prompt.format or algo.loop.whole_text"
+        )
+    if lacks_chat_template(policy, mirror):
+        found = f"data.prompt.format=chat with {policy['tokenizer'] or policy['source']}, which has no chat template"
+        raise UserError(found, "plain, or a model with a template", "data.prompt.format or model")
 
 
 def _has_labels(data: Mapping[str, Any]) -> bool:
