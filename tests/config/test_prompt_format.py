@@ -31,6 +31,7 @@ def test_format_and_system_message_are_part_of_a_run_and_of_its_sft() -> None:
 def test_every_dataset_that_is_answered_has_the_keys(name: str) -> None:
     prompt = of_group("data")[name]["prompt"]
     assert prompt["format"] in ("plain", "chat") and "system" in prompt, f"conf/data/{name}.yaml"
+    assert "stop" in of_group("data")[name], f"conf/data/{name}.yaml"
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,13 @@ def test_a_folder_is_asked_for_its_template(tmp_path: Path, place: str | None) -
         return
     with pytest.raises(UserError, match="which has no chat template"):
         plan(*words)
+
+
+def test_a_stop_is_part_of_a_run_and_none_is_what_was_before() -> None:
+    job, stopped = plan(*RUN), plan(*RUN, 'data.stop=["\n","Human:"]')
+    assert stopped.config["data"]["stop"] == ["\n", "Human:"] and stopped.key != job.key
+    before = {**job.config, "data": {k: v for k, v in job.config["data"].items() if k != "stop"}}
+    assert job.config["data"]["stop"] is None and run_key(before) == job.key
+    for words in ("data.stop=[]", 'data.stop=[""]'):
+        with pytest.raises(UserError, match="texts of a character or more"):
+            plan(*RUN, words)

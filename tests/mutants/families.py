@@ -68,4 +68,25 @@ MUTATIONS = {
         "models/test_any_folder.py",
         "a checkpoint without its head trains from noise",
     ),
+    "learned-behind-the-stop": Mutation(
+        "sampling/stop.py",
+        "        response_mask=kept,\n",
+        "        response_mask=mask[:, :width],\n",
+        "sampling/test_stop.py",
+        "what is not scored is learned",
+    ),
+    "cut-before-the-stop": Mutation(
+        "sampling/stop.py",
+        "lo=1, key=stopped)",
+        "lo=1, key=stopped) - 1",
+        "sampling/test_stop.py",
+        "the action that ends a response has no gradient",
+    ),
+    "stop-string-scored": Mutation(
+        "loops/evaluation.py",
+        "[text_before(text, lab.task.stop) for text in texts]",
+        "texts",
+        "loops/test_stopped_runs.py",
+        "a reward reads the prompt's format, which the policy learns to repeat",
+    ),
 }

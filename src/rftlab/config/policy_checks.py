@@ -25,6 +25,9 @@ def check_policy(config: Mapping[str, Any]) -> None:
     elif config["data"]["prompt"].get("system") is not None:
         found = "data.prompt.system with data.prompt.format=plain, which knows no system message"
         raise UserError(found, "data.prompt.format=chat, or null", "data.prompt.format or data.prompt.system")
+    if (stop := config["data"].get("stop")) is not None and (not stop or "" in stop):
+        found = f"data.stop={list(stop)}"
+        raise UserError(found, "texts of a character or more, or null where nothing is cut", "data.stop")
     if config["runtime"]["gradient_checkpointing"] and family == "classifier":
         found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")

@@ -28,6 +28,7 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 LATER_KEYS: Mapping[str, object] = {
     "data.prompt.format": "plain",
     "data.prompt.system": None,
+    "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
 }
 KEY_LENGTH = 12

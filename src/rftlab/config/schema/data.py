@@ -34,6 +34,7 @@ class TextData:
     evaluation: Built | None
     needs_targets: bool
     low_reward: float | None
+    stop: list[str] | None = None  # of what is answered
 
 
 @dataclass
