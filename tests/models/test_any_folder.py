@@ -100,6 +100,19 @@ def test_a_tokenizer_may_lie_elsewhere(tmp_path: Path) -> None:
     assert load(folder, tmp_path).decode(torch.tensor([[2, 3]]), torch.ones(1, 2, dtype=torch.bool)) == ["ab"]
 
 
+def test_a_model_without_a_cache_of_keys_is_refused_rather_than_sampled_wrongly(tmp_path: Path) -> None:
+    config = transformers.MambaConfig(
+        vocab_size=11, hidden_size=16, num_hidden_layers=1, eos_token_id=1, pad_token_id=0
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.MambaForCausalLM(config).save_pretrained(tmp_path)
+    letter_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="MambaForCausalLM, which cannot be read token by token") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("config", "found"),
     [

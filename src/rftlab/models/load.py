@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DynamicCache,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -24,7 +25,7 @@ from rftlab.assets import locate
 from rftlab.errors import UserError
 from rftlab.families import AUTO, family_of
 from rftlab.hub import hub_answers
-from rftlab.models.policy import Policy
+from rftlab.models.policy import Policy, position_ids
 from rftlab.models.text import Tokenizer
 from rftlab.models.tokenizer import AsFiled
 from rftlab.ranges import Given
@@ -165,8 +166,10 @@ def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
     if family == "seq2seq" and lm.config.decoder_start_token_id is None:
         raise UserError("no decoder_start_token_id in the model's config", "a token id", "model.policy.source")
     policy = Policy(lm, tokenizer, family)
-    if family == "causal" and _looks_ahead(policy):
-        raise _wrong_family(lm.config, family)
+    if family == "causal":
+        if _looks_ahead(policy):
+            raise _wrong_family(lm.config, family)
+        _check_steps(policy)
     _check_head(policy)
 
 
@@ -176,6 +179,31 @@ def _looks_ahead(policy: Policy) -> bool:
     ids = torch.tensor([[policy.eos_id, policy.eos_id], [policy.eos_id, (policy.eos_id + 1) % 2]], device=policy.device)
     states = policy.lm.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     return not torch.allclose(states[0, 0], states[1, 0], rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def _check_steps(policy: Policy) -> None:
+    """Compare a row that is padded and read in two steps, as samples are, with the same row read at once."""
+    row = torch.tensor([[policy.eos_id, 0, 1, policy.eos_id]], device=policy.device)
+    mask = torch.tensor([[False, True, True, True]], device=policy.device)
+    cache, positions, read = DynamicCache(config=policy.lm.config), position_ids(mask), policy.lm.base_model
+    try:
+        whole = read(input_ids=row[:, 1:], attention_mask=mask[:, 1:]).last_hidden_state[:, -1]
+        for part in (slice(0, 3), slice(3, 4)):
+            step = read(
+                input_ids=row[:, part], attention_mask=mask[:, : part.stop], position_ids=positions[:, part],
+                past_key_values=cache, use_cache=True,
+            ).last_hidden_state[:, -1]  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise _no_cache(policy, str(error).splitlines()[0]) from error
+    rounding = 5e-2 if whole.dtype == torch.bfloat16 else 1e-3
+    if (step - whole).norm() > rounding * whole.norm():
+        raise _no_cache(policy, "its states differ")
+
+
+def _no_cache(policy: Policy, why: str) -> UserError:
+    found = f"{type(policy.lm).__name__}, which cannot be read token by token behind padding ({why})"
+    return UserError(found, "a transformer with a cache of keys and values", SOURCE)
 
 
 @torch.no_grad()
