@@ -3,6 +3,7 @@
 The oracle of a score is the model's own forward pass over one row at a time, without padding, mask or positions.
 """
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -35,13 +36,21 @@ def folder(name: str, tmp_path_factory: pytest.TempPathFactory):
     return save_checkpoint(name, tmp_path_factory.mktemp("family"))
 
 
-@pytest.fixture
+def loaded(folder, compute_dtype: str = "float32", dtype: str = "float32") -> Policy:
+    return load_policy(
+        source=folder, family="auto", tokenizer=None, init="pretrained", dtype=dtype, compute_dtype=compute_dtype
+    )
+
+
+@pytest.fixture(scope="module")
 def load(name: str, folder) -> Load:
-    def make(compute_dtype: str = "float32", dtype: str = "float32", source=folder) -> Policy:
-        return load_policy(
-            source=source, family=FAMILIES[name].family, tokenizer=None, init="pretrained", dtype=dtype,
-            compute_dtype=compute_dtype,
-        )  # fmt: skip
+    """Load a checkpoint, each once; what a test is given is its own."""
+    known: dict[tuple[str, str], Policy] = {}
+
+    def make(compute_dtype: str = "float32", dtype: str = "float32") -> Policy:
+        if (compute_dtype, dtype) not in known:
+            known[compute_dtype, dtype] = loaded(folder, compute_dtype, dtype)
+        return copy.deepcopy(known[compute_dtype, dtype])
 
     return make
 
@@ -153,7 +162,7 @@ def test_a_trained_adapter_scores_and_searches_as_its_merged_model_does_in_trans
     check_scores(policy, lm)
     check_search(policy, lm, widths=(1,))
     check_samples(policy)
-    check_scores(load(source=tmp_path / "final"), lm)
+    check_scores(loaded(tmp_path / "final"), lm)
     plain = load()
     row = batch(policy)
     assert torch.equal(reference(*row).logprobs, plain(*row).logprobs)
