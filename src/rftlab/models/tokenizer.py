@@ -34,7 +34,8 @@ class AsFiled:
         def read(loader: Callable) -> Tokenizer:
             return loader(where, local_files_only=local_files_only)
 
-        file = cached_file(where, FILE, local_files_only=local_files_only, _raise_exceptions_for_missing_entries=False)
+        quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+        file = cached_file(where, FILE, local_files_only=local_files_only, **quiet)
         if file is None:
             return read(AutoTokenizer.from_pretrained)
         words = read(PreTrainedTokenizerFast.from_pretrained)
