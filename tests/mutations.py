@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    families,
     groups,
     grue,
     labs,
@@ -50,6 +51,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    families,
     groups,
     grue,
     labs,

@@ -12,6 +12,8 @@ Source = Literal["bundled", "hub"]
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
+    format: Literal["plain", "chat"] = "plain"  # of what has no chat: corpora, labels
+    system: str | None = None
 
 
 @dataclass
@@ -32,6 +34,7 @@ class TextData:
     evaluation: Built | None
     needs_targets: bool
     low_reward: float | None
+    stop: list[str] | None = None  # of what is answered
 
 
 @dataclass
