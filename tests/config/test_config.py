@@ -20,8 +20,8 @@ from rftlab.sweeps.job import Job
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 TEXTS = {name: data for name, data in of_group("data").items() if kind_of_data(data) == "text"}
-TASKS = [name for name, data in TEXTS.items() if data["reward"] is not None]
-CORPORA = [name for name in TEXTS if name not in TASKS]
+TASKS = [name for name, data in TEXTS.items() if data["rollout"] is not None and data["source"] == "bundled"]
+CORPORA = [name for name, data in TEXTS.items() if data["rollout"] is None]
 ON_TEXT = [name for name, algo in of_group("algo").items() if "text" in kinds_of_algo(algo) and name != "pretrain"]
 
 

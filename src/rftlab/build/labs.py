@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rftlab import runs
-from rftlab.build.responses import scored_responses
+from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_positions
@@ -91,9 +91,13 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
 def build_text(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
-    task = _task(config, _noted_rows(config, session), device)
-    task = replace(task, responses=scored_responses(config, session.run.folder))
+    splits = _noted_rows(config, session)
+    task = _task(config, splits, device)
+    responses = scored_responses(config, session.run.folder)
     policy = _policy(config, device, start)
+    if responses is None:
+        responses = responses_of_rows(config, splits, policy)
+    task = replace(task, responses=responses)
     return Lab(
         task=task,
         policy=policy,

@@ -22,7 +22,16 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import place_reward, type_groups
-from rftlab.config.inheritance import check_named_run, groups_of_parent, refuse_two_starts, values_of_parent
+from rftlab.config.inheritance import (
+    RESPONSES,
+    asks_no_reward,
+    check_named_run,
+    groups_of_parent,
+    learns_rows,
+    refuse_parent_of_rows,
+    refuse_two_starts,
+    values_of_parent,
+)
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept, without_null_preset
 from rftlab.config.typed import ranges_of
@@ -106,6 +115,8 @@ class Composer:
         overrides: Sequence[str],
         ranges: Iterable[tuple[str, Rule]],
     ) -> Job:
+        if asks_no_reward(config) and str(choices.get("reward")).startswith("default/"):
+            config["reward"] = None  # of the data, which may be such a reward model itself
         check(config, ranges)
         parents = self._parents_of(config, choices, overrides)
         if files := own_files(config, self._folders):
@@ -165,6 +176,10 @@ class Composer:
             config["init_from"] = parent.key
             found[parent.key] = parent
         for place, node in list(named_runs(config)):
+            if place == RESPONSES and learns_rows(config):
+                refuse_parent_of_rows(overrides)
+                node["parent"] = None
+                continue
             check_named_run(place, node, overrides)
             if node["run"] is not None:
                 node["parent"] = None

@@ -8,13 +8,14 @@ from rftlab.ranges import RunKey
 from rftlab.runs.parents import names_run
 
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
-OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
+OWN_DATA = ("rollout", "probe", "rewards", "responses")  # keys of the data that concern the child's objective alone
 OWN_MODEL = (
     "value",
     "unfrozen_blocks",
     "lora",
 )  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
+RESPONSES = "algo.responses"  # names the run whose responses are learned
 (IS_KEY,) = RunKey.__metadata__
 
 
@@ -22,7 +23,8 @@ def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], name
     """Return the options that a parent takes from its child, but for groups that its own overrides name.
 
     A learned reward is the child's alone, as the runs behind it would need themselves first: their reward is that of
-    the data. So it is if they have other data than the child.
+    the data. So it is if they have other data than the child. Where that is a learned one too, the reward model behind
+    it has none (`asks_no_reward`).
     """
     taken = {group: choices[group] for group in GROUPS if group not in named}
     if not _keeps_reward(config, named) or str(taken.get("reward")).startswith("default/"):
@@ -50,6 +52,31 @@ def values_of_parent(config: Mapping[str, Any], named: Collection[str]) -> dict[
 
 def _keeps_reward(config: Mapping[str, Any], named: Collection[str]) -> bool:
     return not names_run(config["reward"]) and not {"reward", "data"} & set(named)
+
+
+def learns_rows(config: Mapping[str, Any]) -> bool:
+    """Say whether a run learns the scored responses, or pairs, that the rows of its data bring."""
+    named = config["algo"].get("responses")
+    return named is not None and named["run"] is None and bool(config["data"].get("responses"))
+
+
+def refuse_parent_of_rows(overrides: Collection[str]) -> None:
+    """Refuse words about a run that is not made, as the rows of the data bring responses.
+
+    Raises:
+        UserError: There are such words.
+    """
+    typed = [
+        word for word in overrides if word.lstrip("+").startswith((f"{RESPONSES}.parent.", f"{RESPONSES}.parent="))
+    ]
+    if typed:
+        expected = "none of them, as the rows bring responses of their own, or data.responses=false to sample some"
+        raise UserError(f"{typed[0]} with data.responses=true", expected, f"{RESPONSES}.parent or data.responses")
+
+
+def asks_no_reward(config: Mapping[str, Any]) -> bool:
+    """Say whether a run trains a reward model on what the rows of its data bring: nothing of it is ever scored."""
+    return learns_rows(config) and "centre" in config["algo"]["loop"]
 
 
 def _without(node: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

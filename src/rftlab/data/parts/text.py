@@ -74,7 +74,7 @@ class TextDataset:
         rows = {split: origin.rows(split, self.columns, self.bundled) for split in dict.fromkeys(self.splits.values())}
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
         made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin) for split in SPLITS}
-        return Splits(**made, source=origin.source)
+        return Splits(train=made["train"], validation=made["validation"], test=made["test"], source=origin.source)
 
     def _examples(self, rows: Rows, split: str, limit: int | None, origin: Origin) -> list[Example]:
         numbers = self.part(split, rows)
