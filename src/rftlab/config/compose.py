@@ -196,7 +196,7 @@ class Composer:
         """
         own = without_null_preset(own)
         named = {override.key_or_group for override in map(self._parse, own)}
-        shared = values_of_parent(config, named)
+        shared = values_of_parent(config, named, place)
         overrides = [*groups_of_parent(config, choices, named), *own]
         known = repr((overrides, shared))
         if known in self._under_way:

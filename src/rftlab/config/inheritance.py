@@ -15,6 +15,7 @@ OWN_MODEL = (
     "lora",
 )  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
+OWN_LOADER = ("prompts_dir",)  # keys of the loader that say which of the prompts this kind of run is for
 RESPONSES = "algo.responses"  # names the run whose responses are learned
 (IS_KEY,) = RunKey.__metadata__
 
@@ -32,11 +33,12 @@ def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], name
     return [f"{group}={option}" for group, option in taken.items()]
 
 
-def values_of_parent(config: Mapping[str, Any], named: Collection[str]) -> dict[str, Any]:
+def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: str) -> dict[str, Any]:
     """Return the values that a parent takes from its child, but for groups that its own overrides name.
 
     Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone: runs
-    that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
+    that differ in them share one parent. What counts iterations of the child's loop means nothing in another. Where a
+    dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
     shared["eval"] = _without(config["eval"], OWN_EVAL)
@@ -45,6 +47,8 @@ def values_of_parent(config: Mapping[str, Any], named: Collection[str]) -> dict[
         shared["model"] = _without(config["model"], OWN_MODEL)
     if "data" not in named:
         shared["data"] = _without(config["data"], OWN_DATA)
+        if place != f"{RESPONSES}.parent" and "loader" in config["data"]:
+            shared["data"]["loader"] = _without(config["data"]["loader"], OWN_LOADER)
     if config["reward"] is not None and _keeps_reward(config, named):
         shared["reward"] = config["reward"]
     return shared

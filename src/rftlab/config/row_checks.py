@@ -55,7 +55,7 @@ def _brings(data: Mapping[str, Any], word: str) -> bool:
 
 
 def _check_learned(config: Mapping[str, Any]) -> None:
-    """Let there be responses where these are learned, and gold texts where these are, or where nothing else evaluates."""
+    """Let there be responses where these are learned, and gold texts where these are or nothing else evaluates."""
     data, algo = config["data"], config["algo"]
     if learns_rows(config) and not (_brings(data, "response") or _brings(data, "chosen")):
         found = f"algo={algo['name']} with data={data['name']}, of which no column holds responses"

@@ -12,6 +12,7 @@ Source = Literal["file", "bundled", "hub"]
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
+    ending: str | None = None  # the end of every prompt, which is never cut
     column: str | None = None  # of rows of the user's own
 
 

@@ -37,11 +37,17 @@ class _Place:
 
 
 def read_split(
-    hub_id: str, config: str | None, split: str, hub_mirror: Path | None, columns: Sequence[str]
+    hub_id: str,
+    config: str | None,
+    split: str,
+    hub_mirror: Path | None,
+    columns: Sequence[str],
+    data_dir: str | None = None,
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
-    A name with dots is a field inside a column; what stands beside it in the column is not kept.
+    A name with dots is a field inside a column; what stands beside it in the column is not kept. With `data_dir` the
+    files of that folder of the dataset are read, whatever its card says.
 
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
@@ -51,11 +57,15 @@ def read_split(
         _check_config(hub_id, place, config)
         try:
             if place.revision is None:
-                rows = _read_files(place, config, split, columns, empty)
+                rows = _read_files(place, config, split, columns, empty, data_dir)
             else:
-                splits = datasets.get_dataset_split_names(place.source, config, revision=place.revision)
+                splits = datasets.get_dataset_split_names(
+                    place.source, config, revision=place.revision, data_dir=data_dir
+                )
                 _check_split(place, split, splits)
-                rows = datasets.load_dataset(place.source, config, split=split, revision=place.revision)
+                rows = datasets.load_dataset(
+                    place.source, config, split=split, revision=place.revision, data_dir=data_dir
+                )
         except READ_ERRORS as error:
             raise _unreadable(place.source, error) from error
     if rows is None or len(rows) == 0:
@@ -66,13 +76,13 @@ def read_split(
 
 
 def _read_files(
-    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str
+    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str, data_dir: str | None
 ) -> datasets.Dataset | None:
     """Read the files of a folder into memory; None if they have no row.
 
     `empty` is a folder without anything: given as the cache, it keeps the library from remembering another state.
     """
-    builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty)
+    builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty, data_dir=data_dir)
     _check_split(place, split, list(builder.config.data_files or {}))
     stream = builder.as_streaming_dataset(split=split)
     assert isinstance(stream, datasets.IterableDataset)

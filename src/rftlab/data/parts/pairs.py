@@ -2,9 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rftlab.data.parts.rows import Rows
+from rftlab.data.parts.splits import Origin, drawn
 from rftlab.types import Example, ScoredText
 
 CHOSEN, REJECTED = 1.0, 0.0  # the scores of a pair: which of the two is better is all that a pair says
@@ -109,3 +112,21 @@ def scored(pairs: Sequence[TextPair], split: str, drop: Drop) -> list[ScoredText
             for text, score in ((pair.chosen, CHOSEN), (pair.rejected, REJECTED))
         ]
     return rows
+
+
+def pairs_of_rows(
+    rows: Rows,
+    numbers: Sequence[int],
+    form: Callable[[Mapping[str, Any]], TextPair],
+    split: str,
+    limit: int | None,
+    origin: Origin,
+    drop: Drop,
+) -> list[ScoredText]:
+    """Make the scored responses of one of our splits: two of each row of a random subset, which is that of the prompts.
+
+    Raises:
+        UserError: a row of another kind, or one that `form` refuses.
+    """
+    places = drawn(range(len(numbers)), limit, origin.draw(split))
+    return scored(list(rows.make([numbers[place] for place in places], form)), split, drop)

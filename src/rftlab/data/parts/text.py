@@ -73,10 +73,15 @@ class TextDataset:
         origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
         rows = {split: origin.rows(split, self.columns, self.bundled) for split in dict.fromkeys(self.splits.values())}
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
-        made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin) for split in SPLITS}
+        made = {split: self.examples_of(rows[self.splits[split]], split, limits[split], origin) for split in SPLITS}
         return Splits(train=made["train"], validation=made["validation"], test=made["test"], source=origin.source)
 
-    def _examples(self, rows: Rows, split: str, limit: int | None, origin: Origin) -> list[Example]:
+    def examples_of(self, rows: Rows, split: str, limit: int | None, origin: Origin) -> list[Example]:
+        """Make the examples of one of our splits from the rows that hold it.
+
+        Raises:
+            UserError: a row of another kind, a split without rows, or a merged prompt without a target.
+        """
         numbers = self.part(split, rows)
         if len(numbers) == 0:
             found = f"no row of {rows.place} is left for split '{split}'"
