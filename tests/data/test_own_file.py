@@ -79,6 +79,15 @@ def test_prompts_are_dealt_by_shares_and_all_rows_of_one_go_together(tmp_path: P
     assert (len(none.train), none.validation, none.test) == (20, [], [])
 
 
+def test_a_split_without_a_name_is_dealt_from_train(tmp_path: Path) -> None:
+    path, names = written(tmp_path, ".csv", ROWS), Names(train="train", validation="dev", test=None)
+    splits = read(path, prompt="q", split="s", names=names)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [3, 4, 1]
+    assert not {e.prompt for e in splits.test} & {e.prompt for e in splits.train}
+    without = read(path, prompt="q", split="s", names=names, shares=Shares(validation=0, test=0, seed=0))
+    assert (len(without.train), without.test) == (4, [])
+
+
 def test_a_limit_counts_prompts_and_leaves_the_responses_to_them(tmp_path: Path) -> None:
     rows = [{"q": f"q{i % 20}", "r": f"r{i}", "v": str(i / 7)} for i in range(60)]
     splits = read(written(tmp_path, ".csv", rows), prompt="q", response="r", score="v", n_train=4)

@@ -41,7 +41,7 @@ def load(
     n_test: Positive[int] | None,
     seed: NonNegative[int],
 ) -> Splits:
-    """Load the splits that a column names, or deal the prompts to splits; the limits keep a random subset of prompts.
+    """Load the splits that a column names, and deal prompts to the others; the limits keep a random subset of prompts.
 
     Raises:
         UserError: The file cannot be read, lacks a column, holds a value of another kind or an empty target, or a split
@@ -63,7 +63,11 @@ def load(
     own = OwnRows(rows=rows, columns=columns, place=path)
     own.require(has)
     read = own.read(drop.empty)
-    dealt = deal(read, shares) if split_column is None else by_split(read, names, split_column, path)
+    if split_column is None:
+        dealt = deal(read, shares, ("validation", "test"))
+    else:
+        dealt = by_split(read, names, split_column, path)
+        dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
     return splits_of(dealt, limits, drop, seed, source, path)
 

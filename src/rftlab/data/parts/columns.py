@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What our three splits are called in the data; None where the data has no such split, which is then empty."""
+    """What our three splits are called in the data; None where it has no such split, which is then dealt from train."""
 
     train: str
     validation: str | None
@@ -49,10 +49,14 @@ class Names:
         """Map each of our splits to its name."""
         return {split: getattr(self, split) for split in SPLITS}
 
+    def lacking(self) -> list[str]:
+        """List our splits that the data does not have."""
+        return [split for split, name in self.of_ours().items() if name is None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """How prompts are dealt to splits where the data has none; all rows of one prompt go to one split."""
+    """How prompts of train are dealt to splits that the data does not have; all rows of one prompt go to one split."""
 
     validation: UnitInterval[float]
     test: UnitInterval[float]
@@ -160,8 +164,10 @@ class OwnRows:
         return UserError(f"row {number} of {self.place} {found}", expected, change)
 
 
-def deal(rows: Sequence[Row], shares: Shares) -> dict[str, list[Row]]:
-    """Deal prompts to splits by their hash, so that more rows move few prompts; each share above 0 has one at least.
+def deal(rows: Sequence[Row], shares: Shares, held: Collection[str]) -> dict[str, list[Row]]:
+    """Deal prompts to train and to the splits that are `held` out, by their hash, so that more rows move few prompts.
+
+    Each share above 0 has one prompt at least.
 
     Raises:
         UserError: There are fewer prompts than splits.
@@ -169,7 +175,7 @@ def deal(rows: Sequence[Row], shares: Shares) -> dict[str, list[Row]]:
     keys = {prompt: _hash(shares.seed, prompt) for prompt in dict.fromkeys(row.prompt for row in rows)}
     order = sorted(keys, key=keys.__getitem__)
     sizes = {
-        split: max(1, round(share * len(order))) if (share := getattr(shares, split)) > 0 else 0
+        split: max(1, round(share * len(order))) if (share := getattr(shares, split)) > 0 and split in held else 0
         for split in ("validation", "test")
     }
     if sum(sizes.values()) >= len(order):
@@ -177,7 +183,7 @@ def deal(rows: Sequence[Row], shares: Shares) -> dict[str, list[Row]]:
         raise UserError(found, "at least one left for training", "data.loader.shares, or data.path to more rows")
     held_out = dict.fromkeys(order[: sizes["validation"]], "validation")
     held_out |= dict.fromkeys(order[len(order) - sizes["test"] :], "test")
-    dealt: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    dealt: dict[str, list[Row]] = {split: [] for split in SPLITS if split == "train" or split in held}
     for row in rows:
         dealt[held_out.get(row.prompt, "train")].append(row)
     return dealt
@@ -193,7 +199,8 @@ def splits_of(
     """
     made: dict[str, list[Example]] = {}
     responses: dict[str, list[ScoredText]] = {}
-    for split, rows in dealt.items():
+    for split in SPLITS:
+        rows = dealt[split]
         examples = take(_examples(rows, split), limits[split], generator(seed, "subset", split), split)
         made[split] = examples
         known = {example.prompt: example for example in examples}
@@ -235,18 +242,20 @@ def _tell(dealt: Mapping[str, Sequence[Row]], made: Mapping[str, Sequence[Exampl
 
 
 def by_split(rows: Sequence[Row], names: Names, column: str, place: str) -> dict[str, list[Row]]:
-    """Put rows where their split column says; rows of other splits are left out.
+    """Put rows where their split column says; rows of other splits are left out, and so are splits without a name.
 
     Raises:
         UserError: A split has no row.
     """
     dealt: dict[str, list[Row]] = {}
     for split, name in names.of_ours().items():
-        dealt[split] = [row for row in rows if name is not None and row.split == name]
-        if name is not None and not dealt[split]:
+        if name is None:
+            continue
+        dealt[split] = [row for row in rows if row.split == name]
+        if not dealt[split]:
             there = ", ".join(sorted({str(row.split) for row in rows})[:10])
             found = f"no row of {place} with '{name}' in column '{column}' (it has {there})"
-            change = f"data.loader.names.{split} (null where there is no such split)"
+            change = f"data.loader.names.{split} (null: dealt from train)"
             raise UserError(found, "the names of its splits", change)
     return dealt
 

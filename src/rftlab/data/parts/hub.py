@@ -43,11 +43,13 @@ def read_split(
     hub_mirror: Path | None,
     columns: Sequence[str],
     data_dir: str | None = None,
+    change: str = "data.loader.hub_id to a dataset with that schema",
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
     A name with dots is a field inside a column; what stands beside it in the column is not kept. With `data_dir` the
-    files of that folder of the dataset are read, whatever its card says.
+    files of that folder of the dataset are read, whatever its card says. `change` is what to change where a column is
+    missing.
 
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
@@ -57,7 +59,7 @@ def read_split(
         _check_config(hub_id, place, config)
         try:
             if place.revision is None:
-                rows = _read_files(place, config, split, columns, empty, data_dir)
+                rows = _read_files(place, config, split, columns, empty, data_dir, change)
             else:
                 splits = datasets.get_dataset_split_names(
                     place.source, config, revision=place.revision, data_dir=data_dir
@@ -72,11 +74,11 @@ def read_split(
         raise UserError(
             f"split '{split}' of {place.source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
         )
-    return _select(rows, columns, split, place.source)
+    return _select(rows, columns, split, place.source, change)
 
 
 def _read_files(
-    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str, data_dir: str | None
+    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str, data_dir: str | None, change: str
 ) -> datasets.Dataset | None:
     """Read the files of a folder into memory; None if they have no row.
 
@@ -91,11 +93,11 @@ def _read_files(
     for table in stream.with_format("arrow").iter(BATCH):
         features = features or datasets.Features.from_arrow_schema(table.schema)
         whole = datasets.Dataset(table, info=datasets.DatasetInfo(features=features))
-        parts.append(_select(whole, columns, split, place.source))
+        parts.append(_select(whole, columns, split, place.source, change))
     return datasets.concatenate_datasets(parts) if parts else None
 
 
-def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: str) -> datasets.Dataset:
+def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: str, change: str) -> datasets.Dataset:
     """Keep the columns that are read, fields of records among them by their names with dots."""
     if not set(columns) <= set(rows.column_names):
         rows = rows.flatten()
@@ -104,7 +106,7 @@ def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: 
         raise UserError(
             f"split '{split}' of {source} has no column {', '.join(missing)} (it has {', '.join(rows.column_names)})",
             f"the columns {', '.join(columns)}",
-            "data.loader.hub_id to a dataset with that schema",
+            change,
         )
     return rows.select_columns(list(columns))
 
