@@ -137,7 +137,6 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
         prompt_ending=data["prompt"].get("ending"),
-        stop=tuple(data.get("stop") or ()),
         max_target_tokens=data["target"]["max_tokens"],
         append_eos=data["target"]["append_eos"],
         rollout=make(data["rollout"]),

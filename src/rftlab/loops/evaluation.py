@@ -16,7 +16,6 @@ from rftlab.loops.lab import Lab
 from rftlab.models import Policy
 from rftlab.ops import kl_k1, kl_k3
 from rftlab.sampling.sample import generate, prompts_at_once
-from rftlab.sampling.stops import cut_text, end_at_stops
 from rftlab.streams import row_noise, stream_seed
 from rftlab.types import BeamSearch, Example, Responses, Sampling
 
@@ -78,7 +77,7 @@ def drift(lab: Lab, start: Policy) -> dict[str, float]:
         part = slice(first, first + size)
         noise = row_noise(lab.session.seed, "drift", places=places[part], samples=1, steps=rollout.max_new_tokens)
         prompts = encode(lab, examples[part])
-        responses = end_at_stops(lab.policy, generate(lab.policy, *prompts, rollout, 1, noise), lab.task.stop)
+        responses = generate(lab.policy, *prompts, rollout, 1, noise)
         row, mask = (*prompts, responses.response_ids, responses.response_mask), responses.response_mask
         now, before = (policy(*row, rollout.temperature).logprobs for policy in (lab.policy, start))
         k1, k3 = k1 + float(kl_k1(now, before)[mask].sum()), k3 + float(kl_k3(now, before)[mask].sum())
@@ -154,15 +153,9 @@ def encode_whole(
 def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
     """Decode responses and reward them; row i answers `examples[responses.prompt_index[i]]`."""
     assert lab.task.reward is not None
-    texts = texts_of(lab, responses)
+    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
     asked = [examples[i] for i in responses.prompt_index.tolist()]
     return texts, lab.task.reward([e.prompt for e in asked], texts, [e.targets for e in asked])
-
-
-def texts_of(lab: Lab, responses: Responses) -> list[str]:
-    """Decode responses, each up to the stop string that ended it."""
-    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
-    return [cut_text(text, lab.task.stop) for text in texts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,9 +201,8 @@ def answer(
         part = slice(start, start + size)
         steps = decoding.max_new_tokens
         noise = row_noise(lab.session.seed, *purpose, places=places[part], samples=samples, steps=steps)
-        found = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
-        responses = end_at_stops(lab.policy, found, lab.task.stop)
-        texts += texts_of(lab, responses)
+        responses = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
+        texts += lab.policy.decode(responses.response_ids, responses.response_mask)
         lengths += responses.response_mask.sum(dim=1).tolist()
     return Answers(examples=[e for e in examples for _ in range(samples)], texts=texts, lengths=lengths)
 

@@ -31,7 +31,6 @@ class Task:
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
     low_reward: float | None  # a mean reward below this is low
-    stop: Sequence[str] = ()  # a response ends with the first of these strings, and its text before it
     prompt_ending: str | None = None  # the end of every prompt, which is never cut
     responses: Mapping[str, Sequence[ScoredResponse]] | None = None  # of each split, for algorithms that do not sample
 

@@ -12,7 +12,6 @@ from rftlab.loops.lab import Lab
 from rftlab.ranges import Positive
 from rftlab.runs import write_responses
 from rftlab.sampling.sample import prompts_at_once, sample
-from rftlab.sampling.stops import end_at_stops
 from rftlab.streams import row_noise
 from rftlab.types import Example, Sampling
 
@@ -70,7 +69,6 @@ class Responses:
         responses = sample(
             lab.policy, *encode(lab, examples[part]), rollout, samples, noise, batch_size=lab.evaluation.batch_size
         )
-        responses = end_at_stops(lab.policy, responses, lab.task.stop)
         texts, scores = score(lab, examples[part], responses)
         ids = zip(responses.response_ids.cpu(), responses.response_mask.cpu(), strict=True)
         rows["text"] += texts

@@ -1,6 +1,6 @@
 """Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from rftlab.ranges import Built, Positive, UnitInterval
@@ -40,7 +40,6 @@ class TextData:
     evaluation: Built | None
     needs_targets: bool
     low_reward: float | None
-    stop: list[str] = field(default_factory=list)  # strings that end a response
     responses: bool = False  # whether rows bring scored responses of their own, for algorithms that do not sample
     path: str | None = None  # of a file of the user's own, and its columns
     response: Column | None = None
