@@ -144,6 +144,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         evaluation=make(data["evaluation"]),
         reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
         low_reward=data["low_reward"],
+        stop=tuple(data.get("stop") or ()),  # a stored config may be older than the key
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
         raise UserError(

@@ -16,6 +16,9 @@ def check_policy(config: Mapping[str, Any]) -> None:
     policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
     _check_adapter(config["model"])
+    if (stop := config["data"].get("stop")) is not None and (not stop or "" in stop):
+        found = f"data.stop={list(stop)}"
+        raise UserError(found, "texts of a character or more, or null where nothing is cut", "data.stop")
     if config["runtime"]["gradient_checkpointing"] and policy["family"] == "classifier":
         found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")

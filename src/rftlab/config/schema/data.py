@@ -40,6 +40,7 @@ class TextData:
     evaluation: Built | None
     needs_targets: bool
     low_reward: float | None
+    stop: list[str] | None = None  # of what is answered
     responses: bool = False  # whether rows bring scored responses of their own, for algorithms that do not sample
     path: str | None = None  # of a file of the user's own, and its columns
     response: Column | None = None
