@@ -26,7 +26,8 @@ def read(path: Path, drop_empty: bool = False, **changes: Any) -> Splits:
     arguments: dict[str, Any] = {
         "names": Names(train="train", validation="dev", test="test"),
         "shares": Shares(validation=0.25, test=0.25, seed=0),
-        "drop": Drop(identical=False, contradicting=False, empty=drop_empty),
+        "drop_empty": drop_empty,
+        "drop_pairs": Drop(identical=False, contradicting=False, empty=False),
         "n_train": None,
         "n_validation": None,
         "n_test": None,
@@ -121,7 +122,7 @@ def test_the_fingerprint_tells_other_responses(tmp_path: Path) -> None:
 def test_empty_targets_are_refused_or_dropped_by_their_key(tmp_path: Path) -> None:
     rows = [{"q": f"q{i}", "a": "" if i in (3, 4) else "a"} for i in range(9)]
     path = written(tmp_path, ".csv", rows)
-    with pytest.raises(UserError, match=r"row 4 of .* empty target \('a'\); 2 of 9 rows .*drop\.empty=true"):
+    with pytest.raises(UserError, match=r"row 4 of .* empty target \('a'\); 2 of 9 rows .*drop_empty=true"):
         read(path, prompt="q", target="a")
     splits = read(path, prompt="q", target="a", drop_empty=True)
     assert len([*splits.train, *splits.validation, *splits.test]) == 7

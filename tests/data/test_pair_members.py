@@ -41,7 +41,7 @@ def member(name: str) -> Member:
 
 def load(name: str, mirror: Path | None = None, n: int | None = None, **changes: Any) -> Splits:
     one = member(name)
-    keys = {**one.keys, "drop": Drop(**one.keys["drop"])}
+    keys = {**one.keys, "drop_pairs": Drop(**one.keys["drop_pairs"])}
     limits = {key: n for key in one.parameters() if key.startswith("n_")}
     late = {"source": "bundled" if mirror is None else "hub", "hub_mirror": mirror}
     return one.loader(**(keys | limits | late | changes))

@@ -35,7 +35,8 @@ def load(
     split_column: str | None,
     names: Names,
     shares: Shares,
-    drop: Drop,
+    drop_empty: bool,
+    drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -62,14 +63,14 @@ def load(
     rows, has = read_file(Path(path))
     own = OwnRows(rows=rows, columns=columns, place=path)
     own.require(has)
-    read = own.read(drop.empty)
+    read = own.read(drop_empty)
     if split_column is None:
         dealt = deal(read, shares, ("validation", "test"))
     else:
         dealt = by_split(read, names, split_column, path)
         dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
-    return splits_of(dealt, limits, drop, seed, source, path)
+    return splits_of(dealt, limits, drop_pairs, seed, source, path)
 
 
 def read_file(path: Path) -> tuple[Sequence[Mapping[str, Any]], list[str]]:

@@ -108,7 +108,7 @@ def load(
     hub_config: str | None,
     hub_dir: str | None,
     hub_mirror: Given[Path | None],
-    drop: Drop,
+    drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -127,7 +127,9 @@ def load(
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
     made = {split: dataset.examples_of(rows[of_hub], split, limits[split], origin) for split, of_hub in SPLITS.items()}
     responses = {
-        split: pairs_of_rows(rows["train"], part(split, rows["train"]), formed, split, limits[split], origin, drop)
+        split: pairs_of_rows(
+            rows["train"], part(split, rows["train"]), formed, split, limits[split], origin, drop_pairs
+        )
         for split in ("train", "validation")
     }
     if form == "dialogues":

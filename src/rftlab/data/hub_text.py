@@ -28,7 +28,8 @@ def load(
     rejected_column: str | None,
     names: Names,
     shares: Shares,
-    drop: Drop,
+    drop_empty: bool,
+    drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -55,9 +56,9 @@ def load(
     def rows(name: str) -> list[Row]:
         needed = tuple(dict.fromkeys(columns.named().values()))
         table = read_split(hub_id, hub_config, name, hub_mirror, needed, hub_dir, change=KEYS)
-        return OwnRows(rows=table.to_list(), columns=columns, place=f"split '{name}' of {hub_id}").read(drop.empty)
+        return OwnRows(rows=table.to_list(), columns=columns, place=f"split '{name}' of {hub_id}").read(drop_empty)
 
     dealt = {split: rows(name) for split, name in names.of_ours().items() if name is not None}
     dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
-    return splits_of(dealt, limits, drop, seed, source, hub_id)
+    return splits_of(dealt, limits, drop_pairs, seed, source, hub_id)

@@ -65,7 +65,7 @@ def load(
     hub_config: str | None,
     prompts_dir: str,
     hub_mirror: Given[Path | None],
-    drop: Drop,
+    drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -91,7 +91,7 @@ def load(
     made = {split: DATASET.examples_of(rows, split, limits[split], origin) for split, (rows, origin) in places.items()}
     of_pairs = {"train": (*at(REWARD), n_pairs), "validation": (*places["validation"], n_validation)}
     responses = {
-        split: pairs_of_rows(rows, part(split, rows), pair, split, limit, origin, drop)
+        split: pairs_of_rows(rows, part(split, rows), pair, split, limit, origin, drop_pairs)
         for split, (rows, origin, limit) in of_pairs.items()
     }
     return Splits(

@@ -51,7 +51,7 @@ def load(
     hub_config: str | None,
     pairs_hub_id: str,
     hub_mirror: Given[Path | None],
-    drop: Drop,
+    drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -80,7 +80,7 @@ def load(
     responses = {}
     for split, of_hub in COMPARED.items():
         rows = origin.rows(of_hub, COMPARISONS, posts.comparisons)
-        responses[split] = pairs_of_rows(rows, range(len(rows)), pair, split, limits[split], origin, drop)
+        responses[split] = pairs_of_rows(rows, range(len(rows)), pair, split, limits[split], origin, drop_pairs)
     return Splits(
         train=splits.train,
         validation=splits.validation,

@@ -109,7 +109,7 @@ class OwnRows:
                 empty[0],
                 f"has an empty target ('{self.columns.target}'); {len(empty)} of {len(formed)} rows have one",
                 "a text",
-                "the rows, data.target.column, or data.loader.drop.empty=true to leave them out",
+                "the rows, data.target.column, or data.loader.drop_empty=true to leave them out",
             )
         if empty and drop_empty:
             log.info("%s: %d of %d rows have an empty target and are dropped", self.place, len(empty), len(formed))
