@@ -67,8 +67,8 @@ MUTATIONS = {
     ),
     "file-not-part-of-the-key": Mutation(
         "config/sources.py",
-        "(*_model_folders(config), *_data_files(config))",
-        "_model_folders(config)",
+        "    found |= {text: _content(text, folders) for text in _data_files(config)}\n",
+        "",
         CHECKS,
         "an edited file answers with the old result",
     ),

@@ -178,7 +178,7 @@ class Composer:
         for place, node in list(named_runs(config)):
             if place == RESPONSES and learns_rows(config):
                 refuse_parent_of_rows(overrides)
-                node["parent"] = None
+                node.update(parent=None)
                 continue
             check_named_run(place, node, overrides)
             if node["run"] is not None:

@@ -45,7 +45,8 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
         found |= {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
         if modules:
             found |= {text: _content(text, folders) for text in _named_paths(node)}
-    found |= {text: _content(text, folders) for text in (*_model_folders(config), *_data_files(config))}
+    found |= {text: _content(text, folders) for text in _model_folders(config)}
+    found |= {text: _content(text, folders) for text in _data_files(config)}
     return dict(sorted(found.items()))
 
 
