@@ -28,8 +28,8 @@ from rftlab.config.inheritance import (
     check_named_run,
     groups_of_parent,
     learns_rows,
-    refuse_parent_of_rows,
     refuse_other_work,
+    refuse_parent_of_rows,
     refuse_two_starts,
     values_of_parent,
 )
