@@ -103,12 +103,16 @@ def _lines(name: str, source: str, splits: Splits, limits: Limits) -> Iterator[s
 
 
 def _words(texts: Sequence[str]) -> str:
+    if not texts:
+        return "none"
     middle, long = np.percentile([len(text.split()) for text in texts], [50, 95])
     return f"{middle:.0f}, {long:.0f}"
 
 
 def _cut(texts: Sequence[str], limit: int) -> str:
     """Give the share of texts with more tokens than the limit."""
+    if not texts:
+        return "none"
     tokenizer = PreTrainedTokenizerFast.from_pretrained(asset_folder("tokenizer"))
     over = sum(len(ids) > limit for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids)
     return f"{100 * over / len(texts):.1f} %"
