@@ -2,7 +2,8 @@
 
 from mutants.mutation import Mutation
 
-METEOR, BLEU = "rewards/test_meteor.py", "rewards/test_bleu.py"
+METEOR, BLEU, ROUGE = "rewards/test_meteor.py", "rewards/test_bleu.py", "rewards/test_rouge_score.py"
+SQUAD = "rewards/test_squad.py"
 
 MUTATIONS = {
     "meteor-asks-for-synonyms-of-stems": Mutation(
@@ -25,7 +26,28 @@ MUTATIONS = {
         "short responses score where the paper's reward is 0",
     ),
     "an-empty-reference-counts": Mutation(
-        "rewards/references.py", "for reference in references if reference.strip()", "for reference in references",
+        "rewards/references.py", "if empty or reference.strip()", "",
         BLEU, "responses that are too short score 1",
+    ),
+    "rouge-lsum-is-gamed-by-newlines": Mutation(
+        "rewards/rouge_score.py", 'if self.lines == "reference" else None', "if False else None", ROUGE,
+        "a response of one word per line scores as a bag of words",
+    ),
+    "rouge-counts-a-word-twice": Mutation(
+        "rewards/rouge_score.py", "                left_here[word] -= 1\n", "", ROUGE,
+        "ROUGE-Lsum is not that of rouge-score",
+    ),
+    "rouge-knows-ascii-alone": Mutation(
+        "rewards/rouge_score.py", 'if letters == "ascii" or text.isascii():', "if letters:", ROUGE,
+        "equal texts of other scripts score 0",
+    ),
+    "token-f1-counts-kinds-of-words": Mutation(
+        "rewards/squad.py", "(Counter(words) & Counter(gold)).total()", "len(set(words) & set(gold))", SQUAD,
+        "repeated words are worth less than in SQuAD",
+    ),
+    "articles-before-punctuation": Mutation(
+        "rewards/squad.py", "ARTICLE.sub(\" \", text.lower().translate(WITHOUT_PUNCTUATION))",
+        "ARTICLE.sub(\" \", text.lower()).translate(WITHOUT_PUNCTUATION)", SQUAD,
+        "answers that SQuAD takes as equal differ",
     ),
 }  # fmt: skip
