@@ -3,7 +3,7 @@
 from mutants.mutation import Mutation
 
 METEOR, BLEU, ROUGE = "rewards/test_meteor.py", "rewards/test_bleu.py", "rewards/test_rouge_score.py"
-SQUAD = "rewards/test_squad.py"
+SQUAD, PENALTIES = "rewards/test_squad.py", "rewards/test_penalties.py"
 
 MUTATIONS = {
     "meteor-asks-for-synonyms-of-stems": Mutation(
@@ -49,5 +49,17 @@ MUTATIONS = {
         "rewards/squad.py", "ARTICLE.sub(\" \", text.lower().translate(WITHOUT_PUNCTUATION))",
         "ARTICLE.sub(\" \", text.lower()).translate(WITHOUT_PUNCTUATION)", SQUAD,
         "answers that SQuAD takes as equal differ",
+    ),
+    "a-sum-forgets-its-weights": Mutation(
+        "rewards/weighted_sum.py", "total += weight * self.terms[name]", "total += self.terms[name]", PENALTIES,
+        "a penalty weighs as much as the task",
+    ),
+    "a-short-response-is-diverse": Mutation(
+        "rewards/diversity.py", "max(len(grams), self.shortest - self.n + 1, 1)", "max(len(grams), 1)", PENALTIES,
+        "a policy earns diversity by brevity",
+    ),
+    "a-file-of-a-reward-is-no-part-of-the-run": Mutation(
+        "config/sources.py", "        found |= _files_of(function)\n", "", "config/test_own_function.py",
+        "an edited reward is taken for the same run",
     ),
 }  # fmt: skip

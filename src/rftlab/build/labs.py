@@ -9,7 +9,7 @@ import torch
 
 from rftlab import runs
 from rftlab.build.responses import scored_responses
-from rftlab.build.rewards import CheckedReward
+from rftlab.build.rewards import build_reward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_positions
 from rftlab.data.parts.fingerprint import fingerprint
@@ -125,8 +125,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
-    data, reward = config["data"], config["reward"]
-    places = _places(config, reward or {}, device)
+    data = config["data"]
     task = Task(
         name=data["name"],
         splits=splits,
@@ -137,7 +136,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
+        reward=build_reward(config, [example.targets for example in splits.train], device),
         low_reward=data["low_reward"],
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
@@ -147,15 +146,6 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
             "data",
         )
     return task
-
-
-def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """Give what a reward with a network needs beside its keys: of a `source`, or, one of ours, of a `run`."""
-    of_run = "run" in reward and runs.of_ours(reward["_target_"])
-    if not ("source" in reward or of_run):
-        return {}
-    outputs = {"outputs": Path(config["paths"]["outputs"])} if of_run else {}
-    return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:

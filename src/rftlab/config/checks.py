@@ -11,6 +11,7 @@ from rftlab.config.files import OF_HYDRA
 from rftlab.config.heuristic_checks import check_heuristic
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.own_function import check_functions
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
 from rftlab.config.signatures import constant, method
@@ -118,6 +119,7 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         return
     _check_model(config["model"], data)
     _check_reward(data, config["reward"] or {})
+    check_functions(config["reward"] or {})
     if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
         found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
         raise UserError(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rftlab.assets import PREFIX
+from rftlab.config.own_function import file_of, functions
 from rftlab.config.signatures import NotFoundError, source_file
 from rftlab.errors import UserError
 from rftlab.files import files_below
@@ -44,8 +45,34 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
         found |= {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
         if modules:
             found |= {text: _content(text, folders) for text in _named_paths(node)}
+    for function, node in functions(config.get("reward")):
+        found |= _files_of(function)
+        found |= {text: _content(text, folders) for text in _named_paths(node["arguments"])}
     found |= {text: _content(text, folders) for text in _model_folders(config)}
     return dict(sorted(found.items()))
+
+
+def _files_of(function: str) -> dict[str, str]:
+    """Hash the file of a function of the user's own and what it imports, from modules and from beside the file."""
+    if (place := file_of(function)) is None:
+        modules = _modules(function.rpartition(".")[0])
+        return {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
+    path, _ = place
+    beside = {str(near): near for near in _beside(path)}
+    modules = {n.replace(".", "/"): p for name in _imports(path, path.stem) for n, p in _modules(name).items()}
+    return {name: _hashed(found, _stamp(found)) for name, found in {str(path): path, **beside, **modules}.items()}
+
+
+def _beside(path: Path) -> set[Path]:
+    """Find the files in the same folder that a file imports, and those that they import."""
+    found, waiting = {path}, [path]
+    while waiting:
+        here = waiting.pop()
+        near = {here.parent / f"{name.split('.')[0]}.py" for name in _imports(here, here.stem) if name}
+        new = {file for file in near if file.is_file()} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def edited_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> list[str]:
