@@ -18,7 +18,7 @@ from rftlab.errors import UserError
 from rftlab.sweeps.job import Job
 
 FILES = {
-    "my_reward.py": "import my_help\n\ndef fn(prompts, responses, targets, weight=1.0):\n    return [1.0 for _ in prompts]\n",
+    "my_reward.py": "import my_help\n\ndef fn(prompts, responses, targets, weight=1.0):\n    return [1.0]\n",
     "my_help.py": "import my_numbers\n",
     "my_numbers.py": "X = 1\n",
     "table.csv": "1",

@@ -3,6 +3,7 @@
 from mutants.mutation import Mutation
 
 METEOR, BLEU, ROUGE = "rewards/test_meteor.py", "rewards/test_bleu.py", "rewards/test_rouge_score.py"
+CHRF_TER, CIDER = "rewards/test_chrf_ter.py", "rewards/test_cider_d.py"
 SQUAD, PENALTIES = "rewards/test_squad.py", "rewards/test_penalties.py"
 
 MUTATIONS = {
@@ -61,5 +62,25 @@ MUTATIONS = {
     "a-file-of-a-reward-is-no-part-of-the-run": Mutation(
         "config/sources.py", "        found |= _files_of(function)\n", "", "config/test_own_function.py",
         "an edited reward is taken for the same run",
+    ),
+    "chrf-blind-to-spaces": Mutation(
+        "rewards/chrf.py", "whitespace=self.whitespace", "whitespace=False", CHRF_TER,
+        "a text without any space scores 1",
+    ),
+    "ter-without-an-end": Mutation(
+        "rewards/ter.py", "np.minimum(np.array(rates, dtype=np.float64), 1.0)", "np.array(rates, dtype=np.float64)",
+        CHRF_TER, "one long response outweighs a whole batch",
+    ),
+    "cider-of-the-first-reference": Mutation(
+        "rewards/cider_d.py", "10 * sum(scores) / len(scores)", "10 * scores[0]", CIDER,
+        "consensus is that with one reference",
+    ),
+    "cider-without-clipping": Mutation(
+        "rewards/cider_d.py", "min(x, b[gram]) * b[gram]", "x * b[gram]", CIDER,
+        "a policy gains by repeating a rare word: CIDEr, not CIDEr-D",
+    ),
+    "a-corpus-is-no-part-of-the-run": Mutation(
+        "config/sources.py", "            found[text] = _content(text, folders)\n", "            pass\n",
+        "build/test_build_reward.py", "a reward that counts other words is taken for the same run",
     ),
 }  # fmt: skip

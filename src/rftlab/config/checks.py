@@ -14,6 +14,7 @@ from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, ki
 from rftlab.config.own_function import check_functions
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import constant, method
 from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
@@ -118,8 +119,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text":
         return
     _check_model(config["model"], data)
-    _check_reward(data, config["reward"] or {})
-    check_functions(config["reward"] or {})
+    for key, node in reward_nodes(config["reward"]):
+        _check_reward(data, node, key)
+    check_functions(config["reward"])
     if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
         found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
         raise UserError(
@@ -249,14 +251,14 @@ def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
 
 
-def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
+def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any], key: str) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
     embedded = str(reward.get("source")).startswith("asset:")
     if data["source"] == "hub" and embedded and not reward.get("at_chance"):
         raise UserError(
-            f"data.source=hub with reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            f"data.source=hub with {key}.source={reward['source']}, which is at chance on real reviews (0.515)",
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
-            "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
+            f"{key}.source (with {key}.tokenizer), or {key}.at_chance=true to use it all the same",
         )
 
 

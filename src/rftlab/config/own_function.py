@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import NotFoundError, signature
 from rftlab.errors import UserError
 
@@ -28,13 +29,11 @@ def with_own_function(overrides: Sequence[str]) -> list[str]:
     return [*rest, "reward=function", f"reward.function={given[-1]}"]
 
 
-def functions(node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def functions(reward: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give every function of the user's own that a reward names, itself or within, with the mapping that names it."""
-    if isinstance(node, Mapping):
-        if node.get("_target_") == LOAD and isinstance(node.get("function"), str):
+    for _, node in reward_nodes(reward):
+        if node["_target_"] == LOAD and isinstance(node.get("function"), str):
             yield node["function"], node
-        for child in node.values():
-            yield from functions(child)
 
 
 def file_of(function: str) -> tuple[Path, str] | None:
@@ -43,7 +42,7 @@ def file_of(function: str) -> tuple[Path, str] | None:
     return (Path(place), name) if place.endswith(".py") else None
 
 
-def check_functions(reward: Mapping[str, Any]) -> None:
+def check_functions(reward: Any) -> None:
     """Refuse a function of the user's own that is not there; nothing is imported.
 
     Raises:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.errors import UserError
 from rftlab.positions import known_config, positions_of, refuse_beyond
 
@@ -21,9 +22,10 @@ def check_policy(config: Mapping[str, Any]) -> None:
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror))
-    if reward and "source" in reward and "max_tokens" in reward:
-        limit = positions_of(known_config(reward["source"], mirror))
-        refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
+    for key, node in reward_nodes(reward):
+        if "source" in node and "max_tokens" in node:
+            limit = positions_of(known_config(node["source"], mirror))
+            refuse_beyond(limit, node["source"], {f"{key}.max_tokens": node["max_tokens"]})
 
 
 def check_positions(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rftlab.assets import PREFIX
 from rftlab.config.own_function import file_of, functions
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import NotFoundError, source_file
 from rftlab.errors import UserError
 from rftlab.files import files_below
@@ -25,6 +26,7 @@ LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 DIGITS = 12  # hexadecimal
 MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its start
 OF_MODELS = ("source", "tokenizer")  # keys that may name a folder of a model
+OF_TEXTS = "corpus"  # a key of rewards that may name a file
 SHOWN = 3  # names in a message
 
 
@@ -48,6 +50,9 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
     for function, node in functions(config.get("reward")):
         found |= _files_of(function)
         found |= {text: _content(text, folders) for text in _named_paths(node["arguments"])}
+    for _, node in reward_nodes(config.get("reward")):
+        if isinstance(text := node.get(OF_TEXTS), str) and Path(text).is_file():
+            found[text] = _content(text, folders)
     found |= {text: _content(text, folders) for text in _model_folders(config)}
     return dict(sorted(found.items()))
 
@@ -138,7 +143,8 @@ def _is_path(value: str) -> bool:
 def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
     """Give the folders of the user's that models are read from; not embedded ones, and not those that a mirror has."""
     mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
-    for node in (model.get("policy"), model.get("network"), config.get("reward")):
+    rewards = (node for _, node in reward_nodes(config.get("reward")))
+    for node in (model.get("policy"), model.get("network"), *rewards):
         for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
             if not isinstance(value, str) or value.startswith(PREFIX) or not Path(value).is_dir():
                 continue
