@@ -8,7 +8,7 @@ import torch
 from rftlab.build.rewards import build_reward
 from rftlab.config.sources import own_files
 from rftlab.errors import UserError
-from rftlab.rewards.sentiment import Sentiment
+from rftlab.rewards.classifier import Classifier
 
 CPU = torch.device("cpu")
 SENTIMENT = {
@@ -36,7 +36,7 @@ def test_every_term_of_a_sum_gets_what_it_would_get_alone() -> None:
     reward = build_reward(config(sum_of(mood=SENTIMENT, match=MATCH, cider=CIDER)), [("a cat",), ("a dog",)], CPU)
     assert reward is not None
     terms = reward.reward.terms
-    assert isinstance(terms["mood"], Sentiment) and terms["cider"].documents == 2
+    assert isinstance(terms["mood"], Classifier) and terms["cider"].documents == 2
     alone = [build_reward(config(node), [("a cat",), ("a dog",)], CPU) for node in (SENTIMENT, MATCH, CIDER)]
     rows = ["", ""], ["a cat", "a dog ran"], [("a cat",), ("a dog",)]
     assert reward(*rows) == pytest.approx(sum(each(*rows) for each in alone if each is not None))

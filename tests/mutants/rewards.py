@@ -4,6 +4,7 @@ from mutants.mutation import Mutation
 
 METEOR, BLEU, ROUGE = "rewards/test_meteor.py", "rewards/test_bleu.py", "rewards/test_rouge_score.py"
 CHRF_TER, CIDER = "rewards/test_chrf_ter.py", "rewards/test_cider_d.py"
+BERTSCORE, PARENT = "rewards/test_bertscore.py", "rewards/test_parent.py"
 SQUAD, PENALTIES = "rewards/test_squad.py", "rewards/test_penalties.py"
 
 MUTATIONS = {
@@ -82,5 +83,25 @@ MUTATIONS = {
     "a-corpus-is-no-part-of-the-run": Mutation(
         "config/sources.py", "            found[text] = _content(text, folders)\n", "            pass\n",
         "build/test_build_reward.py", "a reward that counts other words is taken for the same run",
+    ),
+    "bertscore-counts-start-and-end": Mutation(
+        "rewards/bertscore.py", "if token not in aside]", "if token not in ()]", BERTSCORE,
+        "equal frames make all texts alike",
+    ),
+    "bertscore-of-the-last-layer": Mutation(
+        "rewards/bertscore.py", "output.hidden_states[self.num_layers]", "output.hidden_states[-1]", BERTSCORE,
+        "it agrees less with people than published",
+    ),
+    "parent-counts-a-value-twice": Mutation(
+        "rewards/parent.py", "values = dict.fromkeys(words for", "values = list(words for", PARENT,
+        "the cells that both tables of a prompt show count more than titles",
+    ),
+    "parent-without-the-table": Mutation(
+        "rewards/parent.py", "(there + (1 - there) * _share(gram, known))", "there", PARENT,
+        "what only the table says counts as invented",
+    ),
+    "a-class-by-part-of-its-name": Mutation(
+        "rewards/intent.py", "label in (name, str(index))", "label in name", "rewards/test_intent.py",
+        "another class is rewarded than was asked for",
     ),
 }  # fmt: skip

@@ -79,10 +79,11 @@ def _made(node: Mapping[str, Any], late: Mapping[str, Any]) -> Any:
     """Build a node behind those in it, which no node of OmegaConf could hold."""
     nested = {key: _inner(value, late) for key, value in node.items() if _holds_target(value)}
     given = {name: late[name] for name in _places(node)}
-    if not nested:
+    aside = nested | {name: given.pop(name) for name in ("train_targets",) if name in given}  # too long for OmegaConf
+    if not aside:
         return make(node, **given)
     rest = {key: value for key, value in node.items() if key not in nested}
-    ready = partial(make({**rest, "_partial_": True, "_convert_": "all"}, **given), **nested)
+    ready = partial(make({**rest, "_partial_": True, "_convert_": "all"}, **given), **aside)
     return ready if node.get("_partial_") else ready()
 
 
