@@ -1,9 +1,10 @@
 """Rewards of our own equal the libraries that they replace, on 10,000 pairs of real texts.
 
-RFTLAB_HUB_MIRROR=DIR pytest -m slow tests/rewards/test_real_pairs.py
+RFTLAB_HUB_MIRROR=DIR [RFTLAB_PYCOCOEVALCAP=DIR RFTLAB_PARENT=FILE] pytest -m slow tests/rewards/test_real_pairs.py
 """
 
 import os
+import sys
 from pathlib import Path
 
 import nltk
@@ -14,9 +15,11 @@ from nltk.translate.meteor_score import meteor_score
 from real_pairs import real_pairs
 from rouge_score.rouge_scorer import RougeScorer
 
-from rftlab.rewards import wordnet
+from rftlab.rewards import cider_d, wordnet
+from rftlab.rewards.function import _module_of
 from rftlab.rewards.meteor import _words, load
-from rftlab.rewards.rouge_score import Rouge
+from rftlab.rewards.parent import Parent, table_of
+from rftlab.rewards.rouge_score import Rouge, words_of
 
 PAIRS = 10_000
 VARIANTS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -59,3 +62,38 @@ def test_meteor_equals_nltk(pairs):
     changed = np.abs(load(**values, synonyms="words")(responses, responses, targets) - ours) > 1e-9
     print(f"synonyms of words instead of stems: {changed.sum()} of {len(changed)} scores differ")
     assert changed.any()
+
+
+@pytest.mark.peer
+def test_cider_d_equals_pycocoevalcap(pairs):
+    """With the batch as the corpus, and texts that its tokenizer would leave as they are."""
+    if (folder := os.environ.get("RFTLAB_PYCOCOEVALCAP")) is None:
+        pytest.skip("set RFTLAB_PYCOCOEVALCAP to a folder with pycocoevalcap 1.2")
+    sys.path.append(folder)
+    from pycocoevalcap.cider.cider import Cider
+
+    plain = [(_plain(text), tuple(map(_plain, golds))) for text, golds in zip(*pairs, strict=True)]
+    responses, targets = [text for text, _ in plain], [golds for _, golds in plain]
+    _, theirs = Cider().compute_score(dict(enumerate(map(list, targets))), {i: [t] for i, t in enumerate(responses)})
+    metric = cider_d.load(corpus="train", sigma=6.0, stem=False, train_targets=targets)
+    np.testing.assert_allclose(metric(responses, responses, targets), theirs, atol=1e-9)
+
+
+@pytest.mark.peer
+def test_parent_equals_the_released_script(pairs):
+    """With the words of the first target as a table; google-research/language, table_text_eval.py."""
+    if (script := os.environ.get("RFTLAB_PARENT")) is None:
+        pytest.skip("set RFTLAB_PARENT to table_text_eval.py")
+    module = _module_of(Path(script))
+    metric = Parent(table_weight=0.5)
+    rows = [(text, golds) for text, golds in zip(*pairs, strict=True) if all(map(_plain, golds))]
+    prompts = [" ".join(f"<cell> {word} </cell>" for word in _plain(golds[0]).split()) for _, golds in rows]
+    responses, targets = [text for text, _ in rows], [golds for _, golds in rows]
+    tables = [[([], list(value)) for value in table_of(prompt)] for prompt in prompts]
+    words = [_plain(text).split() for text in responses]
+    *_, theirs = module.parent(words, [[_plain(gold).split() for gold in golds] for golds in targets], tables)
+    np.testing.assert_allclose(metric(prompts, responses, targets), theirs, atol=1e-7)
+
+
+def _plain(text: str) -> str:
+    return " ".join(words_of(text, "unicode", False))
