@@ -40,7 +40,7 @@ MUTATIONS = {
         "ROUGE-Lsum is not that of rouge-score",
     ),
     "rouge-knows-ascii-alone": Mutation(
-        "rewards/rouge_score.py", 'if letters == "ascii" or text.isascii():', "if letters:", ROUGE,
+        "rewards/rouge_score.py", 'elif letters == "ascii":', "elif letters:", ROUGE,
         "equal texts of other scripts score 0",
     ),
     "token-f1-counts-kinds-of-words": Mutation(
@@ -103,5 +103,13 @@ MUTATIONS = {
     "a-class-by-part-of-its-name": Mutation(
         "rewards/intent.py", "label in (name, str(index))", "label in name", "rewards/test_intent.py",
         "another class is rewarded than was asked for",
+    ),
+    "wordnet-of-regular-forms-alone": Mutation(
+        "rewards/wordnet.py", "self.exceptions.get(word, regular)", "regular", "rewards/test_wordnet.py",
+        "irregular plurals and verbs have no synonyms",
+    ),
+    "parts-of-a-sentence-without-its-end": Mutation(
+        "rewards/meteor.py", "_of_part(part, i == first, i == last)", "_of_part(part, i == first, False)", METEOR,
+        "the last word of a text keeps its full stop",
     ),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from rftlab.rewards import cider_d, wordnet
 from rftlab.rewards.function import _module_of
-from rftlab.rewards.meteor import _words, load
+from rftlab.rewards.meteor import SENTENCE, TREEBANK, _words, load, treebank
 from rftlab.rewards.parent import Parent, table_of
 from rftlab.rewards.rouge_score import Rouge, words_of
 
@@ -45,12 +45,34 @@ def test_rouge_equals_rouge_score(pairs, stem: bool):
         np.testing.assert_allclose(metric(responses, responses, targets), expected, atol=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore:The multilingual functions")
-def test_meteor_equals_nltk(pairs):
+@pytest.fixture(scope="module")
+def reader() -> WordNetCorpusReader:
     try:
-        reader = WordNetCorpusReader(nltk.data.find(wordnet.PLACE), None)
+        with pytest.warns(UserWarning, match="multilingual"):
+            return WordNetCorpusReader(nltk.data.find(wordnet.PLACE), None)
     except LookupError:
         pytest.skip("no WordNet: `make wordnet` gets it")
+
+
+def test_synonyms_equal_those_of_nltk(pairs, reader: WordNetCorpusReader):
+    texts = [text for response, golds in zip(*pairs, strict=True) for text in (response, *golds)]
+    words = {word for text in texts for word in _words(text, "treebank")}
+    of_word = wordnet.synonyms()
+    assert of_word is not None and len(words) > 10_000
+    for word in words:
+        lemmas = {lemma.name() for synset in reader.synsets(word) for lemma in synset.lemmas()}
+        assert of_word(word) == {name for name in lemmas if "_" not in name}, word
+
+
+def test_words_equal_those_of_nltk(pairs):
+    sentences = [part for texts in pairs[1] for text in texts for part in SENTENCE.split(text)]
+    sentences += [part for text in pairs[0] for part in SENTENCE.split(text)]
+    assert len(sentences) > PAIRS
+    for sentence in sentences:
+        assert treebank(sentence) == [word.lower() for word in TREEBANK.tokenize(sentence)], sentence
+
+
+def test_meteor_equals_nltk(pairs, reader: WordNetCorpusReader):
     responses, targets = pairs
     values = {"tokenize": "treebank", "alpha": 0.9, "beta": 3.0, "gamma": 0.5, "as_released": False}
     ours = load(**values, synonyms="stems")(responses, responses, targets)

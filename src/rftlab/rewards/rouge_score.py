@@ -18,6 +18,7 @@ from rftlab.rewards.references import with_references
 Letters = Literal["unicode", "ascii"]
 Words = tuple[str, ...]
 ASCII_WORD = regex.compile(r"[a-z0-9]+")
+PLAIN = bytes(ord(chr(code).lower()) if chr(code).isalnum() else ord(" ") for code in range(128)).ljust(256)
 NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}"  # scripts without spaces: each letter is a word, as in sacreBLEU's `zh`
 WORD = regex.compile(rf"[{NO_SPACES}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}]--[{NO_SPACES}]]+", regex.V1)
 STEMMER = PorterStemmer()
@@ -57,29 +58,27 @@ class Rouge:
         if self.variant == "rougeLsum":
             gold = self._lines(reference)
             return _f_of_lines(self._lines(response, len(gold) if self.lines == "reference" else None), gold)
-        words, gold = self._words(response), self._words(reference)
+        words, gold = words_of(response, self.letters, self.stem), words_of(reference, self.letters, self.stem)
         if self.variant == "rougeL":
             return _f(LCSseq.similarity(words, gold), len(words), len(gold))
         return _f_of_ngrams(words, gold, 2 if self.variant == "rouge2" else 1)
-
-    def _words(self, text: str) -> Words:
-        return words_of(text, self.letters, self.stem)
 
     def _lines(self, text: str, most: int | None = None) -> list[Words]:
         lines = [line for line in text.split("\n") if line]
         if most is not None and len(lines) > most:
             lines = [*lines[: most - 1], " ".join(lines[most - 1 :])]
-        return [self._words(line) for line in lines]
+        return [words_of(line, self.letters, self.stem) for line in lines]
 
 
 @lru_cache(16_384)
 def words_of(text: str, letters: Letters, stem: bool) -> Words:
     """Cut a text into words in lower case, without punctuation; of more than three letters their Porter stems."""
-    text = text.lower()
-    if letters == "ascii" or text.isascii():
-        words = ASCII_WORD.findall(text)
+    if text.isascii():
+        words = text.encode().translate(PLAIN).decode().split()
+    elif letters == "ascii":
+        words = ASCII_WORD.findall(text.lower())
     else:
-        words = WORD.findall(unicodedata.normalize("NFC", text))
+        words = WORD.findall(unicodedata.normalize("NFC", text.lower()))
     return tuple(_stem(word) if len(word) >= SHORTEST_STEMMED else word for word in words) if stem else tuple(words)
 
 
