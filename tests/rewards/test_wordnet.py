@@ -16,12 +16,13 @@ ADJECTIVES = (("glad(p)", "happy"),)
 
 def write(folder: Path, name: str, sets: tuple[tuple[str, ...], ...], exceptions: str = "") -> None:
     """Write the synsets of a part of speech in the form of WordNet's database."""
+    kind = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}[name]
     data, offsets = LICENCE, {}
     for words in sets:
         for word in words:
             offsets.setdefault(word.partition("(")[0].lower(), []).append(f"{len(data):08d}")
-        data += f"{len(data):08d} 06 n {len(words):02x} {' '.join(f'{word} 0' for word in words)} 000 | a gloss\n"
-    lines = [f"{w} n {len(at)} 1 @ {len(at)} 0 {' '.join(at)}  \n" for w, at in sorted(offsets.items())]
+        data += f"{len(data):08d} 06 {kind} {len(words):02x} {' '.join(f'{word} 0' for word in words)} 000 | a gloss\n"
+    lines = [f"{w} {kind} {len(at)} 1 @ {len(at)} 0 {' '.join(at)}  \n" for w, at in sorted(offsets.items())]
     (folder / f"data.{name}").write_text(data)
     (folder / f"index.{name}").write_text(LICENCE + "".join(lines))
     (folder / f"{name}.exc").write_text(exceptions)
