@@ -150,7 +150,7 @@ def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
         x="step",
         y="mean",
         hue="hue",
-        style="heuristic",
+        style=looks.by,
         palette=looks.palette,
         dashes=looks.dashes,
         markers=looks.markers,
@@ -165,7 +165,7 @@ def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
 
 def line_handle(cell: pd.Series, looks: style.Looks) -> Line2D:
     """Build the legend entry of a cell."""
-    dash, marker = looks.dashes[cell["heuristic"]], looks.markers[cell["heuristic"]]
+    dash, marker = looks.dashes[cell[looks.by]], looks.markers[cell[looks.by]]
     line = Line2D([], [], color=looks.palette[cell["hue"]], marker=marker, markersize=5, linewidth=1.4)
     line.set(markeredgecolor="white", markeredgewidth=0.75, label=cell["label"])
     if not isinstance(dash, str):
@@ -228,11 +228,28 @@ def model_label(data: str, model: str) -> str:
 
 
 def step_label(cells: pd.DataFrame) -> str:
-    """Name the steps of these cells: iterations if any are, then what the others count, by algorithm."""
-    pairs = set(zip(cells["algo"], cells["counts"], strict=True))
-    first, *rest = sorted({unit for _, unit in pairs}, key=lambda unit: (unit != "iteration", unit))
-    others = sorted(f"{style.name(algo)}: {unit}" for algo, unit in pairs if unit in rest)
-    return f"{first} ({', '.join(others)})" if others else first
+    """Name the steps of these cells: iterations if any are, then what others count; `step_note` says whose they are."""
+    first, *rest = _units(cells)
+    others = sorted(f"{style.name(algo)}: {unit}" for algo, unit in _counted(cells) if unit in rest)
+    return f"{first} ({others[0]})" if len(others) == 1 else " or ".join([first, *rest])
+
+
+def step_note(cells: pd.DataFrame) -> list[str]:
+    """Say whose steps are no iterations, where an axis has no room for it."""
+    others = {
+        unit: sorted(style.name(algo) for algo, own in _counted(cells) if own == unit) for unit in _units(cells)[1:]
+    }
+    several = sum(map(len, others.values())) > 1
+    return [f"Steps are {unit}s of {', '.join(algos)}." for unit, algos in others.items() if several]
+
+
+def _counted(cells: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(cells["algo"], cells["counts"], strict=True))
+
+
+def _units(cells: pd.DataFrame) -> list[str]:
+    """Name what is counted, iterations first."""
+    return sorted({unit for _, unit in _counted(cells)}, key=lambda unit: (unit != "iteration", unit))
 
 
 def setting_label(algo: str, variant: str, names: Mapping[str, str] | None = None) -> str:

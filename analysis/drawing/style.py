@@ -24,7 +24,8 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SPELLED = {  # optional: names that their authors write otherwise than `name` would
     "narrativeqa": "NarrativeQA", "totto": "ToTTo", "commongen": "CommonGen", "iwslt2017": "IWSLT2017",
     "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "cifar10": "CIFAR-10", "stsb": "STS-B",
-    "reinforce": "REINFORCE",
+    "reinforce": "REINFORCE", "offline_apa": "offline APA", "offline_awr": "offline AWR",
+    "rejection": "rejection sampling", "reward_model": "reward model",
 }  # fmt: skip
 ACRONYM = 5  # a name of at most so many letters is one
 # Colours of the palette that readers of earlier figures know; these algorithms also come first, in this order. Any
@@ -56,16 +57,19 @@ class Looks:
     """What colours, dashes and markers stand for in one figure."""
 
     palette: dict[str, Colour]  # by hue
-    dashes: dict[str, Dash]  # by heuristic
-    markers: dict[str, str]  # by heuristic
+    dashes: dict[str, Dash]  # by heuristic, or by hue
+    markers: dict[str, str]  # the same
+    by: str = "heuristic"  # hue: there are more of them than colours, and one heuristic
 
 
 def looks(hues: list[str], heuristics: list[str]) -> Looks:
-    """Give each hue a colour and each heuristic a dash and a marker."""
-    order = heuristic_order(heuristics)
+    """Give each hue a colour, and each heuristic a dash and a marker; each hue these where colours do not suffice."""
+    palette, order, by = colours(hues), heuristic_order(heuristics), "heuristic"
+    if len(order) == 1 and len(set(palette.values())) < len(palette):
+        order, by = list(palette), "hue"
     dashes = {name: DASHES[i % len(DASHES)] for i, name in enumerate(order)}
     markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(order)}
-    return Looks(colours(hues), dashes, markers)
+    return Looks(palette, dashes, markers, by)
 
 
 def colours(hues: list[str]) -> dict[str, Colour]:

@@ -125,7 +125,7 @@ def _amount(loop: Loop) -> str | None:
     if {"iterations", "prompts_per_iteration", "samples_per_prompt"} <= loop.keys():
         return f"{loop['iterations'] * _rows(loop):,} responses"
     if {"steps", "batch_size"} <= loop.keys():
-        return f"{_taken(loop) * loop['batch_size']:,} gold texts"
+        return f"{_taken(loop) * loop['batch_size']:,} {_rows_are(loop)}"
     return None
 
 
@@ -134,12 +134,22 @@ def _steps(loop: Loop) -> int | None:
     if loop.get("minibatch_tokens"):
         return loop["iterations"] * loop["update_epochs"] * (loop["tokens_per_iteration"] // loop["minibatch_tokens"])
     if {"iterations", "prompts_per_iteration", "samples_per_prompt", "update_epochs", "minibatch_size"} <= loop.keys():
-        return loop["iterations"] * loop["update_epochs"] * -(-_rows(loop) // loop["minibatch_size"])
+        return loop["iterations"] * loop["update_epochs"] * -(-_learned(loop) // loop["minibatch_size"])
     return _taken(loop) if "steps" in loop else None
 
 
 def _rows(loop: Loop) -> int:
     return loop["prompts_per_iteration"] * loop["samples_per_prompt"]
+
+
+def _learned(loop: Loop) -> int:
+    """Count the rows of a rollout that updates learn from at most: all, or the best of each prompt."""
+    return loop["prompts_per_iteration"] * loop.get("best.keep", loop["samples_per_prompt"])
+
+
+def _rows_are(loop: Loop) -> str:
+    """Name what a batch of a loop without rollouts is made of."""
+    return "pairs" if "pairs" in loop else "kept responses" if "standardise_scores" in loop else "gold texts"
 
 
 def _taken(loop: Loop) -> int:

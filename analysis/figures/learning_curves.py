@@ -48,7 +48,8 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     drawn = curves[curves["n"] > 0].reset_index(drop=True)
     cells = layout.cells(drawn, counts)
     looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
-    notes = ["Line: mean over the n seeds; band: their minimum to maximum.", *layout.nonfinite_note(curves)]
+    notes = ["Line: mean over the n seeds; band: their minimum to maximum."]
+    notes += [*layout.step_note(cells), *layout.nonfinite_note(curves)]
     caption = layout.runs_caption(notes, drawn["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 2.9 + 0.17 * ((len(cells) + 1) // 2), caption)

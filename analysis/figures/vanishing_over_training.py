@@ -41,6 +41,7 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
         f"Share of prompts with reward std < {STD_BELOW:g}, of the {prompts} train prompts looked at during training;",
         "first and last point: the same prompts before and after it.",
         "Line: mean over the n seeds; band: their minimum to maximum.",
+        *layout.step_note(cells),
     ]
     caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis import everything, load, settings
-from analysis.drawing import layout
+from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn, save
 from analysis.statistics import stats
 from rftlab.runs import NOT_IDENTITY
@@ -189,3 +189,20 @@ def test_steps_are_named_after_what_the_runs_count() -> None:
     assert steps(("sft", "optimiser step")) == "optimiser step"
     assert steps(("sft", "optimiser step"), ("ppo", "iteration")) == "iteration (SFT: optimiser step)"
     assert steps(("sft", "epoch"), ("dpo", "optimiser step")) == "epoch (DPO: optimiser step)"
+
+
+def test_an_axis_has_no_room_for_a_list_of_algorithms_so_the_caption_has_it() -> None:
+    pairs = [("ppo", "iteration"), ("ilql", "optimiser step"), ("offline_apa", "optimiser step")]
+    cells = pd.DataFrame(pairs, columns=["algo", "counts"])
+    assert layout.step_label(cells) == "iteration or optimiser step"
+    assert layout.step_note(cells) == ["Steps are optimiser steps of ILQL, offline APA."]
+    assert layout.step_note(cells[:2]) == layout.step_note(cells[:1]) == []
+
+
+def test_more_algorithms_than_colours_are_told_apart_by_markers() -> None:
+    many = [f"algorithm{number}" for number in range(12)]
+    looks = style.looks(many, ["none"])
+    assert (
+        looks.by == "hue" and len({(looks.palette[hue], looks.markers[hue], looks.dashes[hue]) for hue in many}) == 12
+    )
+    assert style.looks(many[:3], ["none"]).by == "heuristic"

@@ -67,6 +67,18 @@ def test_supervised_steps_count_as_far_as_they_are_taken() -> None:
     assert said == ["budget 320 responses (PPO), 7,680 gold texts (SFT)", "optimiser steps 40 (PPO), 240 (SFT)"]
 
 
+def test_a_budget_says_what_it_is_of() -> None:
+    steps = {"steps": 80, "batch_size": 16}
+    loops = {"dpo": steps | {"pairs": "all"}, "ilql": steps | {"standardise_scores": True}, "sft": steps}
+    said = differences([cell(name, algo={"loop": loop}) for name, loop in loops.items()])
+    assert said == ["budget 1,280 pairs (DPO), 1,280 kept responses (ILQL), 1,280 gold texts (SFT)"]
+
+
+def test_an_update_on_the_best_responses_takes_steps_on_these_alone() -> None:
+    best = online("rejection", best={"keep": 1}, minibatch_size=4)  # 8 of 32 responses are kept
+    assert not any(word.startswith("optimiser steps") for word in differences([online("ppo"), best]))
+
+
 def test_equal_budgets_taken_in_other_portions_are_named() -> None:
     said = differences([online("ppo"), online("apa", iterations=20, prompts_per_iteration=4)])
     assert [words.split()[0] for words in said] == ["loop.iterations", "loop.prompts_per_iteration"]

@@ -55,6 +55,22 @@ def test_without_a_penalty_there_is_no_reference_to_measure_against(quick_lab: C
     assert metrics[3, "kl_control/beta"] == 0.0
 
 
+def test_evaluations_tell_the_kl_to_the_start_where_they_are_asked_to_and_no_rollout_does(
+    quick_lab: Callable[..., Lab],
+) -> None:
+    found = {}
+    for name, loss in {"rollouts": reinforce(), "evaluations": reinforce(kl=NO_PENALTY)}.items():
+        for asked in (False, True):
+            lab = quick_lab(f"{name} {asked}", evaluation={"kl_to_start": asked, "every": 1})
+            online().run(lab, loss)
+            read = read_run(lab.session.run.folder).metrics()
+            found[name, asked] = [(step, value) for step, metric, value in read if metric == "policy/kl"]
+    assert found["rollouts", True] == found["rollouts", False] != []
+    assert found["evaluations", False] == [] and len(found["evaluations", True]) == 4
+    (_, first), *_, (_, last) = found["evaluations", True]
+    assert first == pytest.approx(0.0, abs=1e-5) and abs(last) > 1e-4
+
+
 def test_one_pass_moves_the_policy_along_the_policy_gradient_and_nothing_else(quick_lab: Callable[..., Lab]) -> None:
     lab = quick_lab("run")
     before = [parameter.clone() for parameter in lab.policy.parameters()]

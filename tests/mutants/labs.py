@@ -5,6 +5,13 @@ from mutants.mutation import Mutation
 EXPERIENCE, SUPERVISED, LABS = "loops/test_experience.py", "loops/test_supervised.py", "build/test_labs.py"
 
 MUTATIONS = {
+    "kl-is-told-twice": Mutation(
+        "loops/experience.py",
+        "(lab.evaluation.kl_to_start and not told_by_rollouts)",
+        "lab.evaluation.kl_to_start",
+        "loops/test_value_free.py",
+        "rollouts and evaluations log one metric at one step",
+    ),
     # --- evaluation -----------------------------------------------------------------------------------------------
     "evaluated-as-sampled": Mutation(
         "loops/evaluation.py",

@@ -8,6 +8,13 @@ DRAW = "loops/test_draw.py"
 MIRRORS, ROWS = "data/test_mirror_files.py", "launch/test_same_rows.py"
 
 MUTATIONS = {
+    "keys-of-members-are-for-the-default": Mutation(
+        "commands/arguments.py",
+        'return override if varied else f"{key}=choice({value})"',
+        "return override",
+        "config/test_keys_of_members.py",
+        "a grid over algorithms refuses a key that the default one lacks",
+    ),
     # --- rewards --------------------------------------------------------------------------------------------------
     "rouge-mean-over-references": Mutation(
         "rewards/rouge.py",

@@ -116,6 +116,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
                     "n_logged",
                 )
             },
+            kl_to_start=evaluation.get("kl_to_start", False),  # a stored config may be older than the key
         ),
         session=session,
         choice=make(config["heuristic"].get("prompts")),

@@ -56,7 +56,7 @@ def build_reward(
     """Build the reward of a config, and the rewards in it; None where there is none.
 
     Args:
-        config: With `reward` and `paths`.
+        config: With `reward`, `paths` and the name of the data.
         train_targets: Gold texts of the training rows, of which some rewards count words.
         device: Where networks are put.
 
@@ -69,6 +69,7 @@ def build_reward(
     late = {
         "hub_mirror": paths["hub_mirror"] and Path(paths["hub_mirror"]),
         "outputs": Path(paths["outputs"]),
+        "data": config["data"]["name"],
         "train_targets": train_targets,
         "device": device,
     }
@@ -102,7 +103,11 @@ def _places(node: Mapping[str, Any]) -> list[str]:
     ours = runs.of_ours(node["_target_"])
     of_run = "run" in node and ours
     network = ["hub_mirror", "device"] if "source" in node or of_run else []
-    return [*network, *(["outputs"] if of_run else []), *(["train_targets"] if "corpus" in node and ours else [])]
+    return [
+        *network,
+        *(["outputs", "data"] if of_run else []),
+        *(["train_targets"] if "corpus" in node and ours else []),
+    ]
 
 
 def _short(text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import choices, groups, known_keys
@@ -19,6 +21,7 @@ FLAGS = "KEY=VALUE, or a flag: -m, --help, --cfg job [--resolve] [-p KEY], --inf
 COMPLETION = re.compile(r"(install|uninstall|query)=(bash|zsh|fish)")
 OTHER_GROUPS = ("sweep", "hydra/launcher", "hydra/sweeper")
 OPTIONAL = ("experiment",)  # groups that may have no choice
+WITH_KEYS_OF_THEIR_OWN = ("model", "data", "algo", "optimizer", "heuristic", "reward")  # members of these groups
 
 
 def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
@@ -47,7 +50,8 @@ def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
         check_override(override)
     if len(sweeps := [override for override in known.overrides if re.match(r"\+*sweep=", override)]) > 1:
         raise _several_sweeps(" ".join(sweeps))
-    return [*map(_override, with_own_function(without_null_preset(known.overrides))), *flags]
+    overrides = [*map(_override, with_own_function(without_null_preset(known.overrides)))]
+    return [*(map(_of_each_job, overrides) if known.multirun else overrides), *flags]
 
 
 def _check_flags(known: Namespace) -> None:
@@ -127,6 +131,22 @@ def _check_parent(override: str, name: str, value: str) -> None:
 def _several_sweeps(found: str) -> UserError:
     """Word sweep files of which only the last, or none, would be heeded."""
     return UserError(found, "one sweep file at a time, as the axes of two do not join", "+sweep")
+
+
+def _of_each_job(override: str) -> str:
+    """Leave a key that only some members of a group have to the jobs of a sweep, by a choice among one value.
+
+    Hydra also composes the config of the sweep as a whole. It leaves out what is varied there, so that the default
+    member stands for those that were asked for, and may lack the key.
+    """
+    key, _, value = override.partition("=")
+    if "." not in key or key.split(".")[0] not in WITH_KEYS_OF_THEIR_OWN or not value:
+        return override
+    try:
+        varied = OverridesParser.create().parse_override(override).is_sweep_override()
+    except HydraException:  # Hydra meets it again, and it is worded there
+        return override
+    return override if varied else f"{key}=choice({value})"
 
 
 def _override(argument: str) -> str:

@@ -22,7 +22,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rftlab import runs
 from rftlab.config.checks import check, check_kind, missing_values, reject_unknown_keys
 from rftlab.config.files import place_reward, type_groups
-from rftlab.config.inheritance import check_named_run, groups_of_parent, refuse_two_starts, values_of_parent
+from rftlab.config.inheritance import (
+    check_named_run,
+    groups_of_parent,
+    refuse_other_work,
+    refuse_two_starts,
+    values_of_parent,
+)
 from rftlab.config.own_function import with_own_function
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept, without_null_preset
@@ -171,6 +177,7 @@ class Composer:
                 node["parent"] = None
                 continue
             parent = self._parent(config, choices, node["parent"]["overrides"], f"{place}.parent")
+            refuse_other_work(place, node, parent.config)
             node["run"] = parent.key
             found[parent.key] = parent
         return tuple(found.values())

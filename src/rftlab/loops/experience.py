@@ -121,7 +121,8 @@ def train(
     state = start(lab, algorithm, schedule)
     lab = sampling_with(lab, state.networks)
     lab = replace(lab, shifted=state.networks.shifted())
-    if schedule.drift:
+    told_by_rollouts = collector.samples and algorithm.needs.reference
+    if schedule.drift or (lab.evaluation.kl_to_start and not told_by_rollouts):
         lab = replace(lab, start=state.networks.reference or reference_of(lab.policy))
     if held_out is not None:
         lab = replace(lab, held_out=partial(held_out, state.networks))

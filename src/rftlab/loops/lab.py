@@ -48,6 +48,7 @@ class Evaluation:
     probe_null: bool  # take a second look before training
     std_below: float
     n_logged: int
+    kl_to_start: bool = False  # tell the KL to the start also where no rollout of the run does
 
     def probes(self, step: int, total: int) -> bool:
         """Tell whether the probe set is looked at after this iteration or step of `total`."""

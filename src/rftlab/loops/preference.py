@@ -53,6 +53,7 @@ class Preference:
             numerics=Numerics(microbatch_size=2 * self.microbatch_size, head_chunk=lab.head_chunk),
             steps=self.steps,
             trimmed=False,
+            drift=True,
         )
         collector = Pairs(pairs=pairs, count=self.batch_size)
         measure = partial(held_out_metrics, lab, algorithm, held_out)

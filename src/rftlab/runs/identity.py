@@ -27,6 +27,7 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
+    "eval.kl_to_start": False,
 }
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
@@ -108,19 +109,22 @@ def completed(node: Mapping) -> dict[str, object]:
     return {**_later(node), **node}
 
 
-def without_later(config: Mapping) -> dict[str, object]:
-    """Leave out the keys of `CAME_LATER` that say what was computed before they came: old and new runs then match."""
-    later = _later(config)
+def without_later(config: Mapping, prefix: str = "") -> dict[str, object]:
+    """Leave out the keys that came later and say what was computed before they came: old and new runs then match.
+
+    `config` lies at `prefix` of a whole one.
+    """
+    later = _later(config) | {name.removeprefix(prefix): value for name, value in LATER_KEYS.items()}
     return {
-        key: without_later(value) if isinstance(value, Mapping) else value
+        key: without_later(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
         if not (key in later and value == later[key])
     }
 
 
-def _later(node: Mapping) -> Mapping[str, object]:
+def _later(node: Mapping) -> dict[str, object]:
     target = node.get("_target_")
-    return CAME_LATER.get(_last_word(target), {}) if isinstance(target, str) and of_ours(target) else {}
+    return dict(CAME_LATER.get(_last_word(target), {})) if isinstance(target, str) and of_ours(target) else {}
 
 
 def of_ours(target: str) -> bool:

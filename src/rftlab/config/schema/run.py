@@ -32,6 +32,7 @@ class Eval:
     probe_null: bool
     std_below: NonNegative[float]
     n_logged: NonNegative[int]
+    kl_to_start: bool
 
 
 @dataclass
