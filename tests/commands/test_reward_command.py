@@ -85,6 +85,7 @@ MISTAKES = {
     "a null target": ["reward=rouge", "file=null.jsonl"],
     "no JSON": ["reward=rouge", "file=broken.jsonl"],
     "nowhere to write": ["reward=rouge", "file=pairs.csv", "out=none/scores.csv"],
+    "a model that only the hub has": ["reward=bertscore", "file=pairs.csv"],
     "a dataset without a reward": ["data=corpus_spans", "file=pairs.csv"],
 }
 FILES = {

@@ -28,11 +28,11 @@ MUTATIONS = {
         "short responses score where the paper's reward is 0",
     ),
     "an-empty-reference-counts": Mutation(
-        "rewards/references.py", "if empty or reference.strip()", "",
+        "rewards/references.py", "if empty or all(map(str.strip, references)):", "if references:",
         BLEU, "responses that are too short score 1",
     ),
     "rouge-lsum-is-gamed-by-newlines": Mutation(
-        "rewards/rouge_score.py", 'if self.lines == "reference" else None', "if False else None", ROUGE,
+        "rewards/rouge_score.py", 'len(gold) if self.lines == "reference" else None', "None", ROUGE,
         "a response of one word per line scores as a bag of words",
     ),
     "rouge-counts-a-word-twice": Mutation(

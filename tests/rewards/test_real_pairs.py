@@ -5,6 +5,7 @@ RFTLAB_HUB_MIRROR=DIR [RFTLAB_PYCOCOEVALCAP=DIR RFTLAB_PARENT=FILE] pytest -m sl
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nltk
@@ -46,12 +47,16 @@ def test_rouge_equals_rouge_score(pairs, stem: bool):
 
 
 @pytest.fixture(scope="module")
-def reader() -> WordNetCorpusReader:
+def reader() -> Iterator[WordNetCorpusReader]:
     try:
-        with pytest.warns(UserWarning, match="multilingual"):
-            return WordNetCorpusReader(nltk.data.find(wordnet.PLACE), None)
+        folder = nltk.data.find(wordnet.PLACE)
     except LookupError:
         pytest.skip("no WordNet: `make wordnet` gets it")
+    with pytest.warns(UserWarning, match="multilingual"):
+        found = WordNetCorpusReader(folder, None)
+    yield found
+    for file in found._data_file_map.values():  # which nltk leaves open
+        file.close()
 
 
 def test_synonyms_equal_those_of_nltk(pairs, reader: WordNetCorpusReader):

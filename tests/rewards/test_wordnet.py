@@ -57,6 +57,8 @@ def test_they_are_those_of_nltk(folder: Path, monkeypatch: pytest.MonkeyPatch):
     for word in ("car", "cars", "geese", "glad", "happier", "happiest", "automobiles", "x"):
         lemmas = {lemma.name() for synset in reader.synsets(word) for lemma in synset.lemmas()}
         assert of_word(word) == {name for name in lemmas if "_" not in name}, word
+    for file in reader._data_file_map.values():  # which nltk leaves open
+        file.close()
 
 
 def test_it_is_found_where_nltk_looks(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -116,9 +116,11 @@ def _scored(given: Mapping[str, str], config: Mapping[str, Any]) -> list[str]:
     from rftlab.build.rewards import build_reward
     from rftlab.build.training import device_of
     from rftlab.commands import pairs, scores
+    from rftlab.launch.needs import require_hub
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     rows = pairs.read(Path(given["file"]))
+    require_hub([{"reward": config["reward"], "paths": config["paths"], "data": {}, "model": {}}])
     started = time.perf_counter()
     reward = build_reward(config, rows.targets, device_of(config["runtime"]["device"]))
     if reward is None:

@@ -22,4 +22,7 @@ def with_references(
     for _, response, references in zip(prompts, responses, targets, strict=True):
         if not references:
             raise UserError(f"no reference for the response {response[:40]!r}", "at least one target", "data or reward")
-        yield response, tuple(reference for reference in references if empty or reference.strip())
+        if empty or all(map(str.strip, references)):
+            yield response, references
+        else:
+            yield response, tuple(filter(str.strip, references))

@@ -51,17 +51,27 @@ class Rouge:
             UserError: A row has no reference.
         """
         rows = with_references(prompts, responses, targets)
-        scores = [max((self._pair(text, gold) for gold in references), default=0.0) for text, references in rows]
-        return np.array(scores, dtype=np.float64)
+        score = self._best_of_lines if self.variant == "rougeLsum" else self._best
+        return np.array([score(response, references) for response, references in rows], dtype=np.float64)
 
-    def _pair(self, response: str, reference: str) -> float:
-        if self.variant == "rougeLsum":
+    def _best(self, response: str, references: tuple[str, ...]) -> float:
+        words = words_of(response, self.letters, self.stem)
+        best = 0.0
+        for reference in references:
+            gold = words_of(reference, self.letters, self.stem)
+            if self.variant == "rougeL":
+                best = max(best, _f(LCSseq.similarity(words, gold), len(words), len(gold)))
+            else:
+                best = max(best, _f_of_ngrams(words, gold, 2 if self.variant == "rouge2" else 1))
+        return best
+
+    def _best_of_lines(self, response: str, references: tuple[str, ...]) -> float:
+        best = 0.0
+        for reference in references:
             gold = self._lines(reference)
-            return _f_of_lines(self._lines(response, len(gold) if self.lines == "reference" else None), gold)
-        words, gold = words_of(response, self.letters, self.stem), words_of(reference, self.letters, self.stem)
-        if self.variant == "rougeL":
-            return _f(LCSseq.similarity(words, gold), len(words), len(gold))
-        return _f_of_ngrams(words, gold, 2 if self.variant == "rouge2" else 1)
+            most = len(gold) if self.lines == "reference" else None
+            best = max(best, _f_of_lines(self._lines(response, most), gold))
+        return best
 
     def _lines(self, text: str, most: int | None = None) -> list[Words]:
         lines = [line for line in text.split("\n") if line]

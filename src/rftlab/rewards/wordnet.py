@@ -52,8 +52,8 @@ class PartOfSpeech:
 
     def _words(self, offset: int) -> list[str]:
         """Read the line of a synset: offset, file, type, number of words in base 16, words, each with a number."""
-        fields = self.data[offset : self.data.index(b"\n", offset)].split(b" ")
-        words = (field.decode() for field in fields[4 : 4 + 2 * int(fields[3], 16) : 2])
+        fields = self.data[offset : self.data.index(b"|", offset)].decode().split()  # the gloss is behind the bar
+        words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
         return [word.partition("(")[0] for word in words if "_" not in word]  # `(a)`, where an adjective stands
 
 
