@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    families,
     groups,
     labs,
     loops,
@@ -49,6 +50,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    families,
     groups,
     labs,
     maths,

@@ -11,14 +11,14 @@ from rftlab import runs
 from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
-from rftlab.config.policy_checks import check_positions
+from rftlab.config.policy_checks import check_family, check_positions
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy_weights, load_weights
+from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Splits
@@ -169,9 +169,11 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    policy.talk(chat_of(config["data"]["prompt"]))
     if start is not None:
         load_policy_weights(policy, start)
-    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
+    check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions
+    check_positions(config, policy.lm.config.to_dict(), policy.family)
     policy.recompute = config["runtime"].get("gradient_checkpointing", False)
     freeze_below(policy, model["unfrozen_blocks"])
     lora = model.get("lora")  # a stored config may be older than the key

@@ -119,14 +119,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
         return
-    _check_model(config["model"], data)
-    _check_reward(data, config["reward"] or {})
-    if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
-        found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
-        raise UserError(
-            found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
-        )
     check_policy(config)
+    _check_reward(data, config["reward"] or {})
     # gold texts, or responses that the rows bring with their scores: nobody samples or scores them
     fixed_rows = "steps" in loop and (algo.get("responses") is None or learns_rows(config))
     if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
@@ -241,16 +235,6 @@ def _check_labels(config: Mapping[str, Any]) -> None:
         _check_divides("model.network.hidden_size", model["network"]["hidden_size"], "model.network.heads", heads)
 
 
-def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    family = model["policy"]["family"]
-    if data["rollout"] is not None and family == "classifier":
-        found = f"model={model['name']}, a {family} that cannot generate, with data={data['name']}"
-        raise UserError(found, models_for("text"), "model")
-    if _has_labels(data) != (family == "classifier"):
-        found = f"model={model['name']}, a {family}, with data={data['name']}"
-        raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
-
-
 def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
     embedded = str(reward.get("source")).startswith("asset:")
@@ -260,11 +244,6 @@ def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
             "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
         )
-
-
-def _has_labels(data: Mapping[str, Any]) -> bool:
-    """Say whether the targets are labels: nothing is sampled, and a target is one token without an end."""
-    return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
 
 
 IN_ROWS, IN_TOKENS = ("prompts_per_iteration", "minibatch_size"), ("tokens_per_iteration", "minibatch_tokens")

@@ -111,7 +111,8 @@ def models_for(kind: str) -> str:
         return either(sorted(found))
     families = {name: model["policy"]["family"] for name, model in found.items()}
     generating = [name for name, family in families.items() if family != "classifier"]
-    return f"a {either(sorted({families[name] for name in generating}, reverse=True))} model: {either(generating)}"
+    kinds = {families[name] for name in generating} - {"auto"}
+    return f"a {either(sorted(kinds, reverse=True))} model: {either(generating)}"
 
 
 def algorithms_for(kind: str) -> str:

@@ -10,9 +10,12 @@ from transformers import PreTrainedTokenizerFast
 Tokenizer = PreTrainedTokenizerFast
 
 
-def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Tokenise one text without special tokens; the length is the caller's business, so the tokenizer stays silent."""
-    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+def token_ids(tokenizer: Tokenizer, text: str, *, plain: bool = False) -> list[int]:
+    """Tokenise one text without adding special tokens; with `plain`, those that it names are text like any other.
+
+    The length is the caller's business, so the tokenizer stays silent.
+    """
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=plain, verbose=False)["input_ids"]
 
 
 def cut(ids: list[int], max_tokens: int, side: str) -> list[int]:

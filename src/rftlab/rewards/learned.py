@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from rftlab.errors import UserError
-from rftlab.models import LoRA, adapt, load_policy, load_weights
+from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
 from rftlab.runs import RunRecord, find_key
@@ -60,6 +60,7 @@ def load(
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
+    policy.talk(chat_of(record.config["data"]["prompt"]))
     if (rank := (record.config["model"].get("lora") or {}).get("rank")) is not None:
         lora = record.config["model"]["lora"]
         adapter = LoRA(rank=rank, alpha=lora["alpha"], targets=lora["targets"])

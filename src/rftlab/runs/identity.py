@@ -26,6 +26,8 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
+    "data.prompt.format": "plain",
+    "data.prompt.system": None,
     "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "eval.kl_to_start": False,

@@ -12,6 +12,8 @@ Source = Literal["file", "bundled", "hub"]
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
+    format: Literal["plain", "chat"] = "plain"  # of what has no chat: corpora, labels
+    system: str | None = None
     ending: str | None = None  # the end of every prompt, which is never cut
     column: str | None = None  # of rows of the user's own
 
