@@ -100,7 +100,7 @@ def test_ten_runs_share_one_sft_run_unless_it_concerns_them() -> None:
     assert len({parent} | {parent.key for p in others for parent in p.parents}) == 4
 
 
-@pytest.mark.parametrize("data", [name for name, file in of_group("data").items() if file.get("rollout")])
+@pytest.mark.parametrize("data", TASKS)
 def test_every_arm_is_looked_at_at_one_temperature(data: str) -> None:
     """What is cut from the distribution follows the rollout; `data.evaluation` may be another decoding altogether."""
     plain = plan(f"data={data}", "data.rollout.top_k=50").config["data"]

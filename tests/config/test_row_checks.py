@@ -117,6 +117,11 @@ def test_the_default_reward_is_a_model_of_the_pairs_of_the_rows_and_that_one_has
     assert [parent.key for parent in plan(f"data={data}", "algo=dpo").parents] == [alone.key]
 
 
+def test_runs_that_are_evaluated_otherwise_share_one_reward_model(plan: Plan) -> None:
+    keys = {plan("data=hh", "algo=ppo", word).parents[0].key for word in ("eval.n_test=7", "eval.probe_samples=5")}
+    assert keys == {plan("data=hh", "algo=reward_model").key}
+
+
 def test_sampled_responses_of_such_data_are_scored_by_the_same_model(plan: Plan) -> None:
     job = plan("data=hh", "algo=offline_apa", "data.responses=false")
     alone = plan("data=hh", "algo=reward_model").key

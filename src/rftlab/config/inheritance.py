@@ -38,10 +38,12 @@ def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: s
 
     Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone: runs
     that differ in them share one parent. What counts iterations of the child's loop means nothing in another. Where a
-    dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's.
+    dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's. A
+    reward model of pairs that the rows bring is evaluated on pairs, so that all runs on the data share one.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-    shared["eval"] = _without(config["eval"], OWN_EVAL)
+    if not (place == "reward.parent" and config["data"].get("responses")):
+        shared["eval"] = _without(config["eval"], OWN_EVAL)
     shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
     if "model" not in named:
         shared["model"] = _without(config["model"], OWN_MODEL)
