@@ -161,7 +161,7 @@ def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.
     of_run = "run" in reward and runs.of_ours(reward["_target_"])
     if not ("source" in reward or of_run):
         return {}
-    outputs = {"outputs": Path(config["paths"]["outputs"])} if of_run else {}
+    outputs = {"outputs": Path(config["paths"]["outputs"]), "data": config["data"]["name"]} if of_run else {}
     return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 

@@ -28,6 +28,7 @@ from rftlab.config.inheritance import (
     check_named_run,
     groups_of_parent,
     learns_rows,
+    refuse_other_work,
     refuse_parent_of_rows,
     refuse_two_starts,
     values_of_parent,
@@ -185,6 +186,7 @@ class Composer:
                 node["parent"] = None
                 continue
             parent = self._parent(config, choices, node["parent"]["overrides"], f"{place}.parent")
+            refuse_other_work(place, node, parent.config)
             node["run"] = parent.key
             found[parent.key] = parent
         return tuple(found.values())

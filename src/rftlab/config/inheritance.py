@@ -5,6 +5,7 @@ from typing import Any
 
 from rftlab.errors import UserError
 from rftlab.ranges import RunKey
+from rftlab.runs.identity import of_ours
 from rftlab.runs.parents import names_run
 
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
@@ -17,6 +18,11 @@ OWN_MODEL = (
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 OWN_LOADER = ("prompts_dir",)  # keys of the loader that say which of the prompts this kind of run is for
 RESPONSES = "algo.responses"  # names the run whose responses are learned
+MAKERS = {
+    "algo.responses": ("Responses", "responses"),
+    "reward": ("RewardModelling", "reward_model"),
+}  # loop, algorithm
+OURS = "rftlab.config"  # where nothing is called
 (IS_KEY,) = RunKey.__metadata__
 
 
@@ -54,6 +60,20 @@ def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: s
     if config["reward"] is not None and _keeps_reward(config, named):
         shared["reward"] = config["reward"]
     return shared
+
+
+def refuse_other_work(place: str, node: Mapping[str, Any], parent: Mapping[str, Any]) -> None:
+    """Refuse a parent that makes something else than what is named at `place`, before it is trained.
+
+    Raises:
+        UserError: It does.
+    """
+    if place not in MAKERS or not of_ours(node.get("_target_", OURS)):
+        return
+    loop, algo = MAKERS[place]
+    if parent["algo"]["loop"]["_target_"].rpartition(".")[2] != loop:
+        found = f"{place}.parent.overrides, which compose a run of algo={parent['algo']['name']}"
+        raise UserError(found, f"algo={algo} among them", f"{place}.parent.overrides")
 
 
 def _keeps_reward(config: Mapping[str, Any], named: Collection[str]) -> bool:

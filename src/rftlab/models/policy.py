@@ -139,7 +139,7 @@ class Policy(nn.Module):
     def _label_id(self, label: str) -> int:
         label2id = self.lm.config.label2id or {}
         if label not in label2id:
-            raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.source")
+            raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.policy.source")
         return int(label2id[label])
 
     def decode(self, ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> list[str]:
