@@ -9,7 +9,7 @@ import torch
 
 from rftlab import runs
 from rftlab.build.limits import tell_cut
-from rftlab.build.responses import scored_responses
+from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_family, check_positions
@@ -99,10 +99,14 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
 def build_text(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
-    task = _task(config, _noted_rows(config, session), device)
-    task = replace(task, responses=scored_responses(config, session.run.folder))
+    splits = _noted_rows(config, session)
+    task = _task(config, splits, device)
+    responses = scored_responses(config, session.run.folder)
     policy = _policy(config, device, start)
     tell_cut(task, policy)
+    if responses is None:
+        responses = responses_of_rows(config, splits, policy)
+    task = replace(task, responses=responses)
     return Lab(
         task=task,
         policy=policy,
@@ -142,6 +146,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         splits=splits,
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
+        prompt_ending=data["prompt"].get("ending"),
         max_target_tokens=data["target"]["max_tokens"],
         append_eos=data["target"]["append_eos"],
         rollout=make(data["rollout"]),

@@ -9,10 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.files import OF_HYDRA
 from rftlab.config.heuristic_checks import check_heuristic
+from rftlab.config.inheritance import learns_rows
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
+from rftlab.config.row_checks import check_rows
 from rftlab.config.signatures import constant, method
 from rftlab.config.targets import check_targets
 from rftlab.errors import UserError
@@ -103,6 +105,7 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    check_rows(config)
     if kind != "text" and config["reward"] is not None:
         found = f"a reward with data={data['name']}, which has none for texts"
         raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
@@ -118,7 +121,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         return
     check_policy(config)
     _check_reward(data, config["reward"] or {})
-    fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
+    # gold texts, or responses that the rows bring with their scores: nobody samples or scores them
+    fixed_rows = "steps" in loop and (algo.get("responses") is None or learns_rows(config))
     if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")

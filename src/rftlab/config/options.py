@@ -200,7 +200,7 @@ def _words_of_model(model: Mapping[str, Any]) -> str:
 
 def _words_of_data(data: Mapping[str, Any]) -> str:
     kind = kind_of_data(data)
-    return WORDS["corpus" if kind == "text" and data["reward"] is None else kind]
+    return WORDS["corpus" if kind == "text" and data["rollout"] is None else kind]
 
 
 def _with_first_words(group: str) -> str:

@@ -126,7 +126,10 @@ def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, floa
 
 def encode(lab: Lab, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokenize the prompts of the examples as the task formats them; (ids, mask), both (B p)."""
-    return lab.policy.encode_prompts([e.prompt for e in examples], lab.task.max_prompt_tokens, lab.task.truncation_side)
+    task = lab.task
+    return lab.policy.encode_prompts(
+        [e.prompt for e in examples], task.max_prompt_tokens, task.truncation_side, task.prompt_ending
+    )
 
 
 def encode_targets(lab: Lab, targets: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,19 +31,23 @@ class Chat:
         )
         return ids
 
-    def prompt_ids(self, tokenizer: Tokenizer, prompt: str, max_tokens: int, side: str) -> list[int]:
-        """Tokenise a chat whose prompt is cut on `side` so that all of it has at most `max_tokens`.
+    def prompt_ids(
+        self, tokenizer: Tokenizer, prompt: str, max_tokens: int, side: str, ending: str | None = None
+    ) -> list[int]:
+        """Tokenise a chat whose prompt is cut on `side`, before its `ending`, so that all has at most `max_tokens`.
 
         Raises:
             UserError: The template alone has more.
         """
-        ids = self.ids(tokenizer, prompt)
+        end = ending if ending and prompt.endswith(ending) else ""
+        prompt = prompt.removesuffix(end)
+        ids = self.ids(tokenizer, prompt + end)
         while (beyond := len(ids) - max_tokens) > 0:
             if not prompt:
                 found = f"data.prompt.max_tokens={max_tokens} with {KEY}=chat, whose template has {len(ids)} by itself"
                 raise UserError(found, "room for the prompt in it", "data.prompt.max_tokens or data.prompt.system")
             prompt = _shorter(tokenizer, prompt, beyond, side)
-            ids = self.ids(tokenizer, prompt)
+            ids = self.ids(tokenizer, prompt + end)
         return ids
 
     def end(self, tokenizer: Tokenizer) -> int:

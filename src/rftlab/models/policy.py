@@ -103,15 +103,18 @@ class Policy(nn.Module):
     # --- texts ----------------------------------------------------------------------------------------------------
 
     def encode_prompts(
-        self, prompts: Sequence[str], max_tokens: int, truncation_side: str
+        self, prompts: Sequence[str], max_tokens: int, truncation_side: str, ending: str | None = None
     ) -> tuple[Int[Tensor, "n p"], Bool[Tensor, "n p"]]:
-        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count."""
+        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count.
+
+        What is too long is cut on the truncation side, but not in the `ending` that prompts may share.
+        """
         encode = {
             "seq2seq": text.seq2seq_prompt,
             "causal": text.causal_prompt if self.chat is None else self.chat.prompt_ids,
             "classifier": text.classifier_prompt,
         }[self.family]
-        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side) for prompt in prompts]
+        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side, ending) for prompt in prompts]
         ids, mask = text.pad(rows, self.pad_id, "left" if self.family == "causal" else "right")
         return ids.to(self.device), mask.to(self.device)
 

@@ -117,5 +117,6 @@ def _reading(config: Mapping[str, Any]) -> Reading:
     return Reading(
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
+        prompt_ending=data["prompt"].get("ending"),
         max_response_tokens=data["rollout"]["max_new_tokens"] if most is None else most,
     )

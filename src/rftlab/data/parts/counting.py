@@ -19,6 +19,9 @@ class Drop:
     empty: bool  # a field is null, or the prompt or a target has no character but white space
 
 
+NOTHING = Drop(duplicates=False, empty=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """What there is in each split; a row is a prompt with its targets."""

@@ -46,11 +46,15 @@ def read_split(
     hub_mirror: Path | None,
     columns: Sequence[str],
     revision: str | None = None,
+    data_dir: str | None = None,
+    change: str = "data.loader.hub_id to a dataset with that schema",
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
     A name with dots is a field inside a column; what stands beside it in the column is not kept. The revision, a branch
     or commit of the hub, is none of a mirror's; at `refs/convert/parquet` lies what the hub made of a dataset script.
+    With `data_dir` the files of that folder of the dataset are read, whatever its card says. `change` is what to change
+    where a column is missing.
 
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
@@ -60,30 +64,34 @@ def read_split(
         _check_config(hub_id, place, config)
         try:
             if place.revision is None:
-                rows = _read_files(place, config, split, columns, empty)
+                rows = _read_files(place, config, split, columns, empty, data_dir, change)
             elif place.export is not None:
                 rows = _read_export(place.export[config or "default"], place.source, split)
             else:
-                splits = datasets.get_dataset_split_names(place.source, config, revision=place.revision)
+                splits = datasets.get_dataset_split_names(
+                    place.source, config, revision=place.revision, data_dir=data_dir
+                )
                 _check_split(place.source, split, splits)
-                rows = datasets.load_dataset(place.source, config, split=split, revision=place.revision)
+                rows = datasets.load_dataset(
+                    place.source, config, split=split, revision=place.revision, data_dir=data_dir
+                )
         except READ_ERRORS as error:
             raise _unreadable(place.source, error) from error
     if rows is None or len(rows) == 0:
         raise UserError(
             f"split '{split}' of {place.source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
         )
-    return _select(rows, columns, split, place.source)
+    return _select(rows, columns, split, place.source, change)
 
 
 def _read_files(
-    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str
+    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str, data_dir: str | None, change: str
 ) -> datasets.Dataset | None:
     """Read the files of a folder into memory; None if they have no row.
 
     `empty` is a folder without anything: given as the cache, it keeps the library from remembering another state.
     """
-    builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty)
+    builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty, data_dir=data_dir)
     _check_split(place.source, split, list(builder.config.data_files or {}))
     stream = builder.as_streaming_dataset(split=split)
     assert isinstance(stream, datasets.IterableDataset)
@@ -92,7 +100,7 @@ def _read_files(
     for table in stream.with_format("arrow").iter(BATCH):
         features = features or datasets.Features.from_arrow_schema(table.schema)
         whole = datasets.Dataset(table, info=datasets.DatasetInfo(features=features))
-        parts.append(_select(whole, columns, split, place.source))
+        parts.append(_select(whole, columns, split, place.source, change))
     return datasets.concatenate_datasets(parts) if parts else None
 
 
@@ -102,7 +110,7 @@ def _read_export(files: Mapping[str, list[str]], source: str, split: str) -> dat
     return datasets.load_dataset("parquet", data_files={split: files[split]}, split=split)
 
 
-def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: str) -> datasets.Dataset:
+def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: str, change: str) -> datasets.Dataset:
     """Keep the columns that are read, fields of records among them by their names with dots."""
     if not set(columns) <= set(rows.column_names):
         rows = rows.flatten()
@@ -111,7 +119,7 @@ def _select(rows: datasets.Dataset, columns: Sequence[str], split: str, source: 
         raise UserError(
             f"split '{split}' of {source} has no column {', '.join(missing)} (it has {', '.join(rows.column_names)})",
             f"the columns {', '.join(columns)}",
-            "data.loader.hub_id to a dataset with that schema",
+            change,
         )
     return rows.select_columns(list(columns))
 

@@ -35,6 +35,7 @@ class Origin:
     hub_mirror: Path | None
     seed: int
     hub_revision: str | None = None  # a branch or commit; None is the main branch
+    hub_dir: str | None = None  # the folder of the hub dataset that is read; None = what its card says
 
     def __post_init__(self) -> None:
         """Refuse a source other than `bundled` or `hub`."""
@@ -50,8 +51,17 @@ class Origin:
         if self.source == "bundled":
             data = bundled(self.seed, split)
         else:
-            data = read_split(self.hub_id, self.hub_config, split, self.hub_mirror, tuple(columns), self.hub_revision)
-        return Rows(data=data, columns=columns, place=f"split '{split}' of {self.hub_id}")
+            data = read_split(
+                self.hub_id,
+                self.hub_config,
+                split,
+                self.hub_mirror,
+                tuple(columns),
+                revision=self.hub_revision,
+                data_dir=self.hub_dir,
+            )
+        folder = f"/{self.hub_dir}" if self.hub_dir else ""
+        return Rows(data=data, columns=columns, place=f"split '{split}' of {self.hub_id}{folder}")
 
     def draw(self, split: str) -> np.random.Generator:
         """Make the generator that draws the subset of a split."""
@@ -72,6 +82,11 @@ def half(split: str, keys: Sequence[str]) -> list[int]:
 def take(items: Sequence[T], n: int | None, rng: np.random.Generator, split: str) -> list[T]:
     """Keep a random subset of at most n items, in the order given; None keeps all, and fewer are told."""
     tell_shortage(len(items), n, split)
+    return drawn(items, n, rng)
+
+
+def drawn(items: Sequence[T], n: int | None, rng: np.random.Generator) -> list[T]:
+    """Keep the subset that `take` keeps, without a word."""
     if n is None or n >= len(items):
         return list(items)
     return [items[int(i)] for i in np.sort(rng.choice(len(items), size=n, replace=False))]

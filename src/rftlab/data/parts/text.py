@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rftlab.data.parts.counting import Drop, kept, tell
+from rftlab.data.parts.counting import NOTHING, Drop, kept, tell
 from rftlab.data.parts.rows import Columns, Misfit, Rows
 from rftlab.data.parts.splits import Origin, Source, World, take
 from rftlab.data.worlds.grammar import Generated
@@ -91,12 +91,21 @@ class TextDataset:
         )
         rows = {split: origin.rows(split, self.columns, self.bundled) for split in dict.fromkeys(self.splits.values())}
         limits = dict(zip(SPLITS, (n_train, n_validation, n_test), strict=True))
-        made = {split: self._examples(rows[self.splits[split]], split, limits[split], origin, drop) for split in SPLITS}
+        made = {
+            split: self.examples_of(rows[self.splits[split]], split, limits[split], origin, drop) for split in SPLITS
+        }
         left = kept(made, drop)
         tell(f"{hub_id} ({source})", made, left)
         return Splits(train=left["train"], validation=left["validation"], test=left["test"], source=origin.source)
 
-    def _examples(self, rows: Rows, split: str, limit: int | None, origin: Origin, drop: Drop) -> list[Example]:
+    def examples_of(
+        self, rows: Rows, split: str, limit: int | None, origin: Origin, drop: Drop = NOTHING
+    ) -> list[Example]:
+        """Make the examples of one of our splits from the rows that hold it.
+
+        Raises:
+            UserError: a row of another kind, a split without rows, or a target without text that is not dropped.
+        """
         numbers = self.part(split, rows)
         if len(numbers) == 0:
             found = f"no row of {rows.place} is left for split '{split}'"
