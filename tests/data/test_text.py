@@ -16,6 +16,7 @@ from rftlab.types import Splits
 
 NOTHING = Drop(duplicates=False, empty=False)
 ORIGIN = Origin(source="bundled", hub_id="org/talk", hub_config=None, hub_mirror=None, seed=0)
+AT = {name: value for name, value in vars(ORIGIN).items() if name != "hub_dir"}  # which not every dataset has
 
 
 def turns(row: Mapping) -> list[Text]:
@@ -32,8 +33,7 @@ TALKS = TextDataset(columns={"turns": [str]}, examples=turns, bundled=talks, mer
 
 
 def load(dataset: TextDataset, n: int | None = None) -> Splits:
-    at = {name: value for name, value in vars(ORIGIN).items() if name != "hub_dir"}
-    return dataset.load(**at, n_train=n, n_validation=None, n_test=None, drop=NOTHING)
+    return dataset.load(**AT, n_train=n, n_validation=None, n_test=None, drop=NOTHING)
 
 
 def test_a_row_may_give_several_examples_and_the_same_prompts_become_one():
@@ -55,7 +55,7 @@ def test_only_the_rows_of_a_subset_are_generated():
     def world(seed: int, split: str) -> Generated[dict]:
         return Generated(lambda n: made.append(n) or {"turns": [f"{split} {n}", "Hello."]}, 50)
 
-    splits = replace(TALKS, bundled=world).load(**vars(ORIGIN), n_train=3, n_validation=2, n_test=1, drop=NOTHING)
+    splits = replace(TALKS, bundled=world).load(**AT, n_train=3, n_validation=2, n_test=1, drop=NOTHING)
     assert len(made) == 6
     assert [example.id for example in splits.train] == [f"train-{n}" for n in made[:3]]
 
