@@ -100,6 +100,14 @@ def test_apa_beside_ppo_keeps_the_budget_and_leaves_the_values_of_the_loss(compo
     assert (sft.config["algo"]["name"], sft.config["eval"]["every"]) == ("sft", 3)
 
 
+def test_a_preset_of_a_loop_is_no_part_of_the_command_for_another_loop(composer: Composer, tmp_path: Path) -> None:
+    write(tmp_path, composer.job(["data=imdb", "algo=ppo", "experiment=apa/like_for_like", "eval.every=3"]), "done")
+    rows = missing(tmp_path).set_index("algo")
+    sft = composer.job(words(rows.at["sft", "command"]))
+    assert (sft.config["algo"]["name"], sft.config["data"]["name"], sft.config["eval"]["every"]) == ("sft", "imdb", 3)
+    assert "experiment=apa/like_for_like" in words(rows.at["apa", "command"])
+
+
 def test_plain_finetuning_beside_a_heuristic_leaves_its_values(composer: Composer, tmp_path: Path) -> None:
     write(tmp_path, composer.job(["heuristic=temperature", "heuristic.temperature=2", "eval.every=3"]), "done")
     rows = missing(tmp_path)
