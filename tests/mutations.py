@@ -39,6 +39,7 @@ from mutants import (
     sampling,
     steps,
     tasks,
+    told,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -60,6 +61,7 @@ SECTIONS = (
     tasks,
     runs,
     adapters,
+    told,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
