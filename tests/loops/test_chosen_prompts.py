@@ -191,6 +191,11 @@ def test_a_run_takes_the_prompts_with_the_largest_std_first(quick_lab: Callable[
     assert asked != [example.prompt for example in plain]
 
 
+@pytest.mark.parametrize(("power", "drawn"), [(1.0, {1, 2, 3, 5}), (0.0, {0, 1, 2, 3, 4, 5})])
+def test_prompts_without_spread_are_drawn_with_a_power_of_zero_alone(power: float, drawn: set[int]) -> None:
+    assert set(taken("weighted", 400, power=power)) == drawn  # of stds 0, 0.3, 0.1, 0.3, 0, 0.2
+
+
 def test_weights_of_nothing_but_zero_are_refused(quick_lab: Callable[..., Lab]) -> None:
     lab = lab_with(quick_lab, "zero", flat, StdCurriculum(order="weighted", power=1.0, samples=3))
     with pytest.raises(UserError, match="a reward std of 0 for all 12 train prompts"):
