@@ -43,6 +43,7 @@ from mutants import (
     sampling,
     steps,
     tasks,
+    told,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -68,6 +69,7 @@ SECTIONS = (
     rewards,
     runs,
     adapters,
+    told,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever

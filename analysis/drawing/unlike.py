@@ -49,7 +49,8 @@ def sentences(runs: pd.DataFrame) -> list[str]:
         alone = [rows for _, rows in here.groupby(CONTROLLED)] if (here["family"] == "controlled").all() else [here]
         for cells in map(_cells, alone):
             words = [f"Beside algorithm and heuristic, runs differ in: {'; '.join(differences(cells))}."]
-            said = " ".join([*(words if differences(cells) else []), *_trained_before(cells)])
+            notes = [*_trained_before(cells), *_learned_from(cells), *_drew_more(cells)]
+            said = " ".join([*(words if differences(cells) else []), *notes])
             if said:
                 found.setdefault(said, []).append(label)
     several = len(runs[PANEL].drop_duplicates()) > 1
@@ -196,3 +197,27 @@ def _trained_before(cells: Sequence[Cell]) -> list[str]:
         return []
     labels = sorted(map(style.heuristic_label, trained))
     return [f"Runs {' and '.join(labels)} were trained before, which counts in no budget here."]
+
+
+def _learned_from(cells: Sequence[Cell]) -> list[str]:
+    """Say that responses which another run sampled count in no budget, where some learned from these and others not."""
+    learned = {cell.algo for cell in cells if _reads_responses(cell)}
+    if not learned or all(_reads_responses(cell) for cell in cells):
+        return []
+    labels = [style.name(algo) for algo in style.algo_order(list(learned))]
+    return [f"{_joined(labels)} learned from responses that another run sampled, which counts in no budget here."]
+
+
+def _reads_responses(cell: Cell) -> bool:
+    return any(key.startswith("algo.responses.") and value != "null" for key, value in cell.setting.items())
+
+
+def _drew_more(cells: Sequence[Cell]) -> list[str]:
+    """Say that heuristics which choose prompts drew more responses than a budget says."""
+    chose = {cell.heuristic for cell in cells if any(key.startswith("heuristic.prompts.") for key in cell.setting)}
+    labels = [style.heuristic_label(heuristic) for heuristic in style.heuristic_order(list(chose))]
+    return [f"Runs with {_joined(labels)} drew more responses than their budget says."] if chose else []
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

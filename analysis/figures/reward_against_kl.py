@@ -24,18 +24,22 @@ FIRST_NATS = 1.0  # below so many nats the axis is linear: a start has none, oth
 
 def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw each panel in which a policy moved and said how far."""
-    curves = frontier.over_seeds(frontier.points(frames))
+    curves, silent = frontier.over_seeds(frontier.points(frames)), frontier.silent(frames)
     for here in stats.parts(curves, stats.PANEL):
         if here.groupby("cell")["step"].nunique().max() > 1:
-            yield titled(picture, here, counts=frames.counts)
+            untold = list(here[stats.PANEL].drop_duplicates().merge(silent, on=stats.PANEL)["algo"])
+            yield titled(picture, here, counts=frames.counts, untold=untold)
 
 
-def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
-    """Draw one panel; `curves` is what `frontier.over_seeds` returns."""
+def picture(curves: pd.DataFrame, counts: Mapping[str, str], untold: list[str]) -> Drawn:
+    """Draw one panel; `curves` is what `frontier.over_seeds` returns, `untold` names algorithms that told no KL."""
     panel = layout.single_panel(curves)
     cells = layout.cells(curves, counts)
     palette = style.colours(list(cells["hue"]))
     notes = ["A point: an evaluation, mean over the n seeds; bars: minimum to maximum of the reward."]
+    if untold:
+        names = ", ".join(map(style.name, style.algo_order(untold)))
+        notes.append(f"Without a curve, as their runs told no KL: {names}.")
     caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 4.0 + 0.17 * ((len(cells) + 1) // 2), caption)
@@ -50,7 +54,11 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
             axes.errorbar(line["kl"], line["reward"], yerr=bars, color=colour, linestyle="", elinewidth=0.6)
             handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, label=cell["label"]))
         axes.set_xscale("symlog", linthresh=FIRST_NATS)
-        axes.set(xlabel="KL to the start (nats per response)", ylabel="reward, test prompts", xlim=(0, None))
+        axes.set(
+            xlabel="KL to the start (nats per response)",
+            ylabel="reward, test prompts",
+            xlim=(min(0.0, curves["kl"].min()), None),
+        )
         sns.despine(ax=axes)
         plots.suptitle(style.panel_title(*panel))
         plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)

@@ -38,7 +38,8 @@ def _guessed(row: dict) -> list[str]:
 def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = True) -> dict:
     """Describe a cell that was never run: like another one but for its algorithm and heuristic.
 
-    Overrides within these two groups are dropped. Those of `algo.loop` are kept if both have the `same_loop`.
+    Overrides within these two groups are dropped. Those of `algo.loop`, and presets, which may set such keys, are kept
+    if both have the `same_loop`.
     """
     row = like | {"algo": algo, "heuristic": heuristic, "variant": ""}
     if like["overrides"] is None:
@@ -52,6 +53,8 @@ def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = 
 def _kept(word: str, changed: Collection[str], same_loop: bool) -> bool:
     """Say whether an override holds in a cell of other groups."""
     key = word.lstrip("+").partition("=")[0]
+    if key == "experiment":
+        return same_loop
     return key.split(".")[0] not in changed or (same_loop and key.startswith("algo.loop."))
 
 

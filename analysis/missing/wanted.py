@@ -33,10 +33,21 @@ def of_theory(algo: str) -> Wanted:
     return Wanted("theory", algo, f"experiment=theory/{algo}", lambda runs: runs[runs["algo"] == algo])
 
 
+def beside_others(algo: str) -> Wanted:
+    """Want a policy of the sweep of all algorithms, on IMDB; those that sample have one preset."""
+
+    def of(runs: pd.DataFrame) -> pd.DataFrame:
+        here = _language_on(runs, "imdb")
+        here = here[here["algo"] == algo]
+        return here if algo in FIXED_RESPONSES else _like_for_like(here)
+
+    return Wanted("every algorithm", algo, "+sweep=algorithms", of)
+
+
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
-ALGORITHMS = (
-    Wanted("every algorithm", "", "+sweep=algorithms", lambda runs: _like_for_like(_language_on(runs, "imdb"))),
-)
+FIXED_RESPONSES = ("offline_apa", "offline_awr", "ilql", "dpo")  # algorithms that learn from these
+ONLINE = ("ppo", "nlpo", "apa", "reinforce", "rloo", "grpo", "awr", "rejection")
+ALGORITHMS = tuple(map(beside_others, (*ONLINE, *FIXED_RESPONSES)))
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
 

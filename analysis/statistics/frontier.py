@@ -23,6 +23,18 @@ def points(frames: Frames) -> pd.DataFrame:
     return paired[np.isfinite(paired["kl"]) & np.isfinite(paired["reward"])].reset_index(drop=True)
 
 
+def silent(frames: Frames) -> pd.DataFrame:
+    """List the algorithms of each panel with a test reward and without a KL beside it.
+
+    Returns PANEL, algo.
+    """
+    told = [*stats.PANEL, "algo"]
+    rows = stats.of_family(frames.metrics, "language")
+    rewarded = rows.loc[rows["metric"] == REWARD, told].drop_duplicates()
+    paired = rewarded.merge(points(frames)[told].drop_duplicates(), on=told, how="left", indicator=True)
+    return paired.loc[paired["_merge"] == "left_only", told]
+
+
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
     """Average KL and reward over the seeds of each cell at each step.
 

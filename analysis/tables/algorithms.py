@@ -21,6 +21,8 @@ def draw(frames: Frames) -> Iterator[Table]:
 
 def laid_out(cells: pd.DataFrame) -> Table:
     """Lay out the cells of one scale and source, a row each, the algorithms of one dataset and model together."""
+    words = layout.shared_words(cells["variant"])
+    cells = layout.without(cells, words)
     order = style.algo_order(list(cells["algo"]))
     by = ["data", "model", "rank", "variant", "heuristic"]
     rows = [
@@ -41,8 +43,10 @@ def laid_out(cells: pd.DataFrame) -> Table:
     caption = (
         "Reward of test prompts before and after training, mean over n seeds; its change with a 95 % interval over "
         "seeds (Student's t); KL to the start in nats per response, of the last rollout or evaluation; seconds of all "
-        "steps and evaluations; the most memory that the process held."
+        "steps and evaluations, with loading; the most memory that the process held."
     )
+    if shared := " ".join(layout.setting_lines(words).split()):
+        caption += f" All: {shared}."
     return Table(kind_name("table_algorithms", cells), caption, pd.DataFrame(rows), cells["run_keys"])
 
 

@@ -1,5 +1,6 @@
 """What every algorithm on texts promises to the loop; they are found by their files in `conf/algo`."""
 
+import math
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -68,6 +69,24 @@ def test_metrics_are_detached_scalars(algorithm, case):
     out = algorithm.loss(case[1], case[0], totals(12))
     logged = [*out.metrics.values(), *out.maxima.values()]
     assert logged and all(value.ndim == 0 and not value.requires_grad for value in logged)
+
+
+@EVERY
+def test_how_far_an_update_went_is_k3_on_samples_of_the_policy_before_it(algorithm, case):
+    """Every token twice as likely: exp(ln 2) - 1 - ln 2; with the two policies exchanged it would be ln 2 - 1/2."""
+    batch, new = case
+    moved = replace(new, logprobs=batch["old_logprobs"] + math.log(2.0))
+    metrics = algorithm.loss(moved, batch, totals(int(batch.response_mask.sum()))).metrics
+    if "policy/approx_kl_old" in metrics:
+        assert metrics["policy/approx_kl_old"].item() == pytest.approx(1.0 - math.log(2.0), abs=1e-5)
+
+
+def test_ppo_apa_and_grpo_say_how_far_an_update_went(case):
+    batch, new = case
+    said = {
+        name for name, each in ALGORITHMS.items() if "policy/approx_kl_old" in each.loss(new, batch, totals(12)).metrics
+    }
+    assert {"ppo", "apa", "grpo"} <= said
 
 
 @EVERY

@@ -65,6 +65,15 @@ def test_a_token_beyond_its_clip_range_in_the_direction_of_its_advantage_has_no_
     assert (found[0] != 0).tolist() == [True, True, False, True, True]
 
 
+@pytest.mark.parametrize("average", ["row", "token", "constant"])
+def test_the_share_that_is_clipped_is_one_of_tokens(grpo, mask_of, make_experience, make_forward, average):
+    """Of three tokens and one, the single one is clipped: 1/4 of the tokens, which is half of the responses."""
+    logprobs = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    batch = make_experience(mask=mask_of(*LENGTHS, width=3), advantages=1.0, old_logprobs=0.0)
+    out = grpo(average=average).loss(make_forward(logprobs, values=None), batch, replace(totals(4), rows=2))
+    assert out.metrics["policy/clip_frac"].item() == 0.25
+
+
 def test_the_ratio_of_a_sequence_is_the_geometric_mean_of_its_tokens(grpo, mask_of, make_experience, make_forward):
     """Ratios 2 and 1/2 cancel: no token is clipped, and each has the gradient of a half of the response's ratio."""
     logprobs = torch.tensor([[2.0, 0.5]]).log().requires_grad_()

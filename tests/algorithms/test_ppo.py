@@ -234,3 +234,12 @@ def test_a_sampled_entropy_has_no_gradient_on_average_on_fresh_samples(ppo, mask
     sampled = replace(ppo, entropy="sampled", entropy_coef=0.5)
     (gradient,) = torch.autograd.grad(sampled.loss(make_forward(logprobs), batch, totals(8)).loss, logits)
     torch.testing.assert_close(gradient, torch.zeros(3), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("entropy", ["exact", "sampled"])
+def test_the_entropy_that_is_logged_is_exact_whatever_the_bonus_is(
+    ppo, mask_of, make_experience, make_forward, entropy
+):
+    batch, new = make_experience(mask=mask_of(2, 1, width=2)), torch.full((2, 2), -2.0)
+    out = replace(ppo, entropy=entropy, entropy_coef=1.0).loss(make_forward(new, entropy=0.7), batch, totals(3))
+    assert out.metrics["policy/entropy"].item() == pytest.approx(0.7)

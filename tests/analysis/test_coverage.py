@@ -100,6 +100,14 @@ def test_apa_beside_ppo_keeps_the_budget_and_leaves_the_values_of_the_loss(compo
     assert (sft.config["algo"]["name"], sft.config["eval"]["every"]) == ("sft", 3)
 
 
+def test_a_preset_of_a_loop_is_no_part_of_the_command_for_another_loop(composer: Composer, tmp_path: Path) -> None:
+    write(tmp_path, composer.job(["data=imdb", "algo=ppo", "experiment=apa/like_for_like", "eval.every=3"]), "done")
+    rows = missing(tmp_path).set_index("algo")
+    sft = composer.job(words(rows.at["sft", "command"]))
+    assert (sft.config["algo"]["name"], sft.config["data"]["name"], sft.config["eval"]["every"]) == ("sft", "imdb", 3)
+    assert "experiment=apa/like_for_like" in words(rows.at["apa", "command"])
+
+
 def test_plain_finetuning_beside_a_heuristic_leaves_its_values(composer: Composer, tmp_path: Path) -> None:
     write(tmp_path, composer.job(["heuristic=temperature", "heuristic.temperature=2", "eval.every=3"]), "done")
     rows = missing(tmp_path)
@@ -123,14 +131,16 @@ def test_a_run_that_kept_none_borrows_the_overrides_of_another_seed_of_its_cell(
     assert row["command"] == "python src/train.py data=imdb x.y=3 seed=1"
 
 
-def first_of(sweep: str) -> list[str]:
-    """Return the overrides of the first job of a sweep."""
+def first_of(sweep: str, algos: str) -> list[str]:
+    """Return the overrides of the first job of a sweep, of those with one of some algorithms if a grid has them."""
     first = [word.partition(",")[0] for word in sweep.split()]
     grids = [key for key in first if key.startswith("+sweep=")]
     for key in grids:
         file = yaml.safe_load((CONF / "sweep" / f"{key.partition('=')[2]}.yaml").read_text())
         sweeper = file if "grids" in file else file["hydra"]["sweeper"]
-        axes = {**sweeper.get("params", {}), **sweeper["grids"][0]}
+        wanted = {grid["algo"]: grid for grid in sweeper["grids"] if algos in str(grid.get("algo")).split(",")}
+        own = next(iter(wanted.values())) | {"algo": algos} if wanted else sweeper["grids"][0]
+        axes = {**sweeper.get("params", {}), **own}
         first += [f"{name}={str(values).partition(',')[0]}" for name, values in axes.items()]
     return [word for word in first if word not in grids]
 
@@ -142,7 +152,7 @@ WISHES = {(each.about, each.algo, each.words): each for file in everything.files
 def test_the_sweep_that_a_figure_names_makes_runs_that_it_wants(
     wanted: Wanted, composer: Composer, tmp_path: Path
 ) -> None:
-    write(tmp_path, composer.job(first_of(wanted.words)), "done")
+    write(tmp_path, composer.job(first_of(wanted.words, wanted.algo)), "done")
     assert len(wanted.of(load.load_runs(tmp_path))) == 1
 
 

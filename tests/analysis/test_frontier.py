@@ -1,11 +1,15 @@
 """Reward against KL, and the table of algorithms, against values worked out by hand."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from analysis.drawing.save import Drawn
 from analysis.figures import reward_against_kl
+from analysis.missing.wanted import never_made
 from analysis.statistics import frontier, stats
 from analysis.statistics.frames import Frames
 from analysis.tables import algorithms
@@ -74,6 +78,18 @@ def test_the_table_says_one_row_per_algorithm_and_a_dash_where_there_is_no_inter
     assert table.keys == {"ppo0", "ppo1", "rloo0"}
 
 
+def test_settings_that_all_rows_share_stand_in_the_caption_once() -> None:
+    given = frames()
+    for frame in (given.runs, given.metrics):
+        rloo = " algo.loss.kl.initial=0.1"
+        frame["variant"] = ["preset=like_for_like eval.every=5" + rloo * (algo == "rloo") for algo in frame["algo"]]
+    (table,) = algorithms.draw(given)
+    assert table.cells["algorithm"].tolist() == ["PPO", "RLOO, initial=0.1"]
+    assert "All: preset like_for_like · changed: eval.every=5." in table.caption
+    assert "All:" not in next(iter(algorithms.draw(frames()))).caption
+    assert "with loading" in table.caption
+
+
 def test_a_figure_needs_a_policy_that_moved() -> None:
     (drawn,) = reward_against_kl.draw(frames())
     assert drawn.name == "reward_against_kl-imdb-m-mini-bundled" and len(drawn.data) == 4
@@ -82,10 +98,47 @@ def test_a_figure_needs_a_policy_that_moved() -> None:
     assert list(reward_against_kl.draw(still)) == []
 
 
+def caption(drawn: Drawn) -> str:
+    (text,) = drawn.figure.subfigs[1].texts
+    return " ".join(text.get_text().split())
+
+
+def test_an_estimate_of_kl_below_zero_is_drawn_too() -> None:
+    given = frames()
+    (drawn,) = reward_against_kl.draw(given)
+    assert drawn.figure.subfigs[0].axes[0].get_xlim()[0] == 0.0
+    kl = given.metrics["metric"] == "policy/kl"
+    given.metrics.loc[kl & (given.metrics["step"] == 0), "value"] = -0.25
+    (drawn,) = reward_against_kl.draw(given)
+    assert drawn.figure.subfigs[0].axes[0].get_xlim()[0] == -0.25
+
+
+def test_an_algorithm_that_told_no_kl_is_named_and_others_are_not() -> None:
+    sft = CELL | {"algo": "sft", "cell": "sft", "seed": 0, "run_key": "sft0", "metric": "eval/test/reward"}
+    (drawn,) = reward_against_kl.draw(frames([sft | {"step": step, "value": 0.5} for step in (0, 2)]))
+    assert "Without a curve, as their runs told no KL: SFT." in caption(drawn)
+    (drawn,) = reward_against_kl.draw(frames())
+    assert "Without a curve" not in caption(drawn)
+
+
 def test_what_never_ran_is_asked_for_with_the_sweep_of_all_algorithms() -> None:
-    (wanted,) = algorithms.WANTED
-    runs = frames().runs.assign(overrides=[["algo=rloo", "experiment=apa/like_for_like"], [], None])
-    assert wanted.words == "+sweep=algorithms" and wanted.of(runs)["run_key"].tolist() == ["ppo0"]
+    runs = frames().runs.assign(overrides=[["algo=ppo", "experiment=apa/like_for_like"], [], []])
+    (gap,) = never_made(algorithms.WANTED, runs)
+    assert gap["command"] == "python src/train.py -m +sweep=algorithms" and gap["reason"] == "no runs"
+    missing = gap["algo"].split(",")
+    assert "ppo" not in missing  # RLOO ran, but not with the setting of all
+    assert {"rloo", "grpo", "dpo", "ilql", "offline_apa"} <= set(missing)
+    every = [each.algo for each in algorithms.WANTED]
+    overrides = ["experiment=apa/like_for_like"]
+    done = pd.DataFrame([CELL | {"algo": algo, "overrides": overrides} for algo in every])
+    assert never_made(algorithms.WANTED, done) == []
+
+
+def test_all_policies_of_the_sweep_are_wanted() -> None:
+    file = Path(__file__).parents[2] / "conf" / "sweep" / "algorithms.yaml"
+    grids = yaml.safe_load(file.read_text())["hydra"]["sweeper"]["grids"]
+    swept = [algo for grid in grids for algo in grid["algo"].split(",")]
+    assert {each.algo for each in algorithms.WANTED} == set(swept) - {"reward_model"}
 
 
 def test_values_that_agree_have_an_interval_of_no_width() -> None:

@@ -149,6 +149,24 @@ def test_training_before_a_run_is_in_no_budget(outputs: Path) -> None:
     assert not unlike.one_seed_each(runs)
 
 
+def test_responses_of_another_run_are_in_no_budget(tmp_path: Path) -> None:
+    responses = {"run": None, "parent": {"overrides": ["algo=responses"]}}
+    for algo in ("ppo", "ilql", "dpo"):
+        more = {} if algo == "ppo" else {"algo__responses": responses}
+        builder.write_run(tmp_path, builder.config("imdb", algo, "none", 0, **more))
+    (said,) = unlike.sentences(load.load_runs(tmp_path))
+    assert said.endswith(
+        "DPO and ILQL learned from responses that another run sampled, which counts in no budget here."
+    )
+
+
+def test_what_chose_prompts_drew_more_than_its_budget(tmp_path: Path) -> None:
+    for name, more in {"none": {}, "dynamic_sampling": {"heuristic__prompts": {"max_rounds": 10}}}.items():
+        builder.write_run(tmp_path, builder.config("imdb", "ppo", name, 0, **more))
+    (said,) = unlike.sentences(load.load_runs(tmp_path))
+    assert said.endswith("Runs with dynamic sampling drew more responses than their budget says.")
+
+
 def test_datasets_are_told_apart_and_not_compared(tmp_path: Path) -> None:
     for data, lr in (("imdb", 1e-3), ("narrativeqa", 1e-4)):
         for algo, factor in (("ppo", 1.0), ("apa", 2.0)):

@@ -16,6 +16,11 @@ CASES = {
     "misspelt key names the nearest": (["algo.loss.clip_rage=1"], "algo.loss.clip_range"),
     "misspelt key with plus names the nearest": (["+algo.loss.clip_rage=1"], "algo.loss.clip_range"),
     "key of another option": (["heuristic=entropy", "algo=sft"], "algo.loss.entropy_coef"),
+    "preset of another loop": (
+        ["algo=sft", "experiment=apa/like_for_like"],
+        "experiment=apa/like_for_like, which sets algo.loop.update_epochs, with a choice of algo that does not have it",
+    ),
+    "what to change of a preset": (["algo=dpo", "experiment=apa/like_for_like"], "change experiment or algo"),
     "wrong type": (["algo.loop.iterations=abc"], "algo.loop.iterations"),
     "fraction for a count": (["seed=0.5"], "seed"),
     "empty value": (["seed="], "seed"),

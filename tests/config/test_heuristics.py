@@ -93,3 +93,56 @@ def test_what_is_kept_fits_into_what_is_sampled(words: list[str], said: str) -> 
 
 def test_every_heuristic_is_of_one_of_these_kinds() -> None:
     assert set(of_group("heuristic")) == {"none", "learning_rate", "entropy", "partial_sft"} | SAMPLING
+
+
+IDLE = {  # what would do nothing, or another thing than it says -> found, and the keys to change
+    "heuristic.name=dynamic_sampling": ("heuristic.name=dynamic_sampling without heuristic.prompts", "heuristic.name"),
+    "heuristic.name=temperature": ("heuristic.name=temperature without heuristic.temperature", "heuristic.name"),
+    "heuristic=temperature heuristic.name=none": ("heuristic.name=none with heuristic.temperature", "heuristic.name"),
+    "heuristic=entropy heuristic.name=learning_rate": ("learning_rate without heuristic.factor", "heuristic.name"),
+    "heuristic=dynamic_sampling heuristic.prompts=null": ("heuristic.prompts=null", "heuristic.prompts or heuristic"),
+    "heuristic=reward_std_curriculum heuristic.prompts=null": (
+        "heuristic.prompts=null with heuristic=reward_std_curriculum",
+        "heuristic.prompts or heuristic",
+    ),
+    "heuristic=entropy algo.loss.entropy_coef=0": (
+        "algo.loss.entropy_coef=0.0 with heuristic=entropy, which turns it to 0.01",
+        "algo.loss.entropy_coef or heuristic",
+    ),
+    "heuristic=learning_rate optimizer.lr_factor=1": ("which turns it to 10.0", "optimizer.lr_factor or heuristic"),
+    "heuristic=temperature data.rollout.temperature=2": (
+        "data.rollout.temperature=2.0 with heuristic=temperature, which turns it to 1.5",
+        "data.rollout.temperature or heuristic",
+    ),
+    "heuristic=partial_sft parent.overrides=['algo=sft']": (
+        "parent.overrides that lacks algo.loop.step_fraction=0.4",
+        "parent.overrides or heuristic",
+    ),
+    "heuristic=partial_sft parent.overrides=[]": ("parent.overrides that lacks algo=sft", "parent.overrides or heur"),
+    "heuristic=entropy heuristic.coef=0": ("heuristic.coef=0.0 with", "heuristic.coef or heuristic"),
+    "heuristic=learning_rate heuristic.factor=1": ("which turns nothing", "heuristic.factor or heuristic"),
+    "heuristic=temperature heuristic.temperature=1.0": (
+        "heuristic.temperature=1.0 with heuristic=temperature, which turns nothing",
+        "heuristic.temperature or heuristic",
+    ),
+}
+
+
+@pytest.mark.parametrize("words", IDLE)
+def test_a_heuristic_that_does_not_do_what_its_name_says_is_refused(words: str) -> None:
+    said = planned("algo=ppo", "data=imdb", *words.split())
+    found, change = IDLE[words]
+    assert isinstance(said, str) and found in said and f"; change {change}" in said and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "heuristic=temperature data.rollout.temperature=1.5",
+        "heuristic=entropy heuristic.name=entropy_of_mine",
+        "heuristic=partial_sft heuristic.step_fraction=1 heuristic.sample_fraction=1",
+        "heuristic=none optimizer.lr_factor=1 algo.loss.entropy_coef=0",
+    ],
+)
+def test_a_heuristic_that_does_is_taken(words: str) -> None:
+    assert not isinstance(planned("algo=ppo", "data=imdb", *words.split()), str)

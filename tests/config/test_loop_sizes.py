@@ -3,7 +3,7 @@
 import pytest
 from test_config import plan
 
-from rftlab.config import checks
+from rftlab.config import size_checks
 from rftlab.config.checks import optimizer_steps
 from rftlab.config.signatures import constant
 from rftlab.errors import UserError
@@ -65,6 +65,12 @@ REFUSED = {
     "whitening over a small rollout": (["algo.loop.prompts_per_iteration=3", "algo.loop.samples_per_prompt=2",
                                         "algo.loop.minibatch_size=6", "algo.loop.microbatch_size=6"],
                                        "rollout over 6 responses"),
+    "a minibatch of half a group": (["algo=grpo", "algo.loop.minibatch_size=2", "algo.loop.microbatch_size=2"],
+                                    "minibatch_size=2, which parts groups of algo.loop.samples_per_prompt=4"),
+    "half a group of RLOO": (["algo=rloo", "algo.loop.minibatch_size=2", "algo.loop.microbatch_size=2"],
+                             "expected a multiple of 4; change algo.loop.minibatch_size or algo.loop.sam"),
+    "groups of another size": (["algo=grpo", "algo.loop.samples_per_prompt=3", "algo.loop.prompts_per_iteration=32",
+                                "algo.loop.minibatch_size=32"], "parts groups of algo.loop.samples_per_prompt=3"),
     "warm-up longer than the run": (["optimizer.warmup_steps=120"], "warmup_steps=120 of 120 optimiser steps"),
     "warm-up longer than the SFT": (["algo=sft", "algo.loop.step_fraction=0.1", "optimizer.warmup_steps=60"],
                                     "expected fewer than 60"),
@@ -91,8 +97,25 @@ def test_what_is_at_the_limit_is_taken() -> None:
 def test_where_a_unit_is_a_group_a_minibatch_holds_all_responses_to_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert constant("rftlab.algorithms.ppo.PPO", "unit") == "row"
     assert constant("rftlab.algorithms.ppo.PPO", "units") is None
-    monkeypatch.setattr(checks, "constant", lambda target, name: "group")
+    assert constant("rftlab.algorithms.grpo.GRPO", "unit") == "group"
+    monkeypatch.setattr(size_checks, "constant", lambda target, name: "group")
     given = ["data=imdb", *TOKENS[:2], "algo.loop.tokens_per_iteration=1920"]
     with pytest.raises(UserError, match=r"samples_per_prompt=4; expected 192 or more"):
         plan(*given, "algo.loop.minibatch_tokens=191", "algo.loss.whiten_advantages=rollout")
     assert plan(*given, "algo.loop.minibatch_tokens=192") is not None
+
+
+def test_minibatches_of_whole_groups_are_taken_and_single_responses_need_no_group() -> None:
+    small = ["algo.loop.minibatch_size=4", "algo.loop.microbatch_size=4"]
+    assert plan("algo=grpo", "data=imdb", *small) is not None
+    half = ["algo.loop.minibatch_size=2", "algo.loop.microbatch_size=2"]
+    assert plan("algo=reinforce", "data=imdb", "algo.loss.whiten_advantages=none", *half) is not None
+
+
+def test_a_constant_is_that_of_a_class_above_where_the_class_says_nothing(tmp_path, monkeypatch) -> None:
+    lines = ["from rftlab.algorithms.grpo import GRPO", "class Mine(GRPO):", "    pass"]
+    lines += ["class Apart(GRPO):", "    unit = 'row'"]
+    (tmp_path / "algorithms_of_mine.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert constant("algorithms_of_mine.Mine", "unit") == "group"
+    assert constant("algorithms_of_mine.Apart", "unit") == "row"

@@ -2,6 +2,7 @@
 
 from rftlab.algorithms.apa import APA
 from rftlab.algorithms.awr import AWR
+from rftlab.algorithms.grpo import GRPO
 from rftlab.algorithms.ilql import ILQL
 from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.algorithms.ppo import PPO
@@ -35,6 +36,12 @@ def apa(**values: object) -> APA:
 def awr(**values: object) -> AWR:
     defaults = {"lam": 1.0, "weight_clip": None, "value_coef": 1.0, "entropy_coef": 0.0, "gamma": 1.0}
     return AWR(**defaults | {"gae_lambda": 0.95, "whiten_advantages": "rollout"} | values)
+
+
+def grpo(**values: object) -> GRPO:
+    defaults = {"clip_low": 0.2, "clip_high": 0.2, "scale": "std", "average": "row", "constant_length": None}
+    defaults |= {"ratio": "token", "kl_coef": 0.0, "entropy_coef": 0.0, "whiten_advantages": "none"}
+    return GRPO(**defaults | values)
 
 
 def reinforce(**values: object) -> TextReinforce:

@@ -10,13 +10,14 @@ from losses import apa, online, ppo
 from test_resume import assert_equal, responses, run_until, untimed
 from toy import Killed, die, logged
 
+from rftlab.algorithms.kl_control import AdaptiveKL
 from rftlab.errors import UserError
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
 from rftlab.loops.collect import Place, Sampled
 from rftlab.loops.curriculum import ByStd, StdCurriculum, measured
 from rftlab.loops.draw import in_passes
-from rftlab.loops.dynamic_sampling import DynamicSampling
+from rftlab.loops.dynamic_sampling import DynamicSampling, has_spread
 from rftlab.loops.lab import Lab
 from rftlab.runs import read_run
 from rftlab.types import Example
@@ -91,6 +92,19 @@ def test_without_any_spread_the_run_goes_on_and_learns_nothing(quick_lab: Callab
     assert logged(lab, "optimizer/lr")[-1] == 0.0  # the schedule ends with the run
 
 
+def test_scores_that_differ_by_rounding_alone_are_no_spread() -> None:
+    rounded, other = [0.3, 0.1 + 0.2, 0.3], [0.3, 0.3, 0.30001]
+    assert np.std(rounded) > 0
+    assert has_spread(np.array([*rounded, *other]), 3).tolist() == [False, True]
+
+
+def test_where_nothing_is_learned_beta_follows_the_kl_all_the_same(quick_lab: Callable[..., Lab]) -> None:
+    """The policy stays at its start, of KL 0 to itself: beta falls by 0.2 x rate behind every iteration."""
+    lab = lab_with(quick_lab, "beta", flat, DynamicSampling(max_rounds=1))
+    online().run(lab, ppo(kl=AdaptiveKL(initial=0.05, target=6.0, rate=0.5, unit="response")))
+    assert logged(lab, "kl_control/beta") == pytest.approx([0.05 * 0.9**count for count in (0, 1, 2)])
+
+
 def test_of_too_few_prompts_fewer_steps_are_taken_and_the_schedule_goes_on(quick_lab: Callable[..., Lab]) -> None:
     lab = lab_with(quick_lab, "few", flat_for_some, DynamicSampling(max_rounds=1))
     online(minibatch_size=2).run(lab, ppo())
@@ -157,6 +171,14 @@ def test_the_std_is_that_of_the_start_policy_and_is_measured_once(quick_lab: Cal
     assert rows["prompt_id"].tolist() == [example.id for example in lab.task.splits.train]
 
 
+def test_the_std_is_that_of_rollouts_and_not_of_looks(quick_lab: Callable[..., Lab]) -> None:
+    """Rollouts here take the likeliest token, so no prompt has a spread; a look samples."""
+    lab = quick_lab("likeliest", rollout=SIX | {"top_k": 1}, probe=SIX)
+    lab = replace(lab, task=replace(lab.task, reward=distinct))
+    assert lab.task.probe.top_k == 0
+    assert measured(lab, 2).tolist() == [0.0] * 12
+
+
 def test_a_run_takes_the_prompts_with_the_largest_std_first(quick_lab: Callable[..., Lab]) -> None:
     lab = lab_with(quick_lab, "first", flat_for_some)
     choice = StdCurriculum(order="descending", power=1.0, samples=3)
@@ -167,6 +189,11 @@ def test_a_run_takes_the_prompts_with_the_largest_std_first(quick_lab: Callable[
     assert asked == [lab.task.splits.train[i].prompt for i in order]
     plain = in_passes(lab.task.splits.train, 4, 0, 0)
     assert asked != [example.prompt for example in plain]
+
+
+@pytest.mark.parametrize(("power", "drawn"), [(1.0, {1, 2, 3, 5}), (0.0, {0, 1, 2, 3, 4, 5})])
+def test_prompts_without_spread_are_drawn_with_a_power_of_zero_alone(power: float, drawn: set[int]) -> None:
+    assert set(taken("weighted", 400, power=power)) == drawn  # of stds 0, 0.3, 0.1, 0.3, 0, 0.2
 
 
 def test_weights_of_nothing_but_zero_are_refused(quick_lab: Callable[..., Lab]) -> None:

@@ -160,6 +160,15 @@ def test_what_does_not_change_the_time_of_a_step_does_not_change_the_shape(tmp_p
     assert shape({**base, "algo": larger}) != shape(base)
 
 
+def test_choosing_prompts_costs_responses_and_other_heuristics_cost_nothing(tmp_path: Path) -> None:
+    base = make_job(tmp_path).config
+    heuristics = [{"name": "none"}, {"name": "entropy", "coef": 0.1}]
+    heuristics += [{"name": "chosen", "prompts": {"max_rounds": rounds}} for rounds in (3, 9)]
+    heuristics += [{"name": "chosen", "prompts": {"samples": 4}}]
+    plain, entropy, *chosen = (shape({**base, "heuristic": heuristic}) for heuristic in heuristics)
+    assert plain == entropy and len({plain, *chosen}) == 4
+
+
 def test_supervised_steps_are_a_share_of_the_whole(tmp_path: Path) -> None:
     loop = {"steps": 100, "step_fraction": 0.25}
     assert total_steps({"algo": {"loop": loop}}) == 25

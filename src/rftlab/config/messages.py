@@ -103,6 +103,10 @@ def _unknown_key(text: str) -> UserError | None:
         group = key.split(".")[0]
         found = f"heuristic={turning.group(1)}, which turns {key}, with a choice of {group} that does not have it"
         return UserError(found, f"another {group}, or heuristic=none", f"{group} or heuristic")
+    if (preset := re.search(r"In 'experiment/([^']+)'", text)) and key in known_keys():
+        group = key.split(".")[0]
+        found = f"experiment={preset.group(1)}, which sets {key}, with a choice of {group} that does not have it"
+        return UserError(found, f"another {group}, or no experiment", f"experiment or {group}")
     return unknown_key(key)
 
 

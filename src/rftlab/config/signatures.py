@@ -93,13 +93,20 @@ def method(target: str, name: str) -> list[str]:
 
 
 def constant(target: str, name: str) -> Any:
-    """Return what the body of a class says that a name is; None where it is no literal, or is not said."""
+    """Return what a class, or one that it inherits from, says that a name is; None where that is no literal."""
     found = _find(target)
-    for item in found[1].body if found is not None else []:
+    if found is None:
+        return None
+    module, definition = found
+    for item in definition.body:
         match item:
             case ast.AnnAssign(target=ast.Name(id=word), value=ast.Constant(value=value)) if word == name:
                 return value
-    return None
+            case ast.Assign(targets=[ast.Name(id=word)], value=ast.Constant(value=value)) if word == name:
+                return value
+    bases = definition.bases if isinstance(definition, ast.ClassDef) else []
+    paths = [module.path_of(base.id) for base in bases if isinstance(base, ast.Name) and base.id in module.names]
+    return next((said for path in paths if (said := constant(path, name)) is not None), None)
 
 
 def _fields(module: "_Module", definition: ast.ClassDef) -> dict[str, Parameter] | None:

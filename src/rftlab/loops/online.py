@@ -42,14 +42,13 @@ class Online:
             The final metrics.
 
         Raises:
-            UserError: A minibatch would part the responses to a prompt, which the algorithm takes together, or the
-                algorithm takes pairs.
+            UserError: The algorithm takes pairs.
         """
         if algorithm.unit == "pair":
             raise UserError(
                 "an algorithm of pairs with a loop that samples", "one over pairs", "algo.loss or algo.loop"
             )
-        sizes = self._by_tokens(lab) if self.tokens_per_iteration is not None else self._by_rows(algorithm)
+        sizes = self._by_tokens(lab) if self.tokens_per_iteration is not None else self._by_rows()
         schedule = Schedule(
             word="iteration",
             iterations=self.iterations,
@@ -74,11 +73,8 @@ class Online:
             collector = Best(inner=collector, choice=self.best)
         return train(lab, algorithm, collector, schedule)
 
-    def _by_rows(self, algorithm: Algorithm) -> "_Sizes":
-        assert self.prompts_per_iteration is not None and self.minibatch_size is not None  # see config.checks
-        if algorithm.unit == "group" and self.minibatch_size % self.samples_per_prompt:
-            found = f"algo.loop.minibatch_size={self.minibatch_size}, which parts groups of {self.samples_per_prompt}"
-            raise UserError(found, "a multiple of algo.loop.samples_per_prompt", "algo.loop.minibatch_size")
+    def _by_rows(self) -> "_Sizes":
+        assert self.prompts_per_iteration is not None and self.minibatch_size is not None  # see config.size_checks
         rows = self.prompts_per_iteration * (self.samples_per_prompt if self.best is None else self.best.keep)
         return _Sizes(
             prompts=self.prompts_per_iteration,
@@ -87,7 +83,7 @@ class Online:
         )
 
     def _by_tokens(self, lab: Lab) -> "_Sizes":
-        assert self.tokens_per_iteration is not None and self.minibatch_tokens is not None  # see config.checks
+        assert self.tokens_per_iteration is not None and self.minibatch_tokens is not None  # see config.size_checks
         assert lab.task.rollout is not None
         longest = lab.task.rollout.max_new_tokens * self.samples_per_prompt
         count = self.tokens_per_iteration // self.minibatch_tokens

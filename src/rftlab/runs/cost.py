@@ -1,7 +1,7 @@
 """What a run costs: its number of steps, seconds per step, and which runs' steps cost the same."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ FREE = (
     "data.low_reward", "data.rollout.temperature", "data.probe.temperature",
     "algo.loop.iterations", "algo.loop.epochs", "algo.loop.steps", "algo.loop.step_fraction",
 )  # fmt: skip
+COSTLY = ("heuristic.prompts",)  # of these; what chooses prompts samples more responses than it learns
 
 
 def total_steps(config: Mapping[str, Any]) -> int:
@@ -37,4 +38,8 @@ def shape(config: Mapping[str, Any]) -> str:
 @cache  # the jobs of a grid ask for the same keys thousands of times
 def _is_free(key: str) -> bool:
     of_parent = key.endswith(".run") or ".parent." in f"{key}."  # which run another one reads costs nothing
-    return of_parent or any(f"{key}.".startswith(f"{free}.") for free in FREE)
+    return of_parent or (_within(key, FREE) and not _within(key, COSTLY))
+
+
+def _within(key: str, places: Collection[str]) -> bool:
+    return any(f"{key}.".startswith(f"{place}.") for place in places)
