@@ -13,6 +13,7 @@ from rftlab.loops.lab import Lab
 from rftlab.ranges import Positive
 from rftlab.runs import write_responses
 from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.sampling.stop import cut_at
 from rftlab.streams import row_noise
 from rftlab.types import Example, Sampling
 
@@ -86,9 +87,10 @@ class Responses:
         assert isinstance(rollout, Sampling)
         samples, steps = self.samples_per_prompt, rollout.max_new_tokens
         noise = row_noise(lab.session.seed, "responses", split, places=places, samples=samples, steps=steps)
-        responses = sample(
+        whole = sample(
             lab.policy, *encode(lab, examples[part]), rollout, samples, noise, batch_size=lab.evaluation.batch_size
         )
+        responses = cut_at(lab.policy, whole, lab.task.stop)
         texts, scores = score(lab, examples[part], responses)
         ids = zip(responses.response_ids.cpu(), responses.response_mask.cpu(), strict=True)
         first = not rows["asked"]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from rftlab.errors import UserError
-from rftlab.models import LoRA, adapt, load_policy, load_weights
+from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
 from rftlab.runs import RunRecord, find_key
@@ -68,6 +68,7 @@ def load(
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
+    policy.talk(chat_of(record.config["data"]["prompt"]))
     if (rank := (record.config["model"].get("lora") or {}).get("rank")) is not None:
         lora = record.config["model"]["lora"]
         adapter = LoRA(rank=rank, alpha=lora["alpha"], targets=lora["targets"])
@@ -116,5 +117,6 @@ def _reading(config: Mapping[str, Any]) -> Reading:
     return Reading(
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
+        prompt_ending=data["prompt"].get("ending"),
         max_response_tokens=data["rollout"]["max_new_tokens"] if most is None else most,
     )
