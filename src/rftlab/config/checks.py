@@ -121,10 +121,10 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
         return
-    check_policy(config)
     for key, node in reward_nodes(config["reward"]):
         _check_reward(data, node, key)
     check_functions(config["reward"])
+    check_policy(config)
     # gold texts, or responses that the rows bring with their scores: nobody samples or scores them
     fixed_rows = "steps" in loop and (algo.get("responses") is None or learns_rows(config))
     if not fixed_rows and (data["rollout"] is None or config["reward"] is None):

@@ -72,6 +72,11 @@ def _check_chat(config: Mapping[str, Any], family: str) -> None:
         raise UserError(
             found, "plain, or null: a whole text has no answer", "data.prompt.format or algo.loop.whole_text"
         )
+    if config["data"]["prompt"].get("ending") is not None:
+        found = f"data.prompt.format=chat with data.prompt.ending={config['data']['prompt']['ending']!r}"
+        raise UserError(
+            found, "null for the ending, as a chat ends by itself", "data.prompt.format or data.prompt.ending"
+        )
     if lacks_chat_template(policy, mirror):
         found = f"data.prompt.format=chat with {policy['tokenizer'] or policy['source']}, which has no chat template"
         raise UserError(found, "plain, or a model with a template", "data.prompt.format or model")
