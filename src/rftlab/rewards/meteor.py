@@ -24,6 +24,7 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z])|\n")  # in place of punk
 TREEBANK = NLTKWordTokenizer()
 CLOSING = "])}>\"'»”\N{RIGHT SINGLE QUOTATION MARK}"
 TWO_WORDS = ("cannot", "gimme", "gonna", "gotta", "lemme", "wanna")  # which are cut
+SIMPLE = ("", ".", ",", ";", "?", "!")  # behind letters alone: split off, but for the period within a sentence
 OTHER_SPACE = re.compile(r"[^\S ]")
 STEMMER = PorterStemmer()
 
@@ -178,8 +179,9 @@ def treebank(sentence: str) -> list[str]:
 @lru_cache(65_536)
 def _of_part(part: str, first: bool, last: bool) -> tuple[str, ...]:
     """Cut what stands between spaces; with a word before and behind it, unless it is the first or the last."""
-    if part.isalpha() and (word := part.lower()) not in TWO_WORDS:  # no rule concerns letters alone
-        return (word,)
+    stem, end = (part, "") if part[-1].isalpha() else (part[:-1], part[-1])
+    if stem.isalpha() and (word := stem.lower()) not in TWO_WORDS and end in SIMPLE:  # most parts, and all rules
+        return (word, end) if end and (end != "." or last) else (word + end,)
     words = TREEBANK.tokenize(f"{'' if first else 'x '}{part}{'' if last else ' x'}")
     return tuple(word.lower() for word in words[0 if first else 1 : None if last else -1])
 
