@@ -19,7 +19,9 @@ OURS = re.compile(r'^"rftlab\.(\w+\.)*')  # what stands before the name of a cla
 NOT_SETTING = NOT_IDENTITY | {"seed", "loaded"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
 NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
-LOOKS = tuple(f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged"))
+LOOKS = tuple(
+    f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged", "kl_to_start")
+)
 PRESET = "preset"  # the word for `experiment=...`, which sets values
 CHANCE = "reward=near_chance"  # of a run on real rows that the embedded classifier rewards
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values

@@ -26,13 +26,23 @@ class Example:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoredText:
+    """A response that a row of a dataset brings, with its score: 1 and 0 for the two of a preference pair."""
+
+    example: Example  # the two responses of a pair, and all to one prompt that are compared, share its id and prompt
+    response: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Splits:
-    """The three splits of a dataset, and where they came from (`bundled`, or `hub` also through a mirror)."""
+    """The three splits of a dataset, and where they came from (`bundled`, `file`, or `hub` also through a mirror)."""
 
     train: Sequence[Example]
     validation: Sequence[Example]
     test: Sequence[Example]
     source: str
+    responses: Mapping[str, Sequence[ScoredText]] = field(default_factory=dict)  # of each split, where rows bring some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +130,7 @@ class Experience:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredResponse:
-    """A response to a prompt that was sampled and scored earlier, by a run whose work is done."""
+    """A response to a prompt that was scored earlier: sampled by a run whose work is done, or brought by a dataset."""
 
     example: Example
     response: str

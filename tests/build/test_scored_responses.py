@@ -78,6 +78,14 @@ def test_responses_that_do_not_fit_are_refused_in_one_line(
     assert "algo.responses.run" in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    key = finished(tmp_path)
+    (file,) = tmp_path.rglob("responses.parquet")
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(UserError, match=r"responses\.parquet cannot be read .*remove its folder"):
+        read(tmp_path, key)
+
+
 @pytest.mark.parametrize("key", [None, "0123456789ab"])
 def test_a_run_that_is_not_there_is_refused(tmp_path: Path, key: str | None) -> None:
     with pytest.raises(UserError, match=r"algo\.responses\.run"):

@@ -20,8 +20,8 @@ from rftlab.sweeps.job import Job
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf"
 TEXTS = {name: data for name, data in of_group("data").items() if kind_of_data(data) == "text"}
-TASKS = [name for name, data in TEXTS.items() if data["reward"] is not None]
-CORPORA = [name for name in TEXTS if name not in TASKS]
+TASKS = [name for name, data in TEXTS.items() if data["rollout"] is not None and data["source"] == "bundled"]
+CORPORA = [name for name, data in TEXTS.items() if data["rollout"] is None]
 ON_TEXT = [name for name, algo in of_group("algo").items() if "text" in kinds_of_algo(algo) and name != "pretrain"]
 
 
@@ -100,7 +100,7 @@ def test_ten_runs_share_one_sft_run_unless_it_concerns_them() -> None:
     assert len({parent} | {parent.key for p in others for parent in p.parents}) == 4
 
 
-@pytest.mark.parametrize("data", [name for name, file in of_group("data").items() if file.get("rollout")])
+@pytest.mark.parametrize("data", TASKS)
 def test_every_arm_is_looked_at_at_one_temperature(data: str) -> None:
     """What is cut from the distribution follows the rollout; `data.evaluation` may be another decoding altogether."""
     plain = plan(f"data={data}", "data.rollout.top_k=50").config["data"]

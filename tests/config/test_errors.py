@@ -98,7 +98,7 @@ CASES = {
     "algorithm for text on labels": (["data=mnist", "algo=ppo"], "expected_reinforce"),
     "algorithm for labels on text": (["algo=expected_reinforce"], "expected apa, awr, diagnose"),
     "training where there is nothing to train": (["data=one_token", "algo=sft"], "time_separation"),
-    "classifier for text": (["model=mlp"], "a seq2seq or causal model: gpt2,"),
+    "classifier for text": (["model=mlp"], "a seq2seq or causal model: "),
     "language model for labels": (["data=mnist", "algo=sft", "model=t5_mini"], "bert_mini, mlp or resnet18"),
     "network of images for pairs": (["data=stsb", "algo=sft", "model=mlp"], "a model that reads pairs"),
     "network of pairs for images": (["data=cifar10", "algo=sft", "model=bert_mini"], "a model that reads images"),

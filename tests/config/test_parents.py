@@ -24,9 +24,7 @@ FILES = {  # rewards of a run that must come first: of one run, of a chain of th
     "nested": "algo=ppo, reward=judged",
     "endless": "algo=sft, reward=endless",
 }
-REWARD = (
-    "_target_: rftlab.rewards.learned.load\nbatch_size: 8\nat_chance: false\nrun: null\nparent: {{overrides: [{}]}}\n"
-)
+REWARD = "_target_: judge.load\nbatch_size: 8\nat_chance: false\nrun: null\nparent: {{overrides: [{}]}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +62,31 @@ def test_a_default_reward_is_no_word_of_a_parent(composer: Composer) -> None:
     assert not [word for word in start.config["overrides"] if "reward" in word]
     (start,) = made(composer, "algo=ppo", "heuristic=partial_sft", "reward=sentiment").parents
     assert "reward=sentiment" in start.config["overrides"]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["algo=dpo", "algo.responses.parent.overrides=[algo=reward_model]"], "algo=responses among them"),
+        (["algo=ppo", "reward=learned", "reward.parent.overrides=[algo=sft]"], "algo=reward_model among them"),
+    ],
+)
+def test_a_parent_that_makes_something_else_is_refused_before_it_is_trained(
+    composer: Composer, words: list[str], wanted: str
+) -> None:
+    with pytest.raises(UserError, match=f"which compose a run of algo=.*{wanted}; change .*parent.overrides"):
+        made(composer, *words, "data=imdb")
+
+
+@pytest.mark.parametrize("data", ["imdb", "narrativeqa"])
+def test_what_a_scale_says_of_the_reward_of_a_dataset_is_for_that_one_alone(composer: Composer, data: str) -> None:
+    job = made(composer, "algo=ppo", f"data={data}", "scale=paper", "reward=learned")
+    assert set(job.config["reward"]) == {"_target_", "run", "parent", "batch_size", "at_chance"}
+    assert {parent.config["algo"]["name"] for parent in job.parents} == {"reward_model"}
+    default = made(composer, "algo=ppo", f"data={data}", "scale=paper").config["reward"]
+    assert default.get("weight") == 1.2 or default["source"] == "lvwerra/distilbert-imdb"
+    (judge,) = job.parents
+    assert judge.config["reward"] == default  # the responses behind it are scored by the reward of the data
 
 
 def test_one_run_that_is_needed_twice_is_one_parent(composer: Composer) -> None:
@@ -179,11 +202,11 @@ def test_a_dataset_may_bring_a_reward_of_its_own_or_values_for_one_of_conf(conf:
                 ["data=mine", "model=t5_mini", "algo=diagnose", "reward.weight=1.5"]
             )
         assert (job.config["reward"]["word_limit"], job.config["reward"]["weight"]) == (limit, 1.5)
-    (conf / "data" / "mine.yaml").write_text(text.replace("reward: rouge_l_max", "reward: rouge"))
+    (conf / "data" / "mine.yaml").write_text(text.replace("reward: rouge_l_max", "reward: rogue"))
     GlobalHydra.instance().clear()
     with (
         initialize_config_dir(str(conf), version_base="1.3"),
-        pytest.raises(UserError, match=r"mine.yaml:\d+: reward: rouge"),
+        pytest.raises(UserError, match=r"mine.yaml:\d+: reward: rogue"),
     ):
         Composer(GlobalHydra.instance().config_loader()).job(["data=mine", "model=t5_mini", "algo=diagnose"])
     (conf / "data" / "mine.yaml").unlink()

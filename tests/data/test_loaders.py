@@ -10,12 +10,14 @@ from huggingface_hub.utils import httpx
 from members import write
 
 from rftlab.data import imdb, narrativeqa
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.rows import Rows
 from rftlab.errors import UserError
 from rftlab.types import Splits
 
 REVIEWS = [{"text": f"w{i} a b c d", "label": i % 2} for i in range(50)]
-LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0}
+LIMITS = {"hub_revision": None, "n_train": None, "n_validation": None, "n_test": None, "seed": 0}
+LIMITS |= {"drop": Drop(duplicates=False, empty=False)}
 
 
 def qa_row(question: str, summary: str, *answers: str) -> dict:

@@ -12,7 +12,9 @@ import datasets
 import pytest
 from members import MEMBERS, MODULES, ON_HUB, Member, parts, write
 
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.rows import Kind, Rows, check
+from rftlab.data.parts.text import TextDataset
 from rftlab.errors import UserError
 from rftlab.types import LabelSplits, Splits
 
@@ -174,6 +176,8 @@ def test_bundled_rows_have_the_schema_of_the_hub_dataset(on_hub: Member):
         pytest.skip("set RFTLAB_HUB_MIRROR to a folder with the hub's parquet files to compare schemas")
     for split in on_hub.hub_splits():
         folder = str(Path(where) / on_hub.keys["hub_id"])
+        if not Path(folder).is_dir():
+            pytest.skip(f"no {on_hub.keys['hub_id']} in the mirror")
         real = datasets.load_dataset(folder, on_hub.keys["hub_config"], split=split)
         rows = on_hub.rows(split)
         assert set(rows[0]) == set(real.column_names)
@@ -196,6 +200,8 @@ def test_rows_of_a_mirror_and_the_same_rows_of_the_world_give_the_same_examples(
     short = replace(on_hub.record, bundled=lambda seed, split: on_hub.record.bundled(seed, split)[:120])
     limits = {key: limit for key in on_hub.parameters() if key.startswith("n_")}
     nowhere = {"source": "bundled", "hub_id": "", "hub_config": None, "hub_mirror": None, "seed": 0}
+    if isinstance(on_hub.record, TextDataset):
+        nowhere |= {"hub_revision": None, "drop": Drop(duplicates=False, empty=False)}
     bundled, read = short.load(**nowhere, **limits), on_hub.load(mirror, **limits)
     assert (bundled.source, read.source) == ("bundled", "hub")
     assert parts(bundled) == parts(read)
@@ -203,7 +209,7 @@ def test_rows_of_a_mirror_and_the_same_rows_of_the_world_give_the_same_examples(
 
 @cases(COLUMNS)
 def test_a_missing_column_is_named(one: Member, what: str, mirror: Path):
-    rows = [without(row, what.split(".")) for row in one.rows(one.hub_splits()[0])]
+    rows = [without(row, what.split(".")) or {"other": ""} for row in one.rows(one.hub_splits()[0])]
     write(mirror / "org" / "set", dict.fromkeys(one.hub_splits(), rows))
     found = rf"split '{one.hub_splits()[0]}' of .*org/set has no column {what} .*change data\.loader\.hub_id"
     with pytest.raises(UserError, match=found):

@@ -9,12 +9,17 @@ from typing import Any
 import datasets
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import RevisionNotFoundError
 from members import ON_HUB, Member, parts, write
 
 from rftlab.data import imdb
+from rftlab.data.parts import hub
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.fingerprint import fingerprint
+from rftlab.errors import UserError
 
 OTHER_SEED = 5
+NOTHING = Drop(duplicates=False, empty=False)
 
 
 @pytest.fixture(params=ON_HUB, ids=lambda member: member.name)
@@ -65,8 +70,8 @@ def test_files_of_other_formats_are_read_as_they_are(tmp_path: Path, kind: str):
             head = [] if kind == "jsonl" else ["text,label"]
             (folder / f"{split}.{kind}").write_text("\n".join([*head, *lines]))
         splits = imdb.load(
-            source="hub", hub_id="org/set", hub_config=None, hub_mirror=tmp_path,
-            n_train=None, n_validation=None, n_test=None, seed=0,
+            source="hub", hub_id="org/set", hub_config=None, hub_revision=None, hub_mirror=tmp_path,
+            n_train=None, n_validation=None, n_test=None, seed=0, drop=NOTHING,
         )  # fmt: skip
         assert all(example.prompt.startswith(word) for example in [*splits.train, *splits.test])
 
@@ -83,8 +88,61 @@ def test_from_the_hub_one_revision_is_read_and_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **given: asked.append(given) or rows)
     with caplog.at_level(logging.INFO, "rftlab"):
         imdb.load(
-            source="hub", hub_id="org/set", hub_config="plain", hub_mirror=None,
-            n_train=None, n_validation=None, n_test=None, seed=0,
+            source="hub", hub_id="org/set", hub_config="plain", hub_revision=None, hub_mirror=None,
+            n_train=None, n_validation=None, n_test=None, seed=0, drop=NOTHING,
         )  # fmt: skip
     assert {given["revision"] for given in asked} == {"abc123"}
     assert "org/set is read from the hub at revision abc123" in caplog.text
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Pretend that a folder is the hub's parquet export of `org/set`; what the hub was asked is returned."""
+    asked: dict[str, Any] = {}
+    names = ["README.md", "a-b/train/0000.parquet", "a-b/train/0001.parquet", "a-b/test/0000.parquet"]
+    for number, name in enumerate(names[1:]):
+        (file := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        datasets.Dataset.from_list([{"text": f"w{number} a", "label": n % 2} for n in range(10)]).to_parquet(file)
+    info = SimpleNamespace(sha="abc123", siblings=[SimpleNamespace(rfilename=name) for name in names])
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **given: asked.update(given) or info)
+    monkeypatch.setattr(hub, "HUB_FILE", f"{tmp_path}/{{file}}")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return asked
+
+
+LIMITS = {"n_train": None, "n_validation": None, "n_test": None, "seed": 0, "drop": NOTHING}
+EXPORTED = {"source": "hub", "hub_id": "org/set", "hub_mirror": None, "hub_revision": hub.EXPORT, **LIMITS}
+
+
+def test_of_a_dataset_script_the_export_of_the_hub_is_read_by_config_and_split(export: dict[str, Any]):
+    splits = imdb.load(**EXPORTED, hub_config="a-b")
+    assert export["revision"] == "refs/convert/parquet"
+    assert {example.prompt for example in [*splits.train, *splits.validation]} == {"w0", "w1"}  # both files of train
+    assert {example.prompt for example in splits.test} == {"w2"}
+
+
+def test_files_of_an_export_are_addressed_by_the_commit():
+    found = hub._exported("org/set", "abc123", ["a-b/train/0000.parquet", "a-b/train/stats.json", "x.parquet"])
+    assert found == {"a-b": {"train": ["hf://datasets/org/set@abc123/a-b/train/0000.parquet"]}}
+
+
+@pytest.mark.parametrize("config", ["plain", None])
+def test_a_config_that_an_export_lacks_is_named(export: dict[str, Any], config: str | None):
+    found = f"no config '{config or 'default'}'; expected one of a-b; change data.loader.hub_config"
+    with pytest.raises(UserError, match=found):
+        imdb.load(**EXPORTED, hub_config=config)
+
+
+def test_a_split_that_an_export_lacks_is_named(export: dict[str, Any]):
+    with pytest.raises(UserError, match=r"org/set has no split 'validation' \(it has test, train\)"):
+        hub.read_split("org/set", "a-b", "validation", None, ["text"], hub.EXPORT)
+
+
+def test_a_revision_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    def missing(*_: object, **__: object) -> None:
+        raise RevisionNotFoundError("404", response=SimpleNamespace(headers={}, request=None))
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", missing)
+    found = "org/set has no revision refs/convert/parquet on the hub; .*; change data.loader.hub_revision"
+    with pytest.raises(UserError, match=found):
+        imdb.load(**EXPORTED, hub_config=None)

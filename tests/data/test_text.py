@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.rows import Misfit
 from rftlab.data.parts.splits import Origin
 from rftlab.data.parts.text import Text, TextDataset
@@ -13,6 +14,7 @@ from rftlab.data.worlds.grammar import Generated
 from rftlab.errors import UserError
 from rftlab.types import Splits
 
+NOTHING = Drop(duplicates=False, empty=False)
 ORIGIN = Origin(source="bundled", hub_id="org/talk", hub_config=None, hub_mirror=None, seed=0)
 
 
@@ -30,7 +32,8 @@ TALKS = TextDataset(columns={"turns": [str]}, examples=turns, bundled=talks, mer
 
 
 def load(dataset: TextDataset, n: int | None = None) -> Splits:
-    return dataset.load(**vars(ORIGIN), n_train=n, n_validation=None, n_test=None)
+    at = {name: value for name, value in vars(ORIGIN).items() if name != "hub_dir"}
+        return dataset.load(**at, n_train=n, n_validation=None, n_test=None, drop=NOTHING)
 
 
 def test_a_row_may_give_several_examples_and_the_same_prompts_become_one():
@@ -52,7 +55,7 @@ def test_only_the_rows_of_a_subset_are_generated():
     def world(seed: int, split: str) -> Generated[dict]:
         return Generated(lambda n: made.append(n) or {"turns": [f"{split} {n}", "Hello."]}, 50)
 
-    splits = replace(TALKS, bundled=world).load(**vars(ORIGIN), n_train=3, n_validation=2, n_test=1)
+    splits = replace(TALKS, bundled=world).load(**vars(ORIGIN), n_train=3, n_validation=2, n_test=1, drop=NOTHING)
     assert len(made) == 6
     assert [example.id for example in splits.train] == [f"train-{n}" for n in made[:3]]
 

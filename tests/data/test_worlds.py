@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rftlab.data import imdb, narrativeqa
+from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.splits import take
 from rftlab.data.worlds import reviews, stories
 from rftlab.data.worlds.grammar import generator
@@ -13,8 +14,10 @@ WORLDS = (stories, reviews)
 
 
 def load(module, **changes):
-    limits = {"n_train": 40, "n_validation": 10, "n_test": 10, "seed": 0}
-    return module.load(source="bundled", hub_id="", hub_config=None, hub_mirror=None, **(limits | changes))
+    limits = {"n_train": 40, "n_validation": 10, "n_test": 10, "seed": 0, "drop": Drop(duplicates=False, empty=False)}
+    return module.load(
+        source="bundled", hub_id="", hub_config=None, hub_revision=None, hub_mirror=None, **(limits | changes)
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,6 +6,7 @@ import pytest
 from test_resume import assert_equal
 from toy import MAX_NEW, ids_of, shared_letters
 
+from rftlab.errors import UserError
 from rftlab.loops.lab import Lab
 from rftlab.loops.responses import Responses
 from rftlab.runs import read_responses
@@ -45,6 +46,58 @@ def test_prompts_are_a_subset_of_each_split(make_lab: Callable[..., Lab]) -> Non
     lab = make_lab("run")
     Responses(samples_per_prompt=1, prompts=3).run(lab)
     assert [row["split"] for row in rows(lab)] == ["train"] * 3 + ["validation"] * 3
+
+
+@pytest.mark.parametrize("sizes", [(12, 9, 3), (3, 12, 6), (6, 9, 64)])
+def test_batches_of_another_size_leave_no_prompt_out(
+    make_lab: Callable[..., Lab], lab_in: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
+    """Three attempts, each with batches of another size, and none of them a multiple of what was answered."""
+    loop = Responses(samples_per_prompt=3, prompts=None)
+    whole = make_lab("whole")
+    loop.run(whole)
+    lab = make_lab("broken", evaluation={"batch_size": sizes[0]})
+    folder, save = lab.session.run.folder, type(lab.session).save
+    answered: list[int] = []
+
+    def stop_after_one(session: object, step: int, state: object) -> None:
+        if session is not whole.session:
+            answered.append(step)
+            session.stop.request("a test")
+        save(session, step, state)
+
+    monkeypatch.setattr(type(lab.session), "save", stop_after_one)
+    for size in sizes[1:]:
+        with pytest.raises(StopRequested):
+            loop.run(lab)
+        lab.session.run.stop()
+        lab = lab_in(folder, evaluation={"batch_size": size})
+    monkeypatch.setattr(type(lab.session), "save", save)
+    loop.run(lab)
+    assert 0 < answered[0] < answered[1] < 16
+    assert [(row["prompt_id"], row["response"], row["score"]) for row in rows(lab)] == [
+        (row["prompt_id"], row["response"], row["score"]) for row in rows(whole)
+    ]
+
+
+def test_a_checkpoint_that_leaves_a_prompt_out_is_refused(
+    make_lab: Callable[..., Lab], lab_in: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab("run", evaluation={"batch_size": 6})
+    save = type(lab.session).save
+
+    def damaged(session: object, step: int, state: dict) -> None:
+        del state["rows"]["train"]["asked"][0]
+        save(session, step, state)
+        session.stop.request("a test")
+        session.stop.check()
+
+    monkeypatch.setattr(type(lab.session), "save", damaged)
+    with pytest.raises(StopRequested):
+        LOOP.run(lab)
+    lab.session.run.stop()
+    with pytest.raises(UserError, match="do not answer the first prompts in their order"):
+        LOOP.run(lab_in(lab.session.run.folder))
 
 
 @pytest.mark.parametrize("batch_size", [4, 64])

@@ -103,3 +103,15 @@ def test_a_token_loss_of_no_token_is_refused(quick_lab: Callable[..., Lab], fami
     lab = replace(lab, task=replace(lab.task, append_eos=False, reward=None, splits=splits))
     with pytest.raises(UserError, match=r"no token in the gold texts of .* rows of the split test"):
         evaluate(lab, 0)
+
+
+def test_runs_of_other_seeds_can_learn_the_same_share_of_the_prompts(quick_lab: Callable[..., Lab]) -> None:
+    seen = {}
+    for name, seed, sample_seed in (("a", 0, 7), ("b", 1, 7), ("c", 7, None), ("d", 0, 0), ("e", 0, None)):
+        lab = quick_lab(name, lr=0.0)
+        lab = replace(lab, session=replace(lab.session, seed=seed))
+        three = 3 / len(lab.task.splits.train)
+        supervised(steps=1, sample_fraction=three, batch_size=3, sample_seed=sample_seed).run(lab, SFT())
+        (seen[name],) = logged(lab, "sft/loss")  # of the same three pairs, in any order
+    assert seen["a"] == pytest.approx(seen["b"], rel=1e-5) == pytest.approx(seen["c"], rel=1e-5)
+    assert seen["d"] == pytest.approx(seen["e"], rel=1e-5) and seen["d"] != pytest.approx(seen["a"], rel=1e-5)

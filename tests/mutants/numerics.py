@@ -29,8 +29,8 @@ MUTATIONS = {
     ),
     "compute-dtype-not-read": Mutation(
         "models/load.py",
-        "return Policy(lm, words, family, DTYPES[compute_dtype])",
-        "return Policy(lm, words, family)",
+        "return Policy(lm, words, kind, DTYPES[compute_dtype])",
+        "return Policy(lm, words, kind)",
         DTYPES,
         "the key changes the name of a run and nothing else",
     ),
@@ -43,8 +43,8 @@ MUTATIONS = {
     ),
     "logits-not-upcast": Mutation(
         "models/policy.py",
-        "return (logits if bias is None else logits + bias[0]).float()",
-        "return logits if bias is None else logits + bias[0]",
+        "logits = (logits if bias is None else logits + bias[0]).float()",
+        "logits = logits if bias is None else logits + bias[0]",
         DTYPES,
         "log-probabilities in steps of 1/32",
     ),
@@ -79,7 +79,7 @@ MUTATIONS = {
     ),
     "loaded-model-not-checked": Mutation(
         "build/labs.py",
-        "    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now\n",
+        "    check_positions(config, policy.lm.config.to_dict(), policy.family)\n",
         "",
         "build/test_labs.py",
         "a run of a hub model dies at its first long prompt",

@@ -6,6 +6,13 @@ AWR, ILQL, HEADS = "algorithms/test_awr.py", "algorithms/test_ilql.py", "models/
 OFFLINE, KEPT, READ = "loops/test_offline.py", "loops/test_responses.py", "build/test_scored_responses.py"
 
 MUTATIONS = {
+    "responses-from-the-first-batch": Mutation(
+        "loops/responses.py",
+        "range(self._answered(rows, split), len(asked[split]), size)",
+        "range(-(-self._answered(rows, split) // size) * size, len(asked[split]), size)",
+        "loops/test_responses.py",
+        "after a stop, batches of another size leave prompts out",
+    ),
     "awr-weights-overflow": Mutation(
         "algorithms/awr.py",
         "weights = goal.clamp(max=MAX_LOG_RATIO).exp()",

@@ -24,7 +24,7 @@ POLICY = {
 }  # fmt: skip
 GOOD = {"": 0.8, "_low": 0.7, "_high": 0.9}
 CHANCE = {"": 0.55, "_low": 0.45, "_high": 0.65}
-KEY = "0123456789ab"
+KEY, DATA = "0123456789ab", "reviews"
 
 
 def config(
@@ -34,7 +34,11 @@ def config(
     return {
         "algo": {"name": "some", "loop": {"_target_": loop, "max_response_tokens": most}},
         "model": {"policy": {"_target_": "rftlab.models.load_policy", **POLICY}, "lora": lora},
-        "data": {"prompt": {"max_tokens": 12, "truncation_side": "left"}, "rollout": {"max_new_tokens": 7}},
+        "data": {
+            "name": DATA,
+            "prompt": {"max_tokens": 12, "truncation_side": "left"},
+            "rollout": {"max_new_tokens": 7},
+        },
     }
 
 
@@ -62,7 +66,10 @@ def made(outputs: Path, final: Mapping[str, float] | None, **values: Any) -> Rew
 
 
 def loaded(outputs: Path, key: str | None = KEY, **values: Any) -> Reward:
-    return load(**{"run": key, "batch_size": 2, "at_chance": False, "outputs": outputs, "hub_mirror": None} | values)
+    return load(
+        **{"run": key, "batch_size": 2, "at_chance": False, "outputs": outputs, "data": DATA, "hub_mirror": None}
+        | values
+    )
 
 
 @pytest.mark.parametrize(("most", "rank"), [(5, None), (None, None), (5, 4)])
@@ -86,6 +93,22 @@ def test_runs_that_are_no_reward_model_are_refused_in_one_line(tmp_path: Path) -
         loaded(tmp_path)
     made(tmp_path, None)
     with pytest.raises(UserError, match="a run that is stopped"):
+        loaded(tmp_path)
+
+
+def test_scores_of_responses_to_another_dataset_are_no_secret(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made(tmp_path, GOOD)
+    with caplog.at_level(logging.INFO, "rftlab"):
+        loaded(tmp_path)
+        assert "no fixed scale" in caplog.text and "was trained on" not in caplog.text
+        loaded(tmp_path, data="another")
+    assert f"was trained on responses to data={DATA}, and scores those to data=another" in caplog.text
+
+
+def test_a_model_whose_file_is_gone_is_named_by_its_key(tmp_path: Path) -> None:
+    made(tmp_path, GOOD)
+    (tmp_path / "sweep" / f"some-{KEY}" / "final" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"a readable safetensors file; change reward\.run"):
         loaded(tmp_path)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rftlab.ops import MAX_LOG_RATIO, masked_sum
-from rftlab.ranges import NonNegative, OpenUnitInterval, Positive, UnitInterval
+from rftlab.ranges import AtLeastTwo, NonNegative, OpenUnitInterval, Positive, UnitInterval
 from rftlab.types import ActionValueNeeds, Experience, Forward, LossOutput, Needs, Totals
 
 
@@ -28,7 +28,7 @@ class ILQL:
     beta: NonNegative[float]  # of the weights exp(beta (Q - V)) of the cloned tokens; 0 = all 1
     polyak: UnitInterval[float]  # alpha: by how much the copies of Q move at each step
     decode_b: Sequence[Positive[float]]  # weights of Q - V in decoding, each evaluated for itself
-    decode_top_k: Positive[int]
+    decode_top_k: AtLeastTwo[int]  # of two, one is not EOS: something is left where EOS is banned
 
     kl: ClassVar[None] = None
     unit: ClassVar[Literal["row"]] = "row"

@@ -8,17 +8,19 @@ from typing import Any
 import torch
 
 from rftlab import runs
-from rftlab.build.responses import scored_responses
+from rftlab.build.limits import tell_cut
+from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import CheckedReward
 from rftlab.config.make import make
-from rftlab.config.policy_checks import check_positions
+from rftlab.config.policy_checks import check_family, check_positions
+from rftlab.config.signatures import signature
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy_weights, load_weights
+from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Splits
@@ -63,7 +65,13 @@ def _noted_rows(config: Mapping[str, Any], session: Session) -> Any:
 
 def _splits(config: Mapping[str, Any]) -> Splits | LabelSplits:
     data = config["data"]
-    return make(data["loader"], source=data["source"], hub_mirror=_mirror(config))
+    return make(_with_later_keys(data["loader"]), source=data["source"], hub_mirror=_mirror(config))
+
+
+def _with_later_keys(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the keys that are younger than a stored config, if the loader takes them: they say what was done before."""
+    taken = signature(loader["_target_"]) or {}
+    return {key: value for key, value in runs.later_keys("data.loader").items() if key in taken} | dict(loader)
 
 
 def _mirror(config: Mapping[str, Any]) -> Path | None:
@@ -91,9 +99,14 @@ def _optimizer(node: Mapping[str, Any]) -> OptimizerSpec:
 def build_text(config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None) -> Lab:
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
-    task = _task(config, _noted_rows(config, session), device)
-    task = replace(task, responses=scored_responses(config, session.run.folder))
+    splits = _noted_rows(config, session)
+    task = _task(config, splits, device)
+    responses = scored_responses(config, session.run.folder)
     policy = _policy(config, device, start)
+    tell_cut(task, policy)
+    if responses is None:
+        responses = responses_of_rows(config, splits, policy)
+    task = replace(task, responses=responses)
     return Lab(
         task=task,
         policy=policy,
@@ -133,6 +146,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         splits=splits,
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
+        prompt_ending=data["prompt"].get("ending"),
         max_target_tokens=data["target"]["max_tokens"],
         append_eos=data["target"]["append_eos"],
         rollout=make(data["rollout"]),
@@ -140,6 +154,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         evaluation=make(data["evaluation"]),
         reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
         low_reward=data["low_reward"],
+        stop=tuple(data.get("stop") or ()),  # a stored config may be older than the key
     )
     if data["needs_targets"] and any(not example.targets for example in splits.train):
         raise UserError(
@@ -155,7 +170,7 @@ def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.
     of_run = "run" in reward and runs.of_ours(reward["_target_"])
     if not ("source" in reward or of_run):
         return {}
-    outputs = {"outputs": Path(config["paths"]["outputs"])} if of_run else {}
+    outputs = {"outputs": Path(config["paths"]["outputs"]), "data": config["data"]["name"]} if of_run else {}
     return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 
@@ -163,9 +178,11 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     model = config["model"]
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
+    policy.talk(chat_of(config["data"]["prompt"]))
     if start is not None:
         load_policy_weights(policy, start)
-    check_positions(config, policy.lm.config.to_dict())  # of a model of the hub they are known only now
+    check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions
+    check_positions(config, policy.lm.config.to_dict(), policy.family)
     policy.recompute = config["runtime"].get("gradient_checkpointing", False)
     freeze_below(policy, model["unfrozen_blocks"])
     lora = model.get("lora")  # a stored config may be older than the key

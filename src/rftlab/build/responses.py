@@ -1,19 +1,22 @@
-"""Scored responses of a finished run, for an algorithm that does not sample its own."""
+"""Scored responses of a finished run, or of the rows of the data, for an algorithm that does not sample its own."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rftlab import runs
+from rftlab.config.inheritance import learns_rows
 from rftlab.errors import UserError
-from rftlab.types import Example, ScoredResponse
+from rftlab.models import Policy
+from rftlab.models.text import token_ids
+from rftlab.types import Example, ScoredResponse, ScoredText, Splits
 
 KEY = "algo.responses.run"
 OF_ROWS = ("name", "source", "loader")  # keys of the data that say which prompts there are
 
 
 def scored_responses(config: Mapping[str, Any], folder: Path) -> dict[str, list[ScoredResponse]] | None:
-    """Read the responses that a config names, by split; None where its algorithm wants none.
+    """Read the responses of the run that a config names, by split; None where its algorithm wants none of a run.
 
     Args:
         config: Of the run that learns from them.
@@ -23,7 +26,7 @@ def scored_responses(config: Mapping[str, Any], folder: Path) -> dict[str, list[
         UserError: No run is named, it is not finished or made no responses, or it has other prompts or another
             tokenizer than this one.
     """
-    if (node := config["algo"].get("responses")) is None:
+    if (node := config["algo"].get("responses")) is None or learns_rows(config):
         return None
     if (key := node["run"]) is None:
         raise UserError(f"{KEY}=null with algo={config['algo']['name']}", "the key of a run of algo=responses", KEY)
@@ -37,6 +40,30 @@ def scored_responses(config: Mapping[str, Any], folder: Path) -> dict[str, list[
         raise UserError(found, "a finished run of algo=responses", KEY)
     _refuse_others(config, folder, done[0])
     return {str(split): [_response(row) for row in part.itertuples()] for split, part in frame.groupby("split")}
+
+
+def responses_of_rows(
+    config: Mapping[str, Any], splits: Splits, policy: Policy
+) -> dict[str, list[ScoredResponse]] | None:
+    """Tokenise the responses that the rows bring, by split; None where the run does not learn them.
+
+    Their ids are those of the policy's own tokenizer, with EOS behind them as behind gold texts (`append_eos`).
+
+    Raises:
+        UserError: The rows bring none.
+    """
+    if not learns_rows(config):
+        return None
+    if not any(splits.responses.values()):
+        found = f"algo={config['algo']['name']} with data={config['data']['name']}, whose rows bring no responses"
+        raise UserError(found, "scored responses or pairs", f"data, {KEY}, or data.responses=false to sample some")
+    end = (policy.eos_id,) if config["data"]["target"]["append_eos"] else ()
+
+    def tokenised(text: ScoredText) -> ScoredResponse:
+        ids = (*token_ids(policy.tokenizer, text.response), *end)
+        return ScoredResponse(example=text.example, response=text.response, response_ids=ids, score=text.score)
+
+    return {split: [tokenised(text) for text in texts] for split, texts in splits.responses.items()}
 
 
 def _response(row: Any) -> ScoredResponse:

@@ -9,10 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from rftlab.config.files import OF_HYDRA
 from rftlab.config.heuristic_checks import check_heuristic
+from rftlab.config.inheritance import learns_rows
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
+from rftlab.config.row_checks import check_rows
 from rftlab.config.signatures import method
 from rftlab.config.size_checks import (
     check_divides,
@@ -110,6 +112,7 @@ def _check_finite(config: Mapping[str, Any]) -> None:
 def _check_combinations(config: Mapping[str, Any]) -> None:
     data, algo, loop = config["data"], config["algo"], config["algo"]["loop"]
     kind = check_kind(config)
+    check_rows(config)
     if kind != "text" and config["reward"] is not None:
         found = f"a reward with data={data['name']}, which has none for texts"
         raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
@@ -123,15 +126,10 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
         return
-    _check_model(config["model"], data)
-    _check_reward(data, config["reward"] or {})
-    if loop.get("whole_text") is not None and config["model"]["policy"]["family"] != "causal":
-        found = f"algo.loop.whole_text={loop['whole_text']} with model={config['model']['name']}"
-        raise UserError(
-            found, "a causal model, which reads prompt and answer in one row", "algo.loop.whole_text or model"
-        )
     check_policy(config)
-    fixed_rows = "steps" in loop and algo.get("responses") is None  # gold texts, which nobody samples or scores
+    _check_reward(data, config["reward"] or {})
+    # gold texts, or responses that the rows bring with their scores: nobody samples or scores them
+    fixed_rows = "steps" in loop and (algo.get("responses") is None or learns_rows(config))
     if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
         found = f"algo={algo['name']} with data={data['name']}, which has no reward"
         raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
@@ -244,16 +242,6 @@ def _check_labels(config: Mapping[str, Any]) -> None:
         check_divides("model.network.hidden_size", model["network"]["hidden_size"], "model.network.heads", heads)
 
 
-def _check_model(model: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    family = model["policy"]["family"]
-    if data["rollout"] is not None and family == "classifier":
-        found = f"model={model['name']}, a {family} that cannot generate, with data={data['name']}"
-        raise UserError(found, models_for("text"), "model")
-    if _has_labels(data) != (family == "classifier"):
-        found = f"model={model['name']}, a {family}, with data={data['name']}"
-        raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
-
-
 def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
     embedded = str(reward.get("source")).startswith("asset:")
@@ -263,11 +251,6 @@ def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
             "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
         )
-
-
-def _has_labels(data: Mapping[str, Any]) -> bool:
-    """Say whether the targets are labels: nothing is sampled, and a target is one token without an end."""
-    return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
 
 
 def _check_warmup(config: Mapping[str, Any]) -> None:

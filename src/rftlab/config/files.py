@@ -28,12 +28,19 @@ def typed_file(root: Path, file: str, cfg: DictConfig, package: str | None) -> D
     if not group and file == "train":
         return typed(cfg, place, Declared((RUN,), filled=True, besides=OF_HYDRA))
     declared = Declared(GROUPS.get(group, ()), besides=OF_HYDRA)
+    if _builds_on_another(cfg):
+        return typed(cfg, place)  # its values are merged into those of the other file, which has types
     if package != GLOBAL:
         return typed(cfg, place, declared)
     cfg = typed(cfg, place)
     if declared.classes and isinstance(cfg.get(group), DictConfig):
         cfg[group] = typed(cfg[group], place, declared, (group,))
     return cfg
+
+
+def _builds_on_another(cfg: DictConfig) -> bool:
+    """Say whether a file has values for another file of its group (`defaults: [hub, _self_]`)."""
+    return any(isinstance(item, str) and item != "_self_" for item in cfg.get("defaults") or ())
 
 
 def typed_entry(root: Path, entry: Entry) -> DictConfig:

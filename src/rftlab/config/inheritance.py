@@ -5,16 +5,24 @@ from typing import Any
 
 from rftlab.errors import UserError
 from rftlab.ranges import RunKey
+from rftlab.runs.identity import of_ours
 from rftlab.runs.parents import names_run
 
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
-OWN_DATA = ("rollout", "probe", "rewards")  # keys of the data that concern the child's objective alone
+OWN_DATA = ("rollout", "probe", "rewards", "responses")  # keys of the data that concern the child's objective alone
 OWN_MODEL = (
     "value",
     "unfrozen_blocks",
     "lora",
 )  # keys of the model that say what the child trains beside and in the policy
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
+OWN_LOADER = ("prompts_dir",)  # keys of the loader that say which of the prompts this kind of run is for
+RESPONSES = "algo.responses"  # names the run whose responses are learned
+MAKERS = {
+    "algo.responses": ("Responses", "responses"),
+    "reward": ("RewardModelling", "reward_model"),
+}  # loop, algorithm
+OURS = "rftlab.config"  # where nothing is called
 (IS_KEY,) = RunKey.__metadata__
 
 
@@ -22,7 +30,8 @@ def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], name
     """Return the options that a parent takes from its child, but for groups that its own overrides name.
 
     A learned reward is the child's alone, as the runs behind it would need themselves first: their reward is that of
-    the data. So it is if they have other data than the child.
+    the data. So it is if they have other data than the child. Where that is a learned one too, the reward model behind
+    it has none (`asks_no_reward`).
     """
     taken = {group: choices[group] for group in GROUPS if group not in named}
     if not _keeps_reward(config, named) or str(taken.get("reward")).startswith("default/"):
@@ -30,26 +39,70 @@ def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], name
     return [f"{group}={option}" for group, option in taken.items()]
 
 
-def values_of_parent(config: Mapping[str, Any], named: Collection[str]) -> dict[str, Any]:
+def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: str) -> dict[str, Any]:
     """Return the values that a parent takes from its child, but for groups that its own overrides name.
 
     Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone: runs
-    that differ in them share one parent. What counts iterations of the child's loop means nothing in another.
+    that differ in them share one parent. What counts iterations of the child's loop means nothing in another. Where a
+    dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's. A
+    reward model of pairs that the rows bring is evaluated on pairs, so that all runs on the data share one.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-    shared["eval"] = _without(config["eval"], OWN_EVAL)
+    if not (place == "reward.parent" and config["data"].get("responses")):
+        shared["eval"] = _without(config["eval"], OWN_EVAL)
     shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
     if "model" not in named:
         shared["model"] = _without(config["model"], OWN_MODEL)
     if "data" not in named:
         shared["data"] = _without(config["data"], OWN_DATA)
+        if place != f"{RESPONSES}.parent" and "loader" in config["data"]:
+            shared["data"]["loader"] = _without(config["data"]["loader"], OWN_LOADER)
     if config["reward"] is not None and _keeps_reward(config, named):
         shared["reward"] = config["reward"]
     return shared
 
 
+def refuse_other_work(place: str, node: Mapping[str, Any], parent: Mapping[str, Any]) -> None:
+    """Refuse a parent that makes something else than what is named at `place`, before it is trained.
+
+    Raises:
+        UserError: It does.
+    """
+    if place not in MAKERS or not of_ours(node.get("_target_", OURS)):
+        return
+    loop, algo = MAKERS[place]
+    if parent["algo"]["loop"]["_target_"].rpartition(".")[2] != loop:
+        found = f"{place}.parent.overrides, which compose a run of algo={parent['algo']['name']}"
+        raise UserError(found, f"algo={algo} among them", f"{place}.parent.overrides")
+
+
 def _keeps_reward(config: Mapping[str, Any], named: Collection[str]) -> bool:
     return not names_run(config["reward"]) and not {"reward", "data"} & set(named)
+
+
+def learns_rows(config: Mapping[str, Any]) -> bool:
+    """Say whether a run learns the scored responses, or pairs, that the rows of its data bring."""
+    named = config["algo"].get("responses")
+    return named is not None and named["run"] is None and bool(config["data"].get("responses"))
+
+
+def refuse_parent_of_rows(overrides: Collection[str]) -> None:
+    """Refuse words about a run that is not made, as the rows of the data bring responses.
+
+    Raises:
+        UserError: There are such words.
+    """
+    typed = [
+        word for word in overrides if word.lstrip("+").startswith((f"{RESPONSES}.parent.", f"{RESPONSES}.parent="))
+    ]
+    if typed:
+        expected = "none of them, as the rows bring responses of their own, or data.responses=false to sample some"
+        raise UserError(f"{typed[0]} with data.responses=true", expected, f"{RESPONSES}.parent or data.responses")
+
+
+def asks_no_reward(config: Mapping[str, Any]) -> bool:
+    """Say whether a run trains a reward model on what the rows of its data bring: nothing of it is ever scored."""
+    return learns_rows(config) and "centre" in config["algo"]["loop"]
 
 
 def _without(node: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -111,7 +111,8 @@ def models_for(kind: str) -> str:
         return either(sorted(found))
     families = {name: model["policy"]["family"] for name, model in found.items()}
     generating = [name for name, family in families.items() if family != "classifier"]
-    return f"a {either(sorted({families[name] for name in generating}, reverse=True))} model: {either(generating)}"
+    kinds = {families[name] for name in generating} - {"auto"}
+    return f"a {either(sorted(kinds, reverse=True))} model: {either(generating)}"
 
 
 def algorithms_for(kind: str) -> str:
@@ -199,7 +200,7 @@ def _words_of_model(model: Mapping[str, Any]) -> str:
 
 def _words_of_data(data: Mapping[str, Any]) -> str:
     kind = kind_of_data(data)
-    return WORDS["corpus" if kind == "text" and data["reward"] is None else kind]
+    return WORDS["corpus" if kind == "text" and data["rollout"] is None else kind]
 
 
 def _with_first_words(group: str) -> str:

@@ -11,7 +11,7 @@ from rftlab.tracking.store import absolute_uri, sqlite_path
 
 HUB_ID = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?(?<![.-])")
 DATABASE = "mlflow.db"  # in paths.outputs, unless tracking.uri says otherwise
-NAMES = ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id")
+NAMES = ("paths.outputs", "paths.figures", "paths.hub_mirror", "model.policy.source", "data.loader.hub_id", "data.path")
 
 
 def check_paths(config: Mapping[str, Any]) -> None:
@@ -60,6 +60,9 @@ def _check_database(config: Mapping[str, Any]) -> None:
 def _hub_id(data: Mapping[str, Any]) -> str:
     """Return the name of the dataset on the hub; one that is computed, or made of bundled files, has none there."""
     hub_id = data.get("loader", {}).get("hub_id")
+    if hub_id is None and "hub_id" in data.get("loader", {}):
+        found = f"data.loader.hub_id=null with data={data['name']}"
+        raise UserError(found, "the name of a dataset of the hub", "data.loader.hub_id")
     if hub_id is None:
         made = "which is computed" if kind_of_data(data) == "cases" else "which has no rows of the hub"
         raise UserError(f"data.source=hub with data={data['name']}, {made}", "bundled", "data.source or data")

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rftlab.config.options import models_for
 from rftlab.errors import UserError
+from rftlab.families import AUTO, known_family, lacks_chat_template
 from rftlab.positions import known_config, positions_of, refuse_beyond
 
 
@@ -16,25 +18,76 @@ def check_policy(config: Mapping[str, Any]) -> None:
     policy, reward, mirror = config["model"]["policy"], config["reward"], config["paths"]["hub_mirror"]
     _check_dtypes(policy, config["algo"])
     _check_adapter(config["model"])
-    if config["runtime"]["gradient_checkpointing"] and policy["family"] == "classifier":
+    family = known_family(policy, mirror)
+    check_family(config, family)
+    if config["data"]["prompt"].get("format") == "chat":
+        _check_chat(config, family)
+    elif config["data"]["prompt"].get("system") is not None:
+        found = "data.prompt.system with data.prompt.format=plain, which knows no system message"
+        raise UserError(found, "data.prompt.format=chat, or null", "data.prompt.format or data.prompt.system")
+    if (stop := config["data"].get("stop")) is not None and (not stop or "" in stop):
+        found = f"data.stop={list(stop)}"
+        raise UserError(found, "texts of a character or more, or null where nothing is cut", "data.stop")
+    if config["runtime"]["gradient_checkpointing"] and family == "classifier":
         found = f"runtime.gradient_checkpointing=true with model={config['model']['name']}, a classifier"
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
     if "source" in policy:
-        check_positions(config, known_config(policy["source"], mirror))
+        check_positions(config, known_config(policy["source"], mirror), family)
     if reward and "source" in reward and "max_tokens" in reward:
         limit = positions_of(known_config(reward["source"], mirror))
         refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
 
 
-def check_positions(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def check_family(config: Mapping[str, Any], family: str) -> None:
+    """Refuse a model of a family that this run cannot train or sample from; one that is not known yet passes.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
+    data, model, loop = config["data"], config["model"], config["algo"]["loop"]
+    if data["rollout"] is not None and family == "classifier":
+        found = f"model={model['name']}, a {family} that cannot generate, with data={data['name']}"
+        raise UserError(found, models_for("text"), "model")
+    if _has_labels(data) != (family == "classifier"):
+        found = (
+            f"model={model['name']}, {'no classifier' if family == AUTO else f'a {family}'}, with data={data['name']}"
+        )
+        raise UserError(found, "a classifier for targets that are labels, and for nothing else", "model or data")
+    if loop.get("whole_text") is not None and family not in ("causal", AUTO):
+        found = f"algo.loop.whole_text={loop['whole_text']} with model={model['name']}"
+        expected = "a causal model, which reads prompt and answer in one row"
+        raise UserError(found, expected, "algo.loop.whole_text or model")
+
+
+def _check_chat(config: Mapping[str, Any], family: str) -> None:
+    """Let a chat be with a model whose tokenizer knows how, of a prompt that is apart from its answer."""
+    policy, mirror = config["model"]["policy"], config["paths"]["hub_mirror"]
+    if family not in ("causal", AUTO):
+        found = f"data.prompt.format=chat with model={config['model']['name']}, a {family} model"
+        raise UserError(found, "plain, or a causal model with a chat template", "data.prompt.format or model")
+    if config["algo"]["loop"].get("whole_text") is not None:
+        found = f"data.prompt.format=chat with algo.loop.whole_text={config['algo']['loop']['whole_text']}"
+        raise UserError(
+            found, "plain, or null: a whole text has no answer", "data.prompt.format or algo.loop.whole_text"
+        )
+    if lacks_chat_template(policy, mirror):
+        found = f"data.prompt.format=chat with {policy['tokenizer'] or policy['source']}, which has no chat template"
+        raise UserError(found, "plain, or a model with a template", "data.prompt.format or model")
+
+
+def _has_labels(data: Mapping[str, Any]) -> bool:
+    """Say whether the targets are labels: nothing is sampled, and a target is one token without an end."""
+    return data["rollout"] is None and data["target"]["max_tokens"] == 1 and not data["target"]["append_eos"]
+
+
+def check_positions(config: Mapping[str, Any], known: Mapping[str, Any], family: str) -> None:
     """Refuse a run whose rows can be longer than its policy reads; `known` is the config of the model.
 
     Raises:
         UserError: The lengths, the limit and the keys to change.
     """
-    policy = config["model"]["policy"]
-    for lengths in _rows(config, policy["family"]):
-        refuse_beyond(positions_of(known), policy["source"], lengths)
+    for lengths in _rows(config, family):
+        refuse_beyond(positions_of(known), config["model"]["policy"]["source"], lengths)
 
 
 def _rows(config: Mapping[str, Any], family: str) -> Iterator[dict[str, int]]:

@@ -1,6 +1,6 @@
 """Tables of the config files: the values that a dataset, an algorithm or a scale has in combination with other groups.
 
-    conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, all: {...}, online: {...}, ALGO: {...}}}
+    conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, reward: {...}, all: {...}, online: {...}, ALGO: {...}}}
                               reward: REWARD
     conf/data/kind/KIND.yaml  optimizer: NAME
     conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}    like: ALGO
@@ -12,11 +12,12 @@ names entries as if they were files, so Hydra merges them in the order that stan
 of no config.
 
 `model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `reward` is the default reward: the same, or
-`{_target_: ...}` for one that has no file in `conf/reward`, or null. `online` holds for every algorithm whose loop on
-this kind of data is `rftlab.loops.online.Online`. In an algorithm's file the name of another algorithm may stand for an
-entry: it means the entry at the same place in that algorithm's file. `like: ALGO` means more: the rows `scales` of that
-algorithm's file, and its own rows in the files of datasets and presets, hold for this algorithm too, below what they
-say of this one itself.
+`{_target_: ...}` for one that has no file in `conf/reward`, or null; the row `reward` of a scale holds values for this
+reward and no other. `online` holds for every algorithm whose loop on this kind of data is `rftlab.loops.online.Online`.
+
+In an algorithm's file the name of another algorithm may stand for an entry: it means the entry at the same place in
+that algorithm's file. `like: ALGO` means more: the rows `scales` of that algorithm's file, and its own rows in the
+files of datasets and presets, hold for this algorithm too, below what they say of this one itself.
 """
 
 import os
@@ -111,8 +112,8 @@ class Tables:
         match path.split("/"):
             case ["model", "default", name]:
                 return self._model(name)
-            case ["reward", "default", data]:
-                return self._reward(data)
+            case ["reward", "default", name]:
+                return self._reward(name)
             case ["optimizer", "default", kind] if option := self._of(f"data/kind/{kind}").get("optimizer"):
                 return _default(f"data/kind/{kind}", ("optimizer",), f"/optimizer/{option}", {})
             case ["scale", "kinds", scale, kind]:
@@ -151,10 +152,15 @@ class Tables:
         return where(self._root, entry.file, (*entry.keys, *inner.split(".")))
 
     def _model(self, name: str) -> Entry | None:
+        found = self._split(name)
+        return None if found is None else self._model_of(*found)
+
+    def _split(self, name: str) -> tuple[str, str] | None:
+        """Take `SCALE_DATA` apart, if there are such files."""
         for scale in _options(self._root, "scale"):
             data = name.removeprefix(f"{scale}_")
             if data != name and self.read(f"data/{data}") is not None:
-                return self._model_of(data, scale)
+                return data, scale
         return None
 
     def _model_of(self, data: str, scale: str) -> Entry:
@@ -166,12 +172,15 @@ class Tables:
         values = {"name": model} if isinstance(model, str) else model
         return _default(file, keys, f"/model/{values['name']}", values)
 
-    def _reward(self, data: str) -> Entry:
+    def _reward(self, name: str) -> Entry:
+        """Return the reward of `SCALE_DATA`; null where the data, which may be the user's own, names none here."""
+        data, scale = self._split(name) or (name, "")
         file, keys = f"data/{data}", ("reward",)
         reward = self._of(file).get("reward")
         if reward is None:
             return Entry(file, (), {"reward": None})
         values = {"name": reward} if isinstance(reward, str) else dict(reward)
+        values |= _at(self._of(file), ("scales", scale, "reward")) or {}
         if (name := values.pop("name", None)) is None:
             return Entry(file, keys, values, package=None)
         return _default(file, keys, f"/reward/{name}", values)
@@ -268,7 +277,7 @@ class _Check:
                 self.mapping((*keys, kind), entry)
 
     def _scale_of_data(self, keys: tuple[str, ...], table: Any) -> None:
-        for name, entry in self._rows(keys, table, ["model", "all", "online", *self._options("algo")]):
+        for name, entry in self._rows(keys, table, ["model", "reward", "all", "online", *self._options("algo")]):
             here = (*keys, name)
             if name != "model":
                 self.mapping(here, entry)

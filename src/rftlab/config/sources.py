@@ -1,7 +1,8 @@
 """The user's own files that a config names: their content is part of what a run computes, so it is part of its key.
 
 Read are the files of a `_target_` that is neither ours nor an installed library's, the files of the user's that it
-imports, files and folders that its values name, and folders of models. Nothing is imported.
+imports, files and folders that its values name, folders of models, and the file of rows of `data=file`. Nothing is
+imported.
 """
 
 import ast
@@ -45,6 +46,7 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
         if modules:
             found |= {text: _content(text, folders) for text in _named_paths(node)}
     found |= {text: _content(text, folders) for text in _model_folders(config)}
+    found |= {text: _content(text, folders) for text in _data_files(config)}
     return dict(sorted(found.items()))
 
 
@@ -117,6 +119,13 @@ def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
                 continue
             if mirror is None or Path(value).is_absolute() or not Path(mirror, value).is_dir():
                 yield value
+
+
+def _data_files(config: Mapping[str, Any]) -> Iterator[str]:
+    """Give the file of rows that the data names."""
+    path = config.get("data", {}).get("path")
+    if isinstance(path, str) and Path(path).is_file():
+        yield path
 
 
 def _content(text: str, folders: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """One run from a composed config: its identity, its parents, then the run itself; no torch until a run starts."""
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
 
+POLL_S = 2.0  # seconds between two looks at a run that another process works on
 log = logging.getLogger("rftlab")
 
 
@@ -37,6 +39,16 @@ def prepare(cfg: DictConfig, choices: Mapping[str, str] | None = None) -> Job:
     return Composer(GlobalHydra.instance().config_loader()).resolve(cfg, choices, overrides)
 
 
+def _finish(parent: Job, stop: StopFlag) -> None:
+    """Run a parent to its end, or wait for the process that works on it."""
+    while not execute(parent, stop) and (state := runs.state_of(parent.folder)) != "done":
+        if state == "running":
+            log.info("waiting for %s", parent.folder)
+        while runs.state_of(parent.folder) == "running":
+            stop.check()
+            time.sleep(POLL_S)
+
+
 def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     """Run the job in this process, its parents first; a finished run gives its metrics at once.
 
@@ -54,7 +66,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             return record.final
     require_hub([job.config])
     for parent in job.parents:
-        execute(parent, stop)
+        _finish(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds
         job.folder.parent.mkdir(parents=True, exist_ok=True)
     from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run

@@ -14,6 +14,7 @@ from rftlab.loops.evaluation import encode, encode_targets, encode_whole, score
 from rftlab.loops.lab import Lab
 from rftlab.loops.metrics import sampling_metrics
 from rftlab.sampling.sample import joined, sample
+from rftlab.sampling.stop import cut_at
 from rftlab.streams import row_noise
 from rftlab.types import Example, Experience, Responses
 
@@ -104,7 +105,7 @@ class Sampled:
             lab.policy, *encoded, lab.task.rollout, samples, noise,
             batch_size=lab.evaluation.batch_size, start=lab.start_decoder,
         )  # fmt: skip
-        return asked, encoded, responses
+        return asked, encoded, cut_at(lab.policy, responses, lab.task.stop)
 
     def _sampled(self, lab: Lab, place: Place) -> tuple[list[Example], tuple[Tensor, Tensor], Responses]:
         """Sample in rounds until the budget is filled, and keep the prompts that fill it: as text and encoded."""

@@ -17,6 +17,7 @@ from rftlab.loops.evaluation import answer, encode, log_samples, places_of, prom
 from rftlab.loops.lab import Lab
 from rftlab.ranges import NonNegative, Positive, Samples
 from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.sampling.stop import cut_at
 from rftlab.streams import row_noise, stream
 from rftlab.types import Example
 
@@ -150,7 +151,8 @@ class Diagnose:
         prompt = encode(lab, [example])
         draw = {"places": [place], "samples": self.bound_samples, "steps": whole.max_new_tokens}
         noise = row_noise(lab.session.seed, "gradient", **draw)
-        responses = sample(lab.policy, *prompt, whole, self.bound_samples, noise, lab.evaluation.batch_size)
+        drawn = sample(lab.policy, *prompt, whole, self.bound_samples, noise, lab.evaluation.batch_size)
+        responses = cut_at(lab.policy, drawn, lab.task.stop)
         _, scores = score(lab, [example], responses)
         self._refuse_outside(scores)
         bound = sampled_gradient_bound(

@@ -16,6 +16,7 @@ from rftlab.loops.lab import Lab
 from rftlab.models import Policy
 from rftlab.ops import kl_k1, kl_k3
 from rftlab.sampling.sample import generate, prompts_at_once
+from rftlab.sampling.stop import cut_at, text_before
 from rftlab.streams import row_noise, stream_seed
 from rftlab.types import BeamSearch, Example, Responses, Sampling
 
@@ -77,7 +78,7 @@ def drift(lab: Lab, start: Policy) -> dict[str, float]:
         part = slice(first, first + size)
         noise = row_noise(lab.session.seed, "drift", places=places[part], samples=1, steps=rollout.max_new_tokens)
         prompts = encode(lab, examples[part])
-        responses = generate(lab.policy, *prompts, rollout, 1, noise)
+        responses = cut_at(lab.policy, generate(lab.policy, *prompts, rollout, 1, noise), lab.task.stop)
         row, mask = (*prompts, responses.response_ids, responses.response_mask), responses.response_mask
         now, before = (policy(*row, rollout.temperature).logprobs for policy in (lab.policy, start))
         k1, k3 = k1 + float(kl_k1(now, before)[mask].sum()), k3 + float(kl_k3(now, before)[mask].sum())
@@ -125,7 +126,10 @@ def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, floa
 
 def encode(lab: Lab, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokenize the prompts of the examples as the task formats them; (ids, mask), both (B p)."""
-    return lab.policy.encode_prompts([e.prompt for e in examples], lab.task.max_prompt_tokens, lab.task.truncation_side)
+    task = lab.task
+    return lab.policy.encode_prompts(
+        [e.prompt for e in examples], task.max_prompt_tokens, task.truncation_side, task.prompt_ending
+    )
 
 
 def encode_targets(lab: Lab, targets: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -147,10 +151,16 @@ def encode_whole(
     return ids[:, :1], mask[:, :1], ids[:, 1:], mask[:, 1:]
 
 
+def decode(lab: Lab, responses: Responses) -> list[str]:
+    """Turn responses into the texts that are scored."""
+    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
+    return [text_before(text, lab.task.stop) for text in texts]
+
+
 def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
     """Decode responses and reward them; row i answers `examples[responses.prompt_index[i]]`."""
     assert lab.task.reward is not None
-    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
+    texts = decode(lab, responses)
     asked = [examples[i] for i in responses.prompt_index.tolist()]
     return texts, lab.task.reward([e.prompt for e in asked], texts, [e.targets for e in asked])
 
@@ -198,8 +208,9 @@ def answer(
         part = slice(start, start + size)
         steps = decoding.max_new_tokens
         noise = row_noise(lab.session.seed, *purpose, places=places[part], samples=samples, steps=steps)
-        responses = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
-        texts += lab.policy.decode(responses.response_ids, responses.response_mask)
+        whole = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
+        responses = cut_at(lab.policy, whole, lab.task.stop)
+        texts += decode(lab, responses)
         lengths += responses.response_mask.sum(dim=1).tolist()
     return Answers(examples=[e for e in examples for _ in range(samples)], texts=texts, lengths=lengths)
 

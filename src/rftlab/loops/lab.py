@@ -31,6 +31,8 @@ class Task:
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
     low_reward: float | None  # a mean reward below this is low
+    stop: tuple[str, ...] = ()  # texts at which a response ends; `sampling.stop` says what of it counts
+    prompt_ending: str | None = None  # the end of every prompt, which is never cut
     responses: Mapping[str, Sequence[ScoredResponse]] | None = None  # of each split, for algorithms that do not sample
 
 

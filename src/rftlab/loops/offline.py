@@ -1,6 +1,7 @@
 """Offline reinforcement finetuning: learn from scored responses that were sampled before the run."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -13,7 +14,7 @@ from rftlab.loops.networks import Numerics
 from rftlab.loops.scored import Scored, standardised
 from rftlab.loops.update import minibatches_of
 from rftlab.ranges import Positive
-from rftlab.types import Algorithm
+from rftlab.types import Algorithm, ScoredResponse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Offline:
         if not rows:
             found = f"no scored responses to train prompts of data={lab.task.name}"
             raise UserError(found, "a run of algo=responses with some", "algo.responses.run")
+        rows = shortened(lab, rows)
         raw = np.array([row.score for row in rows])
         collector = Scored(
             rows=rows, scores=standardised(raw) if self.standardise_scores else raw, size=self.batch_size
@@ -56,3 +58,14 @@ class Offline:
         )
         at_start = partial(collector.annotate_once, lab) if self.values == "once" else None
         return train(lab, algorithm, collector, schedule, at_start)
+
+
+def shortened(lab: Lab, rows: Sequence[ScoredResponse]) -> list[ScoredResponse]:
+    """Cut responses of a dataset to the length that a rollout may have, as sampled ones are; tell how many are cut."""
+    assert lab.task.rollout is not None
+    most = lab.task.rollout.max_new_tokens
+    if long := sum(len(row.response_ids) > most for row in rows):
+        lab.session.describe(
+            f"{long} of {len(rows)} responses have more than {most} tokens: their beginning is learned"
+        )
+    return [replace(row, response_ids=row.response_ids[:most]) for row in rows]

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 
 from rftlab.diagnostics import prompt_statistics
+from rftlab.errors import UserError
 from rftlab.loops.evaluation import encode, log_samples, places_of, score, subset
 from rftlab.loops.lab import Lab
 from rftlab.ranges import Positive
 from rftlab.runs import write_responses
 from rftlab.sampling.sample import prompts_at_once, sample
+from rftlab.sampling.stop import cut_at
 from rftlab.streams import row_noise
 from rftlab.types import Example, Sampling
 
 SPLITS = ("train", "validation")
-Rows = dict[str, list[Any]]  # of one split: texts, ids, scores, truncated; the rows of one prompt are adjacent
+COLUMNS = ("asked", "text", "ids", "score", "truncated")
+Rows = dict[str, list[Any]]  # of one split, a list per column: prompts by their ids, whose rows are adjacent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +37,13 @@ class Responses:
         """
         assert lab.task.rollout is not None
         asked = {split: self._asked(lab, split) for split in SPLITS}
-        rows: dict[str, Rows] = {split: {"text": [], "ids": [], "score": [], "truncated": []} for split in SPLITS}
-        if (saved := lab.session.resume()) is not None:
-            rows = saved[1]["rows"]
+        rows = self._resume(lab, asked)
         total = sum(map(len, asked.values()))
         size = prompts_at_once(lab.evaluation.batch_size, self.samples_per_prompt)
-        batches = [(split, start) for split in SPLITS for start in range(0, len(asked[split]), size)]
-        batches = [(split, start) for split, start in batches if start >= self._answered(rows, split)]
+        # from where an earlier attempt was, which may have had batches of another size
+        batches = [
+            (split, start) for split in SPLITS for start in range(self._answered(rows, split), len(asked[split]), size)
+        ]
         for split, start in lab.session.bar(batches, "sampling"):
             self._answer(lab, split, asked[split], slice(start, start + size), rows[split])
             answered = sum(self._answered(rows, split) for split in SPLITS)
@@ -57,6 +60,24 @@ class Responses:
         examples = getattr(lab.task.splits, split)
         return subset(examples, len(examples) if self.prompts is None else self.prompts, "responses", split)
 
+    def _resume(self, lab: Lab, asked: Mapping[str, Sequence[Example]]) -> dict[str, Rows]:
+        """Give what earlier attempts answered.
+
+        Raises:
+            UserError: It does not answer the first prompts, each in its place.
+        """
+        rows: dict[str, Rows] = {split: {name: [] for name in COLUMNS} for split in SPLITS}
+        if (saved := lab.session.resume()) is None:
+            return rows
+        rows = saved[1]["rows"]
+        for split, examples in asked.items():
+            ids = [example.id for example in examples for _ in range(self.samples_per_prompt)]
+            if rows[split].get("asked") != ids[: len(rows[split]["score"])]:
+                found = f"a checkpoint whose {split} responses do not answer the first prompts in their order"
+                expected = "one of this version: older ones may have responses beside the wrong prompts"
+                raise UserError(found, expected, "checkpoints/ of the run folder: remove it")
+        return rows
+
     def _answered(self, rows: Mapping[str, Rows], split: str) -> int:
         return len(rows[split]["score"]) // self.samples_per_prompt
 
@@ -66,16 +87,19 @@ class Responses:
         assert isinstance(rollout, Sampling)
         samples, steps = self.samples_per_prompt, rollout.max_new_tokens
         noise = row_noise(lab.session.seed, "responses", split, places=places, samples=samples, steps=steps)
-        responses = sample(
+        whole = sample(
             lab.policy, *encode(lab, examples[part]), rollout, samples, noise, batch_size=lab.evaluation.batch_size
         )
+        responses = cut_at(lab.policy, whole, lab.task.stop)
         texts, scores = score(lab, examples[part], responses)
         ids = zip(responses.response_ids.cpu(), responses.response_mask.cpu(), strict=True)
+        first = not rows["asked"]
+        rows["asked"] += [example.id for example in examples[part] for _ in range(samples)]
         rows["text"] += texts
         rows["ids"] += [row[mask].tolist() for row, mask in ids]
         rows["score"] += scores.tolist()
         rows["truncated"] += responses.truncated.tolist()
-        if part.start == 0:
+        if first:
             asked = [example for example in examples[part] for _ in range(samples)]
             kept = slice(lab.evaluation.n_logged)
             log_samples(lab, {"phase": "responses", "split": split}, asked[kept], texts[kept], scores[kept])

@@ -48,6 +48,7 @@ class RewardModelling:
         reading = Reading(
             max_prompt_tokens=lab.task.max_prompt_tokens,
             truncation_side=lab.task.truncation_side,
+            prompt_ending=lab.task.prompt_ending,
             max_response_tokens=longest_response(lab, self.max_response_tokens),
         )
         network = reward_model(lab.policy, reading, stream(session.seed, "reward head"))

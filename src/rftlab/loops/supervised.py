@@ -8,7 +8,7 @@ from rftlab.loops.experience import Schedule, train
 from rftlab.loops.lab import Lab
 from rftlab.loops.networks import Numerics
 from rftlab.loops.update import minibatches_of
-from rftlab.ranges import Fraction, Positive
+from rftlab.ranges import Fraction, NonNegative, Positive
 from rftlab.types import Algorithm
 
 
@@ -22,6 +22,7 @@ class Supervised:
     batch_size: Positive[int]
     microbatch_size: Positive[int]
     whole_text: Positive[int] | None  # tokens; None: the prompt is given and the target alone is learned
+    sample_seed: NonNegative[int] | None = None  # which prompts a share holds; None: as the seed of the run says
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the targets of the prompts, one optimiser step per iteration; see `experience.train`.
@@ -30,7 +31,8 @@ class Supervised:
             The final metrics.
         """
         total = max(1, round(self.steps * self.step_fraction))
-        examples = prefix(lab.task.splits.train, self.sample_fraction, lab.session.seed)
+        seed = lab.session.seed if self.sample_seed is None else self.sample_seed
+        examples = prefix(lab.task.splits.train, self.sample_fraction, seed)
         schedule = Schedule(
             word="step",
             iterations=total,

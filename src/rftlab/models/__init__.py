@@ -1,6 +1,7 @@
 """Policies, references and value networks over Hugging Face models; loading, freezing and storing them."""
 
 from rftlab.models.adapters import LoRA, adapt, merged
+from rftlab.models.chat import Chat, chat_of
 from rftlab.models.critic import ValueFunction, ValueHead, value_function
 from rftlab.models.freeze import freeze_below, frozen_copy, reference_of
 from rftlab.models.guide import Guide
@@ -10,6 +11,7 @@ from rftlab.models.text import Tokenizer
 from rftlab.models.weights import load_policy_weights, load_weights, save_pretrained_folder, save_weights
 
 __all__ = [
+    "Chat",
     "Guide",
     "LoRA",
     "Policy",
@@ -17,6 +19,7 @@ __all__ = [
     "ValueFunction",
     "ValueHead",
     "adapt",
+    "chat_of",
     "freeze_below",
     "frozen_copy",
     "load_policy",

@@ -26,9 +26,10 @@ TARGETS = {  # projections of queries and values (Hu et al. 2021, section 4.2); 
     "mt5": ("q", "v"),
     "gpt2": ("c_attn",),
     "gpt_neox": ("query_key_value",),
-    "llama": ("q_proj", "v_proj"),
-    "mistral": ("q_proj", "v_proj"),
-    "qwen2": ("q_proj", "v_proj"),
+    **dict.fromkeys(
+        ("gpt_neo", "gptj", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"),
+        ("q_proj", "v_proj"),
+    ),
 }
 
 

@@ -15,15 +15,19 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    DynamicCache,
     PreTrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from rftlab.assets import locate
 from rftlab.errors import UserError
+from rftlab.families import AUTO, family_of
 from rftlab.hub import hub_answers
-from rftlab.models.policy import Family, Policy
+from rftlab.models.policy import Policy, position_ids
 from rftlab.models.text import Tokenizer
+from rftlab.models.tokenizer import AsFiled
 from rftlab.ranges import Given
 
 SOURCE, TOKENIZER = "model.policy.source", "model.policy.tokenizer"  # the keys that name them
@@ -43,7 +47,7 @@ _ARCHITECTURES = {
 def load_policy(
     *,
     source: str | Path,
-    family: Family,
+    family: Literal["auto", "seq2seq", "causal", "classifier"],
     tokenizer: str | Path | None,
     init: Literal["pretrained", "random"],
     dtype: Literal["float32", "bfloat16"],
@@ -54,26 +58,30 @@ def load_policy(
     """Load a policy from an embedded asset (`asset:NAME`), a local folder or a hub id.
 
     A hub id is looked up as `hub_mirror/ORG/NAME` first. `tokenizer` is resolved the same way; None means the model's
-    own. `init="random"` takes the config alone and draws the weights from `generator`. Dropout is set to 0 always.
-    `dtype` is that of the parameters, `compute_dtype` that of the matrix products of every pass.
+    own. `family="auto"` is that of its config: encoder-decoder or decoder-only. `init="random"` takes the config alone
+    and draws the weights from `generator`. Dropout is set to 0 always. `dtype` is that of the parameters,
+    `compute_dtype` that of the matrix products of every pass.
 
     Raises:
         UserError: missing folder or weights, unreachable hub, or a model that cannot play the family.
     """
     where = locate(source, hub_mirror, SOURCE)
     config = _without_dropout(read_pretrained(AutoConfig, where, SOURCE))
-    if type(config) not in _ARCHITECTURES[family]:
-        raise _wrong_family(config, family)
+    kind = family_of(config.to_dict(), source) if family == AUTO else family
+    if type(config) not in _ARCHITECTURES[kind]:
+        raise _wrong_family(config, kind)
     if init == "random":
-        lm = _random(config, family, DTYPES[dtype], generator)
+        lm = _random(config, kind, DTYPES[dtype], generator)
     else:
         _check_weights(where)
-        lm = read_pretrained(_LOADERS[family], where, SOURCE, config=config, dtype=DTYPES[dtype])
+        lm = _read_weights(kind, where, config, DTYPES[dtype])
     words: Tokenizer = read_pretrained(
-        AutoTokenizer, where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER), TOKENIZER
+        AutoTokenizer if kind == "classifier" else AsFiled,
+        where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER),
+        TOKENIZER,
     )
-    _check(lm, words, family)
-    return Policy(lm, words, family, DTYPES[compute_dtype])
+    _check(lm, words, kind)
+    return Policy(lm, words, kind, DTYPES[compute_dtype])
 
 
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:
@@ -93,6 +101,22 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
             "a folder in the layout of transformers, or a hub id that the mirror, the cache or a reachable hub has",
             f"{key} or paths.hub_mirror",
         ) from error
+
+
+def _read_weights(family: str, where: Path | str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """Load a model with all its weights; transformers draws those that a checkpoint lacks."""
+    asked = {"config": config, "dtype": dtype, "output_loading_info": True}
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # a table of what is missing; here it is one line
+    try:
+        lm, info = read_pretrained(_LOADERS[family], where, SOURCE, **asked)
+    finally:
+        logging.set_verbosity(before)
+    if missing := sorted(info["missing_keys"]):
+        lacking = f"{len(missing)} weights of a {type(lm).__name__}, first {missing[0]}"
+        found = f"{where}, of model type {config.model_type}, which lacks {lacking}"
+        raise UserError(found, "a checkpoint of the whole model, with its head", SOURCE)
+    return lm
 
 
 def _check_weights(where: Path | str) -> None:
@@ -142,8 +166,10 @@ def _check(lm: PreTrainedModel, tokenizer: Tokenizer, family: str) -> None:
     if family == "seq2seq" and lm.config.decoder_start_token_id is None:
         raise UserError("no decoder_start_token_id in the model's config", "a token id", "model.policy.source")
     policy = Policy(lm, tokenizer, family)
-    if family == "causal" and _looks_ahead(policy):
-        raise _wrong_family(lm.config, family)
+    if family == "causal":
+        if _looks_ahead(policy):
+            raise _wrong_family(lm.config, family)
+        _check_steps(policy)
     _check_head(policy)
 
 
@@ -153,6 +179,31 @@ def _looks_ahead(policy: Policy) -> bool:
     ids = torch.tensor([[policy.eos_id, policy.eos_id], [policy.eos_id, (policy.eos_id + 1) % 2]], device=policy.device)
     states = policy.lm.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
     return not torch.allclose(states[0, 0], states[1, 0], rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def _check_steps(policy: Policy) -> None:
+    """Compare a row that is padded and read in two steps, as samples are, with the same row read at once."""
+    row = torch.tensor([[policy.eos_id, 0, 1, policy.eos_id]], device=policy.device)
+    mask = torch.tensor([[False, True, True, True]], device=policy.device)
+    cache, positions, read = DynamicCache(config=policy.lm.config), position_ids(mask), policy.lm.base_model
+    try:
+        whole = read(input_ids=row[:, 1:], attention_mask=mask[:, 1:]).last_hidden_state[:, -1]
+        for part in (slice(0, 3), slice(3, 4)):
+            step = read(
+                input_ids=row[:, part], attention_mask=mask[:, : part.stop], position_ids=positions[:, part],
+                past_key_values=cache, use_cache=True,
+            ).last_hidden_state[:, -1]  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise _no_cache(policy, str(error).splitlines()[0]) from error
+    rounding = 5e-2 if whole.dtype == torch.bfloat16 else 1e-3
+    if (step - whole).norm() > rounding * whole.norm():
+        raise _no_cache(policy, "its states differ")
+
+
+def _no_cache(policy: Policy, why: str) -> UserError:
+    found = f"{type(policy.lm).__name__}, which cannot be read token by token behind padding ({why})"
+    return UserError(found, "a transformer with a cache of keys and values", SOURCE)
 
 
 @torch.no_grad()
@@ -167,7 +218,8 @@ def _check_head(policy: Policy) -> None:
     else:
         own = policy.lm(input_ids=one, attention_mask=mask).logits
     difference = nn.functional.l1_loss(policy.logits(hidden), own.float())
-    if difference > 1e-3 * own.float().abs().mean() + 1e-6:
+    rounding = 1e-2 if own.dtype == torch.bfloat16 else 1e-3  # a cap is applied to bfloat16 there, to float32 here
+    if difference > rounding * own.float().abs().mean() + 1e-6:
         raise UserError(
             f"{type(policy.lm).__name__}, whose logits are not its head applied to its hidden states",
             "an architecture without a rule of its own between the two",

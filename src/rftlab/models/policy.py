@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from rftlab.errors import UserError
 from rftlab.models import attention, text
+from rftlab.models.chat import Chat
 from rftlab.models.text import Tokenizer
 from rftlab.models.trunk import Trunk, above, below, frozen_blocks, recomputing
 from rftlab.ops import entropy_of
@@ -52,6 +53,7 @@ class Policy(nn.Module):
         super().__init__()
         self.compute_dtype = compute_dtype
         self.recompute = False
+        self.chat: Chat | None = None  # how prompts are put into a chat; None = as they are
         self.lm = lm
         self.tokenizer = tokenizer
         self.family = family
@@ -75,7 +77,21 @@ class Policy(nn.Module):
         """Make a policy of another model that reads, writes and computes as this one."""
         policy = Policy(lm, self.tokenizer, self.family, self.compute_dtype)
         policy.recompute = self.recompute
+        policy.chat, policy.eos_id = self.chat, self.eos_id
         return policy
+
+    def talk(self, chat: Chat | None) -> None:
+        """Put every prompt into a chat from now on; a response then ends as a turn of the template does.
+
+        Raises:
+            UserError: The model is not of the causal family, or its tokenizer has no template that takes it.
+        """
+        if chat is None:
+            return
+        if self.family != "causal":
+            found = f"data.prompt.format=chat with a {self.family} model"
+            raise UserError(found, "plain, or a causal model with a chat template", "data.prompt.format or model")
+        self.chat, self.eos_id = chat, chat.end(self.tokenizer)
 
     def computing(self) -> torch.autocast:
         """Enter the compute dtype; parameters are converted once for all passes inside.
@@ -87,15 +103,18 @@ class Policy(nn.Module):
     # --- texts ----------------------------------------------------------------------------------------------------
 
     def encode_prompts(
-        self, prompts: Sequence[str], max_tokens: int, truncation_side: str
+        self, prompts: Sequence[str], max_tokens: int, truncation_side: str, ending: str | None = None
     ) -> tuple[Int[Tensor, "n p"], Bool[Tensor, "n p"]]:
-        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count."""
+        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count.
+
+        What is too long is cut on the truncation side, but not in the `ending` that prompts may share.
+        """
         encode = {
             "seq2seq": text.seq2seq_prompt,
-            "causal": text.causal_prompt,
+            "causal": text.causal_prompt if self.chat is None else self.chat.prompt_ids,
             "classifier": text.classifier_prompt,
         }[self.family]
-        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side) for prompt in prompts]
+        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side, ending) for prompt in prompts]
         ids, mask = text.pad(rows, self.pad_id, "left" if self.family == "causal" else "right")
         return ids.to(self.device), mask.to(self.device)
 
@@ -108,14 +127,16 @@ class Policy(nn.Module):
         else:
             end = [self.eos_id] if append_eos else []
             room = max_tokens - len(end)
-            rows = [[*text.cut(text.token_ids(self.tokenizer, target), room, "right"), *end] for target in targets]
+            plain = self.chat is not None  # tokens of the template that a text names are text
+            told = [text.token_ids(self.tokenizer, target, plain=plain) for target in targets]
+            rows = [[*text.cut(ids, room, "right"), *end] for ids in told]
         ids, mask = text.pad(rows, self.pad_id if self.family != "classifier" else 0, "right")
         return ids.to(self.device), mask.to(self.device)
 
     def _label_id(self, label: str) -> int:
         label2id = self.lm.config.label2id or {}
         if label not in label2id:
-            raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.source")
+            raise UserError(f"target {label!r}", f"one of the labels {sorted(label2id)}", "data or model.policy.source")
         return int(label2id[label])
 
     def decode(self, ids: Int[Tensor, "n t"], mask: Bool[Tensor, "n t"]) -> list[str]:
@@ -140,7 +161,9 @@ class Policy(nn.Module):
         with self.computing():
             logits = self.lm.get_output_embeddings()(hidden)
         bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
-        return (logits if bias is None else logits + bias[0]).float()
+        logits = (logits if bias is None else logits + bias[0]).float()
+        cap = getattr(self.lm.config, "final_logit_softcapping", None)  # Gemma 2
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def classify(
         self, prompt_ids: Int[Tensor, "n p"], prompt_mask: Bool[Tensor, "n p"]

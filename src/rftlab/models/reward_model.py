@@ -24,6 +24,7 @@ class Reading:
     max_prompt_tokens: int
     truncation_side: str  # left | right: the side on which a long prompt loses tokens
     max_response_tokens: int  # without the EOS behind them; a longer response loses its beginning
+    prompt_ending: str | None = None  # the end of every prompt, which is never cut
 
 
 class RewardModel(nn.Module):
@@ -60,13 +61,15 @@ class RewardModel(nn.Module):
 
     def response_ids(self, response: str) -> list[int]:
         """Tokenise a response as the model reads it: its last tokens, and EOS."""
-        ids = text.token_ids(self.trunk.tokenizer, response)
+        ids = text.token_ids(self.trunk.tokenizer, response, plain=self.trunk.chat is not None)
         return [*text.cut(ids, self.reading.max_response_tokens, "left"), self.trunk.eos_id]
 
     def encode_prompts(self, prompts: Sequence[str]) -> tuple[Int[Tensor, "b p"], Bool[Tensor, "b p"]]:
         """Tokenise prompts as the model reads them."""
         reading = self.reading
-        return self.trunk.encode_prompts(prompts, reading.max_prompt_tokens, reading.truncation_side)
+        return self.trunk.encode_prompts(
+            prompts, reading.max_prompt_tokens, reading.truncation_side, reading.prompt_ending
+        )
 
     def encode_responses(self, responses: Sequence[str]) -> tuple[Int[Tensor, "n t"], Bool[Tensor, "n t"]]:
         """Tokenise responses as the model reads them, padded on the right."""

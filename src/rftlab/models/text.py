@@ -10,9 +10,12 @@ from transformers import PreTrainedTokenizerFast
 Tokenizer = PreTrainedTokenizerFast
 
 
-def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Tokenise one text without special tokens; the length is the caller's business, so the tokenizer stays silent."""
-    return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+def token_ids(tokenizer: Tokenizer, text: str, *, plain: bool = False) -> list[int]:
+    """Tokenise one text without adding special tokens; with `plain`, those that it names are text like any other.
+
+    The length is the caller's business, so the tokenizer stays silent.
+    """
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=plain, verbose=False)["input_ids"]
 
 
 def cut(ids: list[int], max_tokens: int, side: str) -> list[int]:
@@ -20,6 +23,16 @@ def cut(ids: list[int], max_tokens: int, side: str) -> list[int]:
     if len(ids) <= max_tokens:
         return ids
     return ids[len(ids) - max_tokens :] if side == "left" else ids[:max_tokens]
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None) -> list[int]:
+    """Tokenise a prompt and cut it on `side`; an `ending` that it has is kept whole, and the text before it is cut."""
+    ids = token_ids(tokenizer, text)
+    if len(ids) <= max_tokens or not ending or not text.endswith(ending):
+        return cut(ids, max_tokens, side)
+    end = token_ids(tokenizer, ending)
+    body = cut(token_ids(tokenizer, text.removesuffix(ending)), max(0, max_tokens - len(end)), side)
+    return cut([*body, *end], max_tokens, "left")
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int, side: str) -> tuple[Int[Tensor, "n p"], Bool[Tensor, "n p"]]:
@@ -34,12 +47,12 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, side: str) -> tuple[Int[Tens
     return ids, mask
 
 
-def seq2seq_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str) -> list[int]:
+def seq2seq_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None) -> list[int]:
     """Cut the text, then append EOS inside the limit (the T5 convention for the encoder)."""
-    return [*cut(token_ids(tokenizer, text), max_tokens - 1, side), tokenizer.eos_token_id]
+    return [*prompt_ids(tokenizer, text, max_tokens - 1, side, ending), tokenizer.eos_token_id]
 
 
-def causal_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str) -> list[int]:
+def causal_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None) -> list[int]:
     """Cut the text; BOS stays in front where the tokenizer sets one. An empty prompt becomes a single EOS.
 
     A decoder needs one token to predict the first response token from; EOS is what separates documents in
@@ -48,11 +61,13 @@ def causal_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str) -
     prefix = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     if tokenizer("", verbose=False)["input_ids"][:1] != prefix:
         prefix = []
-    ids = [*prefix, *cut(token_ids(tokenizer, text), max_tokens - len(prefix), side)]
+    ids = [*prefix, *prompt_ids(tokenizer, text, max_tokens - len(prefix), side, ending)]
     return ids or [tokenizer.eos_token_id]
 
 
-def classifier_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str) -> list[int]:
-    """Tokenise with the special tokens of the tokenizer, the text between them cut on `side`."""
+def classifier_prompt(
+    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None
+) -> list[int]:
+    """Tokenise with the special tokens of the tokenizer, the text between them cut on `side`; no ending is kept."""
     tokenizer.truncation_side = side
     return tokenizer(text, truncation=True, max_length=max_tokens, verbose=False)["input_ids"]

@@ -16,7 +16,13 @@ from torch.utils.checkpoint import checkpoint
 
 # Types whose blocks are known to pass on hidden states and nothing else, but for T5 with its position bias.
 WITH_BIAS = ("t5", "mt5")
-MODEL_TYPES = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2", *WITH_BIAS)
+IN_TUPLES = (
+    "gpt_neo",
+    "gptj",
+)  # their blocks give the states in a tuple, with weights of attention that nobody asked for
+MODEL_TYPES = (
+    "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", *IN_TUPLES, *WITH_BIAS
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,8 @@ def above(stack: Any, trunk: Trunk) -> nn.Module:
     given: nn.Module = _Given(trunk.states)
     if stack.config.model_type in WITH_BIAS:
         given = _GivenWithBias(trunk.states, blocks[0])
+    elif stack.config.model_type in IN_TUPLES:
+        given = _GivenInTuple(trunk.states)
     return _view(stack, [*[given] * trunk.blocks, *blocks[trunk.blocks :]], {})
 
 
@@ -87,6 +95,13 @@ class _Given(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.states
+
+
+class _GivenInTuple(_Given):
+    """Stands for blocks of GPT-J and GPT-Neo."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.states, None
 
 
 class _GivenWithBias(_Given):

@@ -22,6 +22,8 @@ from rftlab.files import disk_errors, usual_mode
 from rftlab.models.adapters import adapted, copy_sharing, merged, save_adapter
 from rftlab.models.policy import Policy
 
+START = "init_from or model.policy.source"  # the keys that name the weights of the start
+
 
 def save_weights(module: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
     """Store every parameter and buffer once, tied ones under their first name; `dtype` casts the floating ones.
@@ -53,9 +55,13 @@ def _disk_errors(path: Path) -> Generator[None]:
             raise OSError(str(error)) from error
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Read what `save_weights` stored into a module of the same shape, converting to the module's dtypes."""
-    _fill(module, _read(path), path)
+def load_weights(module: nn.Module, path: Path, key: str = START) -> None:
+    """Read what `save_weights` stored into a module of the same shape, converting to the module's dtypes.
+
+    Raises:
+        UserError: The file, which `key` names, cannot be read, or is of another architecture.
+    """
+    _fill(module, _read(path, key), path, key)
 
 
 def load_policy_weights(policy: Policy, path: Path) -> None:
@@ -64,18 +70,18 @@ def load_policy_weights(policy: Policy, path: Path) -> None:
     Raises:
         UserError: The file cannot be read, or is of another architecture.
     """
-    stored = _read(path)
-    _fill(policy if all(name.startswith("lm.") for name in stored) else policy.lm, stored, path)
+    stored = _read(path, START)
+    _fill(policy if all(name.startswith("lm.") for name in stored) else policy.lm, stored, path, START)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, key: str) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: {error}", "a readable safetensors file", "init_from or model.source") from error
+        raise UserError(f"{path}: {error}", "a readable safetensors file", key) from error
 
 
-def _fill(module: nn.Module, stored: Mapping[str, Tensor], path: Path) -> None:
+def _fill(module: nn.Module, stored: Mapping[str, Tensor], path: Path, key: str) -> None:
     """Copy stored tensors into a module; of tied ones, any name counts."""
     state = module.state_dict(keep_vars=True)
     reached = {id(state[name]) for name in stored if name in state}
@@ -87,7 +93,7 @@ def _fill(module: nn.Module, stored: Mapping[str, Tensor], path: Path) -> None:
     )
     if different:
         found = f"{path} differs from the model in {len(different)} tensors, first {different[0]}"
-        raise UserError(found, "the weights of the same architecture", "init_from or model.source")
+        raise UserError(found, "the weights of the same architecture", key)
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(stored[name])

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from rftlab.errors import UserError
-from rftlab.models import LoRA, adapt, load_policy, load_weights
+from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
 from rftlab.runs import RunRecord, find_key
@@ -43,11 +43,14 @@ def load(
     batch_size: Positive[int],
     at_chance: bool,
     outputs: Given[Path],
+    data: Given[str],
     hub_mirror: Given[Path | None],
     parent: Any = None,
     device: Given[str | torch.device] = "cpu",
 ) -> Learned:
     """Load the reward model of a finished run, which lies below `outputs`; `parent` says how such a run is made.
+
+    `data` names the dataset whose responses it scores; the log says so where it was trained on another.
 
     `at_chance` allows a model whose accuracy on held-out pairs may be chance: without it that is refused, with it the
     log says so.
@@ -57,15 +60,21 @@ def load(
     """
     record = _finished(run, outputs)
     _refuse_chance(record, at_chance)
+    if (trained_on := record.config["data"]["name"]) != data:
+        log.warning(
+            "%s=%s was trained on responses to data=%s, and scores those to data=%s", KEY, run, trained_on, data
+        )
+    log.info("%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", KEY, run)
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
+    policy.talk(chat_of(record.config["data"]["prompt"]))
     if (rank := (record.config["model"].get("lora") or {}).get("rank")) is not None:
         lora = record.config["model"]["lora"]
         adapter = LoRA(rank=rank, alpha=lora["alpha"], targets=lora["targets"])
         adapt(policy, adapter, torch.Generator().manual_seed(0))
     model = reward_model(policy, _reading(record.config), torch.Generator().manual_seed(0))
-    load_weights(model, record.folder / "final" / "model.safetensors")
+    load_weights(model, record.folder / "final" / "model.safetensors", KEY)
     model.requires_grad_(False)
     return Learned(model=model.to(device), batch_size=batch_size)
 
@@ -108,5 +117,6 @@ def _reading(config: Mapping[str, Any]) -> Reading:
     return Reading(
         max_prompt_tokens=data["prompt"]["max_tokens"],
         truncation_side=data["prompt"]["truncation_side"],
+        prompt_ending=data["prompt"].get("ending"),
         max_response_tokens=data["rollout"]["max_new_tokens"] if most is None else most,
     )

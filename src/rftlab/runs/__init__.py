@@ -12,6 +12,7 @@ from rftlab.runs.identity import (
     completed,
     flatten,
     key_today,
+    later_keys,
     of_identity,
     of_ours,
     run_folder,
@@ -38,7 +39,8 @@ from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, rea
 __all__ = [
     "HEARTBEAT_S", "KEY_LENGTH", "LEASE_S", "NOT_IDENTITY", "RESPONSES", "ROWS", "SCHEMA_VERSION", "Run", "RunIsDone",
     "RunIsLive", "RunRecord", "changed_keys", "completed", "find_key", "find_runs", "finished", "flatten",
-    "folders_by_key", "follows", "freeze", "key_today", "nearest_run", "note_elsewhere", "note_rows", "of_identity",
-    "of_ours", "only_from_the_hub", "own_loader", "read_responses", "read_rows", "read_run", "refuse_other_rows",
-    "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later", "write_responses",
+    "folders_by_key", "follows", "freeze", "key_today", "later_keys", "nearest_run", "note_elsewhere", "note_rows",
+    "of_identity", "of_ours", "only_from_the_hub", "own_loader", "read_responses", "read_rows", "read_run",
+    "refuse_other_rows", "run_folder", "run_key", "stamp", "state_of", "sweep_runs", "thaw", "without_later",
+    "write_responses",
 ]  # fmt: skip

@@ -23,11 +23,17 @@ NOT_IDENTITY = BATCHES | {
 # their keys. A key that comes later to a node with a `_target_` of ours gets its line here.
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
+    "Supervised": {"sample_seed": None},
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
+    "data.prompt.format": "plain",
+    "data.prompt.system": None,
+    "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "eval.kl_to_start": False,
+    "data.loader.hub_revision": None,
+    "data.loader.drop": {"_target_": "rftlab.data.parts.counting.Drop", "duplicates": False, "empty": False},
 }
 KEY_LENGTH = 12
 _OURS = re.compile(r"(?:rftlab|hydra_plugins)\.(?:\w+\.)*(\w+)")
@@ -107,6 +113,11 @@ def _last_word(target: str) -> str:
 def completed(node: Mapping) -> dict[str, object]:
     """Add the keys that came after a stored node was written, with the values that mean the same."""
     return {**_later(node), **node}
+
+
+def later_keys(node: str) -> dict[str, object]:
+    """Return the keys of `LATER_KEYS` that came to a node, with the values that mean what was computed before."""
+    return {key.removeprefix(f"{node}."): value for key, value in LATER_KEYS.items() if key.startswith(f"{node}.")}
 
 
 def without_later(config: Mapping, prefix: str = "") -> dict[str, object]:

@@ -16,9 +16,10 @@ SOURCES = {  # where rows come from -> in words
     "hub": "hub data",
     "mirror": "rows of a local mirror",
     "folder": "rows of a local folder",
+    "file": "rows of the user's own file",
     "own": "rows of a loader of the user's own",
 }
-REAL = ("hub", "mirror", "folder")  # rows that this project did not make
+REAL = ("hub", "mirror", "folder", "file")  # rows that this project did not make
 EMBEDDED_CLASSIFIER = "asset:sentiment"  # made for the bundled reviews
 NEAR_CHANCE = "reward near chance on real reviews: the embedded classifier calls 0.515 of 1,000 held-out ones right"
 _PARTS = {  # of `data`, what each metric is decoded with
@@ -46,8 +47,13 @@ def model_name(flat: Flat) -> str:
 
 
 def data_name(flat: Flat) -> str:
-    """Name the dataset: its option, and the last word of the hub id where rows of another dataset were read."""
+    """Name the dataset: its option, and the last word of the hub id where rows of another dataset were read.
+
+    A file of the user's own is called as it is called on the disk, without its ending.
+    """
     option, hub_id = str(flat["data.name"]), flat.get("data.loader.hub_id")
+    if path := flat.get("data.path"):
+        return f"{option}-{_last(path).rpartition('.')[0]}"
     if data_source(flat) not in REAL or hub_id is None:
         return option
     if _plain(option) in (_plain(_last(hub_id)), _plain(flat.get("data.loader.hub_config"))):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rftlab.errors import UserError
 from rftlab.files import replacing
 
 RESPONSES = "responses.parquet"  # of a run folder
@@ -26,8 +27,19 @@ def write_responses(folder: Path, columns: Mapping[str, Sequence[Any]]) -> None:
 
 
 def read_responses(folder: Path) -> Any:
-    """Return the scored responses of a run as a pandas frame, or None where the run has none."""
+    """Return the scored responses of a run as a pandas frame, or None where the run has none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     import pandas as pd
+    import pyarrow as pa
 
     path = folder / RESPONSES
-    return pd.read_parquet(path) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return pd.read_parquet(path, columns=list(COLUMNS))
+    except (OSError, pa.ArrowException) as error:
+        found = f"{path} cannot be read ({(str(error).splitlines() or [type(error).__name__])[0].rstrip('.')})"
+        raise UserError(found, "what the run wrote: remove its folder to make it again", "that file") from error

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
 from rftlab.models import attention
 
 NAME = "sdpa_shared_prompt"
-MODEL_TYPES = ("t5", "mt5", "gpt2", "gpt_neox", "llama")  # attention is a softmax over all keys, nothing else
+# Types whose attention is a softmax over all keys and nothing else, unless their config speaks of windows.
+MODEL_TYPES = ("t5", "mt5", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +73,18 @@ def prompt_of(mask: Bool[Tensor, "b p"], dtype: torch.dtype, layers: tuple[tuple
 
 def enable(lm: PreTrainedModel) -> bool:
     """Let a model use the shared attention if its architecture is known to allow it; tell whether it does."""
-    if lm.config.model_type in MODEL_TYPES and lm.config._attn_implementation in ("sdpa", attention.NAME):
+    known = lm.config.model_type in MODEL_TYPES and not _has_windows(lm.config)
+    if known and lm.config._attn_implementation in ("sdpa", attention.NAME):
         AttentionInterface.register(NAME, attend)
         AttentionMaskInterface.register(NAME, sdpa_mask)
         lm.set_attn_implementation(NAME)
     return lm.config._attn_implementation == NAME
+
+
+def _has_windows(config: PreTrainedConfig) -> bool:
+    """Tell whether some layer sees the last tokens only: a row would no longer see the whole prompt."""
+    kinds = getattr(config, "layer_types", None) or ()
+    return getattr(config, "sliding_window", None) is not None or any(kind != "full_attention" for kind in kinds)
 
 
 def attend(

@@ -5,19 +5,29 @@ from typing import Literal
 
 from rftlab.ranges import Built, Positive, UnitInterval
 
-Source = Literal["bundled", "hub"]
+Source = Literal["file", "bundled", "hub"]
 
 
 @dataclass
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
+    format: Literal["plain", "chat"] = "plain"  # of what has no chat: corpora, labels
+    system: str | None = None
+    ending: str | None = None  # the end of every prompt, which is never cut
+    column: str | None = None  # of rows of the user's own
 
 
 @dataclass
 class Target:
     max_tokens: Positive[int]
     append_eos: bool
+    column: str | None = None
+
+
+@dataclass
+class Column:
+    column: str | None
 
 
 @dataclass
@@ -32,6 +42,13 @@ class TextData:
     evaluation: Built | None
     needs_targets: bool
     low_reward: float | None
+    stop: list[str] | None = None  # of what is answered
+    responses: bool = False  # whether rows bring scored responses of their own, for algorithms that do not sample
+    path: str | None = None  # of a file of the user's own, and its columns
+    response: Column | None = None
+    score: Column | None = None
+    chosen: Column | None = None
+    rejected: Column | None = None
 
 
 @dataclass

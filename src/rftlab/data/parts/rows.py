@@ -30,6 +30,10 @@ class Misfit(Exception):
         super().__init__(f"{found}; expected {expected}")
 
 
+class Null(Misfit):
+    """A value is missing in a row that may be left out for it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """The rows of one split, numbered from 0, with the columns that a dataset reads."""
@@ -51,8 +55,12 @@ class Rows:
         values = self.data[name][:] if hub else [row[name] for row in self.data]
         return [self._formed(number, value, name, form) for number, value in enumerate(values)]
 
-    def make(self, numbers: Sequence[int], form: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+    def make(
+        self, numbers: Sequence[int], form: Callable[[Mapping[str, Any]], T], of_null: Callable[[], T] | None = None
+    ) -> Iterator[T]:
         """Read these rows, in this order, and form each of them; no other row is read.
+
+        A row with a null in what is declared becomes what `of_null` makes, or is refused.
 
         Raises:
             UserError: a row that cannot be decoded, a value of another kind, or a row that `form` refuses by a
@@ -61,7 +69,7 @@ class Rows:
         hub = isinstance(self.data, datasets.Dataset)
         rows = self._decoded(self.data, numbers) if hub else self._picked(numbers)
         for number, row in zip(numbers, rows, strict=True):
-            yield self._formed(number, row, "", form)
+            yield self._formed(number, row, "", form, of_null)
 
     def error(self, number: int, found: str, expected: str) -> UserError:
         """Word what is wrong with a row."""
@@ -98,13 +106,17 @@ class Rows:
                 found = f"cannot be decoded ({type(error).__name__})"
                 raise self.error(numbers[place], found, "rows as the hub has them") from error
 
-    def _formed(self, number: int, value: Any, column: str, form: Callable[[Any], T]) -> T:
+    def _formed(
+        self, number: int, value: Any, column: str, form: Callable[[Any], T], of_null: Callable[[], T] | None = None
+    ) -> T:
         """Check a row, or a column of it where one is named, and form it."""
         try:
             if isinstance(self.data, datasets.Dataset):  # rows of bundled worlds are checked by tests
                 check(value, self.columns[column] if column else self.columns, column)
             return form(value)
         except Misfit as misfit:
+            if isinstance(misfit, Null) and of_null is not None:
+                return of_null()
             raise self.error(number, misfit.found, misfit.expected) from misfit
 
 
@@ -123,7 +135,8 @@ def check(value: object, kind: Kind, path: str) -> None:
     if wrong is not None:
         way, found, expected = wrong
         place = (path + way).lstrip(".")
-        raise Misfit(f"has no {place}" if found is MISSING else f"has {place}={_short(found)}", expected)
+        kind_of_error = Null if found is None else Misfit
+        raise kind_of_error(f"has no {place}" if found is MISSING else f"has {place}={_short(found)}", expected)
 
 
 def _wrong(value: object, kind: Kind) -> tuple[str, object, str] | None:

@@ -1,5 +1,6 @@
 """Where the rows of a dataset come from, and which of them a run sees; the same for every dataset."""
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ class Origin:
     hub_config: str | None
     hub_mirror: Path | None
     seed: int
+    hub_revision: str | None = None  # a branch or commit; None is the main branch
+    hub_dir: str | None = None  # the folder of the hub dataset that is read; None = what its card says
 
     def __post_init__(self) -> None:
         """Refuse a source other than `bundled` or `hub`."""
@@ -48,17 +51,42 @@ class Origin:
         if self.source == "bundled":
             data = bundled(self.seed, split)
         else:
-            data = read_split(self.hub_id, self.hub_config, split, self.hub_mirror, tuple(columns))
-        return Rows(data=data, columns=columns, place=f"split '{split}' of {self.hub_id}")
+            data = read_split(
+                self.hub_id,
+                self.hub_config,
+                split,
+                self.hub_mirror,
+                tuple(columns),
+                revision=self.hub_revision,
+                data_dir=self.hub_dir,
+            )
+        folder = f"/{self.hub_dir}" if self.hub_dir else ""
+        return Rows(data=data, columns=columns, place=f"split '{split}' of {self.hub_id}{folder}")
 
     def draw(self, split: str) -> np.random.Generator:
         """Make the generator that draws the subset of a split."""
         return generator(self.seed, "subset", split)
 
 
+def half(split: str, keys: Sequence[str]) -> list[int]:
+    """Number the rows in one half of a split without another one beside it, for validation and for test.
+
+    Rows with equal keys are in one half: the keys, in the order of their hashes, are cut in the middle.
+    """
+    known = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).digest())
+    middle = (len(known) + 1) // 2
+    chosen = set(known[:middle] if split == "validation" else known[middle:])
+    return [number for number, key in enumerate(keys) if key in chosen]
+
+
 def take(items: Sequence[T], n: int | None, rng: np.random.Generator, split: str) -> list[T]:
     """Keep a random subset of at most n items, in the order given; None keeps all, and fewer are told."""
     tell_shortage(len(items), n, split)
+    return drawn(items, n, rng)
+
+
+def drawn(items: Sequence[T], n: int | None, rng: np.random.Generator) -> list[T]:
+    """Keep the subset that `take` keeps, without a word."""
     if n is None or n >= len(items):
         return list(items)
     return [items[int(i)] for i in np.sort(rng.choice(len(items), size=n, replace=False))]

@@ -1,11 +1,13 @@
 """What the bundled worlds share: seeded generators, picking, sentence casing, and words of more than one world."""
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 
 import numpy as np
+from jaxtyping import Int
 
 T = TypeVar("T")
 
@@ -91,6 +93,15 @@ def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
 def pick_many(rng: np.random.Generator, options: Sequence[T], n: int) -> list[T]:
     """Draw n distinct options in random order."""
     return [options[i] for i in rng.permutation(len(options))[:n].tolist()]
+
+
+def numbers_of(
+    seed: int, world: str, shape: tuple[int, ...], sizes: Mapping[str, int], split: str
+) -> Int[np.ndarray, "n k"]:
+    """Draw the combinations of a split: one index into each of k lists of these lengths; no two splits share any."""
+    before = sum(sizes[name] for name in list(sizes)[: list(sizes).index(split)])
+    drawn = generator(seed, world).permutation(math.prod(shape))[before : before + sizes[split]]
+    return np.stack(np.unravel_index(drawn, shape), axis=1)
 
 
 def fill(template: str, words: Mapping[str, str]) -> str:

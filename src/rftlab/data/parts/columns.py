@@ -1,0 +1,269 @@
+"""Rows of the user's own, read by the names of their columns: prompts, gold texts, scored responses, pairs."""
+
+import hashlib
+import logging
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rftlab.data.parts.pairs import Drop, TextPair, scored
+from rftlab.data.parts.splits import take
+from rftlab.data.worlds.grammar import generator
+from rftlab.errors import UserError
+from rftlab.ranges import UnitInterval
+from rftlab.types import Example, ScoredText, Splits
+
+SPLITS = ("train", "validation", "test")
+
+log = logging.getLogger("rftlab")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What the columns are called; None where there is no such column."""
+
+    prompt: str
+    target: str | None
+    response: str | None
+    score: str | None
+    chosen: str | None
+    rejected: str | None
+    split: str | None
+
+    def named(self) -> dict[str, str]:
+        """Map what is read to the column that it is read from."""
+        return {word: name for word, name in vars(self).items() if name is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What our three splits are called in the data; None where it has no such split, which is then dealt from train."""
+
+    train: str
+    validation: str | None
+    test: str | None
+
+    def of_ours(self) -> dict[str, str | None]:
+        """Map each of our splits to its name."""
+        return {split: getattr(self, split) for split in SPLITS}
+
+    def lacking(self) -> list[str]:
+        """List our splits that the data does not have."""
+        return [split for split, name in self.of_ours().items() if name is None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """How prompts of train are dealt to splits that the data does not have; all rows of one prompt go to one split."""
+
+    validation: UnitInterval[float]
+    test: UnitInterval[float]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a row says."""
+
+    prompt: str
+    targets: tuple[str, ...]
+    response: tuple[str, float] | None
+    pair: TextPair | None
+    split: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnRows:
+    """Rows as mappings, with the names of their columns and words for errors."""
+
+    rows: Sequence[Mapping[str, Any]]
+    columns: Columns
+    place: str  # which rows these are, for errors
+
+    def require(self, has: Sequence[str]) -> None:
+        """Refuse rows without a column that is named.
+
+        Raises:
+            UserError: A column is missing.
+        """
+        for word, name in self.columns.named().items():
+            if name not in has:
+                found = f"{self.place} has no column '{name}' (it has {', '.join(has) or 'none'})"
+                key = "data.loader.split_column" if word == "split" else f"data.{word}.column"
+                raise UserError(found, "a column of it", key)
+
+    def read(self, drop_empty: bool) -> list[Row]:
+        """Form every row; with `drop_empty` those whose target has no text are left out, and counted in the log.
+
+        Raises:
+            UserError: A value that is missing or of another kind, or an empty target.
+        """
+        formed = [self._formed(number, row) for number, row in enumerate(self.rows, start=1)]
+        empty = [number for number, row in enumerate(formed, start=1) if any(not text.strip() for text in row.targets)]
+        if (
+            empty and not drop_empty and self.columns.target is not None
+        ):  # an empty reply of a pair is counted with them
+            raise self._error(
+                empty[0],
+                f"has an empty target ('{self.columns.target}'); {len(empty)} of {len(formed)} rows have one",
+                "a text",
+                "the rows, data.target.column, or data.loader.drop_empty=true to leave them out",
+            )
+        if empty and drop_empty:
+            log.info("%s: %d of %d rows have an empty target and are dropped", self.place, len(empty), len(formed))
+        left_out = set(empty) if drop_empty else set()
+        return [row for number, row in enumerate(formed, start=1) if number not in left_out]
+
+    def _formed(self, number: int, row: Mapping[str, Any]) -> Row:
+        names = self.columns
+        prompt = self._text(number, row, names.prompt)
+        targets = () if names.target is None else self._targets(number, row, names.target)
+        response = pair = None
+        if names.response is not None and names.score is not None:
+            response = (self._text(number, row, names.response), self._score(number, row, names.score))
+        if names.chosen is not None and names.rejected is not None:
+            chosen, rejected = (self._text(number, row, name) for name in (names.chosen, names.rejected))
+            pair = TextPair(prompt=prompt, chosen=chosen, rejected=rejected)
+            targets = (chosen,) if names.target is None else targets
+        split = None if names.split is None else self._text(number, row, names.split)
+        return Row(prompt=prompt, targets=targets, response=response, pair=pair, split=split)
+
+    def _text(self, number: int, row: Mapping[str, Any], name: str) -> str:
+        value = row.get(name)
+        if not isinstance(value, str):
+            raise self._error(
+                number, f"has {name}={_short(value)}", "a text", f"the rows, or another column than {name}"
+            )
+        return value
+
+    def _targets(self, number: int, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+        value = row.get(name)
+        if value is None:
+            return ("",)  # told with the other empty ones
+        given = value if isinstance(value, list) and value else [value]
+        texts = [text for text in given if isinstance(text, str)]
+        if len(texts) < len(given):
+            raise self._error(number, f"has {name}={_short(value)}", "a text, or a list of texts", "data.target.column")
+        return tuple(texts)
+
+    def _score(self, number: int, row: Mapping[str, Any], name: str) -> float:
+        value = row.get(name)
+        try:
+            score = math.nan if value is None or isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            score = math.nan
+        if not math.isfinite(score):
+            raise self._error(
+                number, f"has {name}={_short(value)}", "a finite number", "the rows, or data.score.column"
+            )
+        return score
+
+    def _error(self, number: int, found: str, expected: str, change: str) -> UserError:
+        return UserError(f"row {number} of {self.place} {found}", expected, change)
+
+
+def deal(rows: Sequence[Row], shares: Shares, held: Collection[str]) -> dict[str, list[Row]]:
+    """Deal prompts to train and to the splits that are `held` out, by their hash, so that more rows move few prompts.
+
+    Each share above 0 has one prompt at least.
+
+    Raises:
+        UserError: There are fewer prompts than splits.
+    """
+    keys = {prompt: _hash(shares.seed, prompt) for prompt in dict.fromkeys(row.prompt for row in rows)}
+    order = sorted(keys, key=keys.__getitem__)
+    sizes = {
+        split: max(1, round(share * len(order))) if (share := getattr(shares, split)) > 0 and split in held else 0
+        for split in ("validation", "test")
+    }
+    if sum(sizes.values()) >= len(order):
+        found = f"{len(order)} different prompts, of which {sizes['validation']} and {sizes['test']} would be held out"
+        raise UserError(found, "at least one left for training", "data.loader.shares, or data.path to more rows")
+    held_out = dict.fromkeys(order[: sizes["validation"]], "validation")
+    held_out |= dict.fromkeys(order[len(order) - sizes["test"] :], "test")
+    dealt: dict[str, list[Row]] = {split: [] for split in SPLITS if split == "train" or split in held}
+    for row in rows:
+        dealt[held_out.get(row.prompt, "train")].append(row)
+    return dealt
+
+
+def splits_of(
+    dealt: Mapping[str, Sequence[Row]], limits: Mapping[str, int | None], drop: Drop, seed: int, source: str, place: str
+) -> Splits:
+    """Make the examples of each split, one per prompt with the targets of all its rows, and tell what there is.
+
+    Scored responses of one prompt share its example; a pair is compared with nothing else. A limit counts prompts, and
+    the responses are those to the prompts that are kept.
+    """
+    made: dict[str, list[Example]] = {}
+    responses: dict[str, list[ScoredText]] = {}
+    for split in SPLITS:
+        rows = dealt[split]
+        examples = take(_examples(rows, split), limits[split], generator(seed, "subset", split), split)
+        made[split] = examples
+        known = {example.prompt: example for example in examples}
+        mine = [row for row in rows if row.prompt in known]
+        pairs = [row.pair for row in mine if row.pair is not None]
+        found = scored(pairs, split, drop) if pairs else []
+        found += [
+            ScoredText(example=known[row.prompt], response=row.response[0], score=row.response[1])
+            for row in mine
+            if row.response is not None
+        ]
+        if found and split != "test":
+            responses[split] = found
+    _tell(dealt, made, place)
+    train, validation, test = (made[split] for split in SPLITS)
+    return Splits(train=train, validation=validation, test=test, source=source, responses=responses)
+
+
+def _examples(rows: Sequence[Row], split: str) -> list[Example]:
+    targets: dict[str, dict[str, None]] = {}
+    for row in rows:
+        targets.setdefault(row.prompt, {}).update(dict.fromkeys(row.targets))
+    return [
+        Example(id=f"{split}-{place}", prompt=prompt, targets=tuple(found))
+        for place, (prompt, found) in enumerate(targets.items())
+    ]
+
+
+def _tell(dealt: Mapping[str, Sequence[Row]], made: Mapping[str, Sequence[Example]], place: str) -> None:
+    """Say in one line how many rows and prompts there are, and how many stand in two splits."""
+    seen = Counter(prompt for rows in dealt.values() for prompt in {row.prompt for row in rows})
+    sizes = ", ".join(f"{split} {len(examples)}" for split, examples in made.items())
+    rows, twice = sum(map(len, dealt.values())), sum(n > 1 for n in seen.values())
+    blank = sum(not prompt.strip() for prompt in seen)
+    log.info(
+        "%s: %d rows, %d different prompts (%s); %d prompts in two splits, %d empty", place, rows, len(seen), sizes,
+        twice, blank,
+    )  # fmt: skip
+
+
+def by_split(rows: Sequence[Row], names: Names, column: str, place: str) -> dict[str, list[Row]]:
+    """Put rows where their split column says; rows of other splits are left out, and so are splits without a name.
+
+    Raises:
+        UserError: A split has no row.
+    """
+    dealt: dict[str, list[Row]] = {}
+    for split, name in names.of_ours().items():
+        if name is None:
+            continue
+        dealt[split] = [row for row in rows if row.split == name]
+        if not dealt[split]:
+            there = ", ".join(sorted({str(row.split) for row in rows})[:10])
+            found = f"no row of {place} with '{name}' in column '{column}' (it has {there})"
+            change = f"data.loader.names.{split} (null: dealt from train)"
+            raise UserError(found, "the names of its splits", change)
+    return dealt
+
+
+def _hash(seed: int, prompt: str) -> bytes:
+    return hashlib.blake2b(f"{seed}/{prompt}".encode(errors="surrogatepass"), digest_size=8).digest()
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

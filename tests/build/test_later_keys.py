@@ -1,0 +1,40 @@
+"""A loader has got keys since: stored configs without them load what they did, under the key that they had."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from rftlab import runs
+from rftlab.build.labs import _with_later_keys, rows_of
+from rftlab.config.compose import Composer
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def composed(*overrides: str) -> dict:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return Composer(GlobalHydra.instance().config_loader()).job(list(overrides)).config
+
+
+def test_a_config_of_before_has_the_key_and_the_rows_of_one_of_today():
+    now = composed("data=narrativeqa", "algo=ppo", "data.loader.n_train=20")
+    before = copy.deepcopy(now)
+    for key in ("drop", "hub_revision"):
+        del before["data"]["loader"][key]
+    assert runs.run_key(before) == runs.run_key(now)
+    assert rows_of(before) == rows_of(now)
+
+
+@pytest.mark.parametrize("override", ["data.loader.drop.empty=true", "data.loader.hub_revision=abc"])
+def test_where_they_say_something_new_it_is_another_run(override: str):
+    plain, other = (composed("data=narrativeqa", "algo=ppo", *more) for more in ([], [override]))
+    assert runs.run_key(plain) != runs.run_key(other)
+
+
+def test_a_loader_that_does_not_take_them_is_not_given_them():
+    node = {"_target_": "rftlab.data.mnist.load", "hub_id": "ylecun/mnist"}
+    assert _with_later_keys(node) == node

@@ -1,0 +1,45 @@
+"""The page of datasets: a line per dataset, source and split, and what it says of bundled rows is so."""
+
+import re
+
+import pytest
+
+from rftlab.commands import datasets
+from rftlab.commands.datasets import Limits
+from rftlab.types import Example, Splits
+
+QUICK = "daily_dialog"
+LINES = [line.strip("| ").split(" | ") for line in datasets.PAGE.read_text().splitlines() if line.startswith("| ")][2:]
+
+
+def test_every_dataset_of_the_hub_has_its_lines():
+    bundled = [cells[:3] for cells in LINES if cells[1] == "bundled"]
+    assert bundled == [[name, "bundled", split] for name in datasets.names() for split in datasets.SPLITS]
+    assert {cells[1] for cells in LINES} == {"bundled", "mirror"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == QUICK else pytest.mark.slow) for name in datasets.names()]
+)
+def test_the_lines_of_bundled_rows_are_what_the_command_writes_today(name: str):
+    assert datasets.standing(name, "bundled") == datasets.measured(name, "bundled", None)
+
+
+def test_the_page_keeps_its_own_lines_of_real_rows():
+    lines = [
+        line
+        for name in datasets.names()
+        for source in ("bundled", "mirror")
+        for line in datasets.standing(name, source)
+    ]
+    assert datasets.PAGE.read_text() == datasets.page(lines)
+
+
+def test_what_is_measured_of_a_split():
+    rows = [Example(id=str(n), prompt="a b c", targets=("d e", "x " * 9)) for n in range(3)]
+    other = [Example(id="3", prompt="a b c d", targets=("e",)), Example(id="4", prompt="f", targets=(" ",))]
+    splits = Splits(train=[*rows, *other], validation=rows[:1], test=other[:1], source="bundled")
+    first = next(iter(datasets._lines("x", "bundled", splits, Limits(prompt=3, target=1))))
+    assert re.findall(r"[^|]+", first.replace(" ", "")) == [
+        "x", "bundled", "train", "5", "3,4", "2,2", "2", "2", "1", "20.0%", "60.0%",
+    ]  # fmt: skip

@@ -1,0 +1,92 @@
+"""Mistakes in what sets the families of models apart."""
+
+from mutants.mutation import Mutation
+
+FAMILIES = "models/test_families.py"
+
+MUTATIONS = {
+    "logits-without-their-cap": Mutation(
+        "models/policy.py",
+        "return logits if cap is None else cap * torch.tanh(logits / cap)",
+        "return logits",
+        FAMILIES,
+        "Gemma 2 scores and samples another distribution than its own",
+    ),
+    "padding-counts-as-positions": Mutation(
+        "models/policy.py",
+        "return (mask.long().cumsum(-1) - 1).clamp_min(0)",
+        "return torch.arange(mask.shape[1]).expand(mask.shape)",
+        FAMILIES,
+        "scores of GPT-2 and GPT-Neo depend on the longest prompt of the batch",
+    ),
+    "one-copy-of-the-prompt-under-windows": Mutation(
+        "sampling/shared_prompt.py",
+        "and not _has_windows(lm.config)",
+        "",
+        FAMILIES,
+        "models with windows sample from what they would not see",
+    ),
+    "states-of-the-trunk-without-their-tuple": Mutation(
+        "models/trunk.py",
+        "        return self.states, None\n",
+        "        return self.states\n",
+        FAMILIES,
+        "updates of GPT-J and GPT-Neo read the states of the first row alone",
+    ),
+    "tokenizers-made-anew-by-their-class": Mutation(
+        "models/tokenizer.py",
+        "        if file is None:\n",
+        "        if True:\n",
+        "models/test_reading_tokenizers.py",
+        "texts are cut otherwise than in pretraining",
+    ),
+    "template-that-a-text-can-speak": Mutation(
+        "models/chat.py",
+        "sanitize_control_tokens=True",
+        "sanitize_control_tokens=False",
+        "models/test_chat.py",
+        "a row of the data ends the user's turn and answers itself",
+    ),
+    "chat-that-ends-with-eos-alone": Mutation(
+        "models/policy.py",
+        "self.chat, self.eos_id = chat, chat.end(self.tokenizer)",
+        "self.chat = chat",
+        "models/test_chat.py",
+        "responses of Gemma go on behind the end of the turn",
+    ),
+    "reference-without-the-chat": Mutation(
+        "models/policy.py",
+        "policy.chat, policy.eos_id = self.chat, self.eos_id",
+        "policy.chat = None",
+        "models/test_chat.py",
+        "a value function and a reward model read other prompts than the policy",
+    ),
+    "head-drawn-at-random": Mutation(
+        "models/load.py",
+        'if missing := sorted(info["missing_keys"]):',
+        "if missing := []:",
+        "models/test_any_folder.py",
+        "a checkpoint without its head trains from noise",
+    ),
+    "learned-behind-the-stop": Mutation(
+        "sampling/stop.py",
+        "        response_mask=kept,\n",
+        "        response_mask=mask[:, :width],\n",
+        "sampling/test_stop.py",
+        "what is not scored is learned",
+    ),
+    "cut-before-the-stop": Mutation(
+        "sampling/stop.py",
+        "lo=1, key=stopped)",
+        "lo=1, key=stopped) - 1",
+        "sampling/test_stop.py",
+        "the action that ends a response has no gradient",
+    ),
+    "stop-string-scored": Mutation(
+        "loops/evaluation.py",
+        "[text_before(text, lab.task.stop) for text in texts]",
+        "texts",
+        "loops/test_stopped_runs.py",
+        "a reward reads the prompt's format, which the policy learns to repeat",
+    ),
+}
