@@ -100,8 +100,9 @@ assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes 
 wordnet: $(READY) ## get WordNet for METEOR's synonyms from Debian's package, into NLTK_DATA or the environment
 	$(PY) -m rftlab.commands.wordnet
 
-bench: $(READY) ## time the sampling engine against its peer
+bench: $(READY) ## time the sampling engine and the rewards against their peers
 	$(PY) bench/rollout.py
+	$(PY) bench/rewards.py
 
 clean: ## remove caches; keeps outputs, figures and the environment
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -233,7 +233,9 @@ def test_outputs_that_cannot_be_made_are_one_line(
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", ["train.py --help", "diagnose.py --help", "sweep.py --help", "sweep.py status"])
+@pytest.mark.parametrize(
+    "command", ["train.py --help", "diagnose.py --help", "reward.py --help", "sweep.py --help", "sweep.py status"]
+)
 def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str, tmp_path: Path) -> None:
     """As `| head` does; the reader is gone before the first line."""
     (tmp_path / "outputs").mkdir()
@@ -249,7 +251,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(command: str, unbuffered: str
     assert not done.stderr and done.returncode == 0
 
 
-@pytest.mark.parametrize("script", ["train.py", "diagnose.py", "sweep.py"])
+@pytest.mark.parametrize("script", ["train.py", "diagnose.py", "reward.py", "sweep.py"])
 def test_a_python_without_the_environment_is_told_in_one_line(script: str) -> None:
     path = Path(__file__).parents[2] / "src" / script
     done = subprocess.run([sys.executable, "-S", path, "--help"], capture_output=True, text=True)  # -S: no packages

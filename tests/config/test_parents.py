@@ -158,7 +158,11 @@ def test_a_run_that_is_given_needs_no_parent_and_counts_in_the_key(composer: Com
 
 @pytest.mark.parametrize("name", options("reward"))
 def test_every_reward_composes(composer: Composer, name: str) -> None:
-    given = [f"reward.run={KEY}"] if name == "learned" else []
+    given = {
+        "learned": [f"reward.run={KEY}"],
+        "function": ["reward.function=json.dumps"],
+        "intent": ["reward.label=0"],
+    }.get(name, [])
     assert made(composer, f"reward={name}", *given).config["reward"]["_target_"]
 
 

@@ -175,6 +175,16 @@ def test_dialogues_that_share_no_assistant_are_refused(tmp_path: Path) -> None:
         load("hh", tmp_path, **DIALOGUES)
 
 
+def test_an_empty_reply_is_no_error_and_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="rftlab")
+    rows = dialogues.rows(0, "train")[:40]
+    rows[3] = rows[3] | {"chosen": "", "response": ""}
+    write(tmp_path / "Dahoas/rm-static", {"train": rows, "test": rows})
+    splits = load("hh", tmp_path)
+    assert [e.targets for part in (splits.train, splits.validation) for e in part].count(("",)) == 1
+    assert sum(", 1 with an empty reply" in line for line in caplog.messages) == 1
+
+
 def test_one_opening_turn_is_in_one_split() -> None:
     again = "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: And?\n\nAssistant:"
     assert hh.held_out("\n\nHuman: Why?\n\nAssistant:") == hh.held_out(again)

@@ -33,7 +33,7 @@ TALKS = TextDataset(columns={"turns": [str]}, examples=turns, bundled=talks, mer
 
 def load(dataset: TextDataset, n: int | None = None) -> Splits:
     at = {name: value for name, value in vars(ORIGIN).items() if name != "hub_dir"}
-        return dataset.load(**at, n_train=n, n_validation=None, n_test=None, drop=NOTHING)
+    return dataset.load(**at, n_train=n, n_validation=None, n_test=None, drop=NOTHING)
 
 
 def test_a_row_may_give_several_examples_and_the_same_prompts_become_one():

@@ -46,8 +46,8 @@ MUTATIONS = {
     ),
     "eos-behind-no-response-of-rows": Mutation(
         "build/responses.py",
-        "ids = (*token_ids(policy.tokenizer, text.response), *end)",
-        "ids = tuple(token_ids(policy.tokenizer, text.response))",
+        "text.response, plain=policy.chat is not None), *end)",
+        "text.response, plain=policy.chat is not None),)",
         "build/test_responses_of_rows.py",
         "a policy learns never to end",
     ),

@@ -8,17 +8,63 @@ import nltk
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.tokenize.destructive import NLTKWordTokenizer
 from nltk.translate import meteor_score as theirs
 
-from rftlab.commands import wordnet as getting
 from rftlab.errors import UserError
 from rftlab.rewards import wordnet
-from rftlab.rewards.meteor import Meteor, load
+from rftlab.rewards.meteor import Meteor, load, treebank
 
 SETS = [{"car", "automobile"}, {"glad", "happy"}, {"run", "running", "move"}, {"house", "housing"}]
 VALUES = {"tokenize": "treebank", "alpha": 0.9, "beta": 3.0, "gamma": 0.5, "as_released": False}
 VOCABULARY = ["car", "cars", "automobile", "glad", "happy", "run", "runs", "running", "move", "the", "house", "housing"]
 WORDS = st.lists(st.sampled_from(VOCABULARY), max_size=12)
+
+
+PIECES = [
+    *(
+        " ",
+        " ",
+        " ",
+        " ",
+        ".",
+        "..",
+        ",",
+        ":",
+        "?",
+        ";",
+        "-",
+        "--",
+        "'",
+        "''",
+        '"',
+        "`",
+        "(",
+        ")",
+        "]",
+        "\N{RIGHT SINGLE QUOTATION MARK}",
+        "“",
+        "”",
+        "&",
+    ),
+    *(
+        "a",
+        "Key",
+        "can",
+        "cannot",
+        "gonna",
+        "'tis",
+        "don't",
+        "it's",
+        "they'll",
+        "3",
+        "3.5",
+        "$",
+        "U.S.",
+        "n't",
+        "wanna",
+    ),
+]
 
 
 def of_word(word: str) -> frozenset[str]:
@@ -99,6 +145,12 @@ def test_punctuation_is_split_off_at_the_end_of_every_sentence():
     assert score("it sat.", "it sat", metric=meteor(tokenize="whitespace")) < 0.5 < score("it sat.", "it sat")
 
 
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+@settings(max_examples=500, deadline=None)
+def test_parts_of_a_sentence_are_cut_as_nltk_cuts_the_whole(sentence: str):
+    assert treebank(sentence) == [word.lower() for word in NLTKWordTokenizer().tokenize(sentence)]
+
+
 def test_the_released_rewards_compare_with_the_written_list():
     released = meteor(as_released=True)
     assert score("a key", "a key", "the key", metric=released) == score("a key", "['a key', 'the key']") < 0.4
@@ -124,19 +176,6 @@ def test_without_wordnet_the_log_says_what_is_matched(monkeypatch: pytest.Monkey
     caplog.clear()
     load(**VALUES, synonyms="none")
     assert not caplog.text
-
-
-def test_wordnet_gets_the_files_that_nltk_also_opens(tmp_path: Path):
-    (tmp_path / "usr").mkdir()
-    with pytest.raises(UserError, match=r"no data\.adj"):
-        getting.fill(tmp_path / "usr", tmp_path / "to")
-    for name in getting.WANTED:
-        (tmp_path / "usr" / name).write_text(name)
-    getting.fill(tmp_path / "usr", tmp_path / "to" / "corpora")
-    lines = (tmp_path / "to" / "corpora" / "lexnames").read_text().splitlines()
-    assert len(lines) == 45 and lines[:4] == ["00\tadj.all\t3", "01\tadj.pert\t3", "02\tadv.all\t4", "03\tnoun.Tops\t1"]
-    assert lines[29] == "29\tverb.body\t2" and lines[44] == "44\tadj.ppl\t3"
-    assert (tmp_path / "to" / "corpora" / "data.noun").read_text() == "data.noun"
 
 
 def test_real_synonyms_match():

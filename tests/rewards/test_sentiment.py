@@ -9,7 +9,8 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification, 
 
 from rftlab.assets import asset_folder
 from rftlab.errors import UserError
-from rftlab.rewards.sentiment import Sentiment, load
+from rftlab.rewards.classifier import Classifier
+from rftlab.rewards.sentiment import POSITIVE, load
 
 TEXTS = [
     "Good.",
@@ -22,23 +23,22 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def sentiment() -> Sentiment:
+def sentiment() -> Classifier:
     """Build a classifier with random weights large enough for scores to differ."""
     torch.manual_seed(0)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(asset_folder("tokenizer"), truncation_side="left")
     config = DistilBertConfig(
         vocab_size=len(tokenizer), dim=32, n_layers=1, n_heads=2, hidden_dim=64, pad_token_id=0, initializer_range=0.5
     )
-    return Sentiment(
-        model=DistilBertForSequenceClassification(config).eval(), tokenizer=tokenizer, max_tokens=40, batch_size=4
-    )
+    model = DistilBertForSequenceClassification(config).eval()
+    return Classifier(model=model, label=POSITIVE, tokenizer=tokenizer, max_tokens=40, batch_size=4)
 
 
-def scores(sentiment: Sentiment, texts: list[str]) -> np.ndarray:
+def scores(sentiment: Classifier, texts: list[str]) -> np.ndarray:
     return sentiment([""] * len(texts), texts, [()] * len(texts))
 
 
-def embedded(max_tokens: int) -> Sentiment:
+def embedded(max_tokens: int) -> Classifier:
     return load(
         source="asset:sentiment",
         tokenizer="asset:tokenizer",
@@ -49,26 +49,26 @@ def embedded(max_tokens: int) -> Sentiment:
     )
 
 
-def test_score_does_not_depend_on_batch_mates_or_order(sentiment: Sentiment):
+def test_score_does_not_depend_on_batch_mates_or_order(sentiment: Classifier):
     alone = np.concatenate([scores(sentiment, [text]) for text in TEXTS])
     assert np.ptp(alone) > 0.05  # the texts can be told apart
     np.testing.assert_allclose(scores(sentiment, TEXTS), alone, atol=1e-6)
     np.testing.assert_allclose(scores(sentiment, TEXTS[::-1])[::-1], alone, atol=1e-6)
 
 
-def test_scores_are_probabilities_of_the_second_class(sentiment: Sentiment):
+def test_scores_are_probabilities_of_the_second_class(sentiment: Classifier):
     ids = sentiment.tokenizer(TEXTS[1], return_tensors="pt").input_ids
     with torch.no_grad():
         logits = sentiment.model(input_ids=ids).logits[0].numpy().astype(np.float64)
     assert scores(sentiment, [TEXTS[1]])[0] == pytest.approx(1 / (1 + np.exp(logits[0] - logits[1])), abs=1e-6)
 
 
-def test_prompt_and_response_are_read_as_one_text(sentiment: Sentiment):
+def test_prompt_and_response_are_read_as_one_text(sentiment: Classifier):
     joined = sentiment(["The plot was"], [" dull."], [()])
     np.testing.assert_allclose(joined, scores(sentiment, ["The plot was dull."]), atol=1e-7)
 
 
-def test_long_texts_lose_their_beginning(sentiment: Sentiment):
+def test_long_texts_lose_their_beginning(sentiment: Classifier):
     ending = " the ending was awful and dull" * 8
     assert len(sentiment.tokenizer(ending).input_ids) > sentiment.max_tokens
     np.testing.assert_allclose(
@@ -83,7 +83,7 @@ def test_the_loaded_classifier_reads_the_end_of_a_long_text():
     assert ends_well > ends_badly + 0.3
 
 
-def test_scoring_draws_no_random_numbers(sentiment: Sentiment):
+def test_scoring_draws_no_random_numbers(sentiment: Classifier):
     before = torch.random.get_rng_state()
     scores(sentiment, TEXTS)
     assert torch.equal(before, torch.random.get_rng_state())

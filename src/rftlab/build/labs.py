@@ -10,7 +10,7 @@ import torch
 from rftlab import runs
 from rftlab.build.limits import tell_cut
 from rftlab.build.responses import responses_of_rows, scored_responses
-from rftlab.build.rewards import CheckedReward
+from rftlab.build.rewards import build_reward
 from rftlab.config.make import make
 from rftlab.config.policy_checks import check_family, check_positions
 from rftlab.config.signatures import signature
@@ -139,8 +139,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
-    data, reward = config["data"], config["reward"]
-    places = _places(config, reward or {}, device)
+    data = config["data"]
     task = Task(
         name=data["name"],
         splits=splits,
@@ -152,7 +151,7 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=reward and CheckedReward(reward=make(reward, **places), name=reward["_target_"]),
+        reward=build_reward(config, [example.targets for example in splits.train], device),
         low_reward=data["low_reward"],
         stop=tuple(data.get("stop") or ()),  # a stored config may be older than the key
     )
@@ -163,15 +162,6 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
             "data",
         )
     return task
-
-
-def _places(config: Mapping[str, Any], reward: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """Give what a reward with a network needs beside its keys: of a `source`, or, one of ours, of a `run`."""
-    of_run = "run" in reward and runs.of_ours(reward["_target_"])
-    if not ("source" in reward or of_run):
-        return {}
-    outputs = {"outputs": Path(config["paths"]["outputs"]), "data": config["data"]["name"]} if of_run else {}
-    return {"hub_mirror": _mirror(config), "device": device} | outputs
 
 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:

@@ -1,12 +1,18 @@
-"""Every reward is called through one check, so that a wrong answer of it is one line and no wrong number."""
+"""Every reward is built here and called through one check: a wrong answer of it is one line and no wrong number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from rftlab import runs
+from rftlab.config.make import make
 from rftlab.errors import UserError
 from rftlab.types import Reward
 
@@ -42,6 +48,66 @@ class CheckedReward:
             whole = "a finite number" if (low, high) == (-inf, inf) else f"a number from {low:g} to {high:g}"
             raise UserError(found, whole, "reward")
         return scores
+
+
+def build_reward(
+    config: Mapping[str, Any], train_targets: Sequence[tuple[str, ...]], device: torch.device
+) -> CheckedReward | None:
+    """Build the reward of a config, and the rewards in it; None where there is none.
+
+    Args:
+        config: With `reward`, `paths` and the name of the data.
+        train_targets: Gold texts of the training rows, of which some rewards count words.
+        device: Where networks are put.
+
+    Raises:
+        UserError: A reward cannot be had.
+    """
+    reward, paths = config["reward"], config["paths"]
+    if reward is None:
+        return None
+    late = {
+        "hub_mirror": paths["hub_mirror"] and Path(paths["hub_mirror"]),
+        "outputs": Path(paths["outputs"]),
+        "data": config["data"]["name"],
+        "train_targets": train_targets,
+        "device": device,
+    }
+    return CheckedReward(reward=_made(reward, late), name=reward["_target_"])
+
+
+def _made(node: Mapping[str, Any], late: Mapping[str, Any]) -> Any:
+    """Build a node behind those in it, which no node of OmegaConf could hold."""
+    nested = {key: _inner(value, late) for key, value in node.items() if _holds_target(value)}
+    given = {name: late[name] for name in _places(node)}
+    aside = nested | {name: given.pop(name) for name in ("train_targets",) if name in given}  # too long for OmegaConf
+    if not aside:
+        return make(node, **given)
+    rest = {key: value for key, value in node.items() if key not in nested}
+    ready = partial(make({**rest, "_partial_": True, "_convert_": "all"}, **given), **aside)
+    return ready if node.get("_partial_") else ready()
+
+
+def _inner(value: Any, late: Mapping[str, Any]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return _made(value, late) if "_target_" in value else {key: _inner(item, late) for key, item in value.items()}
+
+
+def _holds_target(value: Any) -> bool:
+    return isinstance(value, Mapping) and ("_target_" in value or any(map(_holds_target, value.values())))
+
+
+def _places(node: Mapping[str, Any]) -> list[str]:
+    """Name what a reward needs beside its keys: of a `source`, or, one of ours, of a `run` or a `corpus`."""
+    ours = runs.of_ours(node["_target_"])
+    of_run = "run" in node and ours
+    network = ["hub_mirror", "device"] if "source" in node or of_run else []
+    return [
+        *network,
+        *(["outputs", "data"] if of_run else []),
+        *(["train_targets"] if "corpus" in node and ours else []),
+    ]
 
 
 def _short(text: str) -> str:

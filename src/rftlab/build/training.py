@@ -41,7 +41,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
         torch.set_num_threads(config["runtime"]["threads"])
-    device = _device(config["runtime"]["device"])
+    device = device_of(config["runtime"]["device"])
     finished = _finished_runs(Path(config["paths"]["outputs"]), config)
     start = finished["init_from"] / "final" / "model.safetensors" if "init_from" in finished else None
     try:
@@ -100,7 +100,7 @@ def _finished_runs(outputs: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     return folders
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
     if name == "auto":
         given = os.environ.get("CUDA_VISIBLE_DEVICES")
         if given and not torch.cuda.is_available():

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import choices, groups, known_keys
+from rftlab.config.own_function import with_own_function
 from rftlab.config.texts import kept, without_null_preset
 from rftlab.errors import UserError, words_of
 from rftlab.runs.identity import key_today
@@ -49,7 +50,7 @@ def as_hydra_wants(arguments: Sequence[str]) -> list[str]:
         check_override(override)
     if len(sweeps := [override for override in known.overrides if re.match(r"\+*sweep=", override)]) > 1:
         raise _several_sweeps(" ".join(sweeps))
-    overrides = [*map(_override, without_null_preset(known.overrides))]
+    overrides = [*map(_override, with_own_function(without_null_preset(known.overrides)))]
     return [*(map(_of_each_job, overrides) if known.multirun else overrides), *flags]
 
 
@@ -151,8 +152,8 @@ def _of_each_job(override: str) -> str:
 def _override(argument: str) -> str:
     """Write an override with the signs and quotes that Hydra needs.
 
-    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch` are additions to a
-    free dictionary.
+    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch`, and arguments of
+    a function of the user's own, are additions to a free dictionary.
     """
     argument = kept(re.sub(r"^\+experiment=", "experiment=", argument))
-    return re.sub(r"^(?=hydra\.launcher\.sbatch[.=])", "++", argument)
+    return re.sub(r"^(?=(hydra\.launcher\.sbatch|reward\.arguments)[.=])", "++", argument)

@@ -12,8 +12,10 @@ from rftlab.config.heuristic_checks import check_heuristic
 from rftlab.config.inheritance import learns_rows
 from rftlab.config.messages import unknown_key
 from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.own_function import check_functions
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.row_checks import check_rows
 from rftlab.config.signatures import method
 from rftlab.config.size_checks import (
@@ -126,8 +128,10 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
             raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
         return
+    for key, node in reward_nodes(config["reward"]):
+        _check_reward(data, node, key)
+    check_functions(config["reward"])
     check_policy(config)
-    _check_reward(data, config["reward"] or {})
     # gold texts, or responses that the rows bring with their scores: nobody samples or scores them
     fixed_rows = "steps" in loop and (algo.get("responses") is None or learns_rows(config))
     if not fixed_rows and (data["rollout"] is None or config["reward"] is None):
@@ -242,14 +246,14 @@ def _check_labels(config: Mapping[str, Any]) -> None:
         check_divides("model.network.hidden_size", model["network"]["hidden_size"], "model.network.heads", heads)
 
 
-def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any]) -> None:
+def _check_reward(data: Mapping[str, Any], reward: Mapping[str, Any], key: str) -> None:
     """Refuse the embedded classifier on real reviews: it was made for the generated ones, and is at chance there."""
     embedded = str(reward.get("source")).startswith("asset:")
     if data["source"] == "hub" and embedded and not reward.get("at_chance"):
         raise UserError(
-            f"data.source=hub with reward.source={reward['source']}, which is at chance on real reviews (0.515)",
+            f"data.source=hub with {key}.source={reward['source']}, which is at chance on real reviews (0.515)",
             "a classifier of real reviews, e.g. lvwerra/distilbert-imdb",
-            "reward.source (with reward.tokenizer), or reward.at_chance=true to use it all the same",
+            f"{key}.source (with {key}.tokenizer), or {key}.at_chance=true to use it all the same",
         )
 
 

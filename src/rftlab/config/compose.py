@@ -33,6 +33,7 @@ from rftlab.config.inheritance import (
     refuse_two_starts,
     values_of_parent,
 )
+from rftlab.config.own_function import with_own_function
 from rftlab.config.sources import own_files
 from rftlab.config.texts import kept, without_null_preset
 from rftlab.config.typed import ranges_of
@@ -77,7 +78,7 @@ class Composer:
             UserError: On an unknown key, a value out of range, or a combination that cannot work.
             HydraException, OmegaConfBaseException: On what Hydra itself refuses.
         """
-        overrides = without_null_preset(overrides)
+        overrides = with_own_function(without_null_preset(overrides))
         structural, values = self._split(overrides)
         base = self._base(structural)
         plain = [override for override in values if _is_plain(override, base.raw)]
@@ -219,7 +220,8 @@ class Composer:
         cfg = deepcopy(base.cfg)
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
         inherited = _differences(cfg, shared)
-        cfg.merge_with(shared)
+        with open_dict(cfg):  # arguments of a function of the user's own stand in no file
+            cfg.merge_with(shared)
         changes = [override for override in values if override.type == OverrideType.CHANGE]
         ConfigLoaderImpl._apply_overrides_to_config(changes, cfg)
         own = tuple(override.key_or_group for override in values)

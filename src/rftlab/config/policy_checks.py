@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rftlab.config.options import models_for
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.errors import UserError
 from rftlab.families import AUTO, known_family, lacks_chat_template
 from rftlab.positions import known_config, positions_of, refuse_beyond
@@ -33,9 +34,10 @@ def check_policy(config: Mapping[str, Any]) -> None:
         raise UserError(found, "false, as classifiers keep what they compute", "runtime.gradient_checkpointing")
     if "source" in policy:
         check_positions(config, known_config(policy["source"], mirror), family)
-    if reward and "source" in reward and "max_tokens" in reward:
-        limit = positions_of(known_config(reward["source"], mirror))
-        refuse_beyond(limit, reward["source"], {"reward.max_tokens": reward["max_tokens"]})
+    for key, node in reward_nodes(reward):
+        if "source" in node and "max_tokens" in node:
+            limit = positions_of(known_config(node["source"], mirror))
+            refuse_beyond(limit, node["source"], {f"{key}.max_tokens": node["max_tokens"]})
 
 
 def check_family(config: Mapping[str, Any], family: str) -> None:
@@ -69,6 +71,11 @@ def _check_chat(config: Mapping[str, Any], family: str) -> None:
         found = f"data.prompt.format=chat with algo.loop.whole_text={config['algo']['loop']['whole_text']}"
         raise UserError(
             found, "plain, or null: a whole text has no answer", "data.prompt.format or algo.loop.whole_text"
+        )
+    if config["data"]["prompt"].get("ending") is not None:
+        found = f"data.prompt.format=chat with data.prompt.ending={config['data']['prompt']['ending']!r}"
+        raise UserError(
+            found, "null for the ending, as a chat ends by itself", "data.prompt.format or data.prompt.ending"
         )
     if lacks_chat_template(policy, mirror):
         found = f"data.prompt.format=chat with {policy['tokenizer'] or policy['source']}, which has no chat template"

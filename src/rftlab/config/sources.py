@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from rftlab.assets import PREFIX
+from rftlab.config.own_function import file_of, functions
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import NotFoundError, source_file
 from rftlab.errors import UserError
 from rftlab.files import files_below
@@ -25,6 +27,7 @@ LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 DIGITS = 12  # hexadecimal
 MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its start
 OF_MODELS = ("source", "tokenizer")  # keys that may name a folder of a model
+OF_TEXTS = "corpus"  # a key of rewards that may name a file
 SHOWN = 3  # names in a message
 
 
@@ -45,9 +48,38 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
         found |= {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
         if modules:
             found |= {text: _content(text, folders) for text in _named_paths(node)}
+    for function, node in functions(config.get("reward")):
+        found |= _files_of(function)
+        found |= {text: _content(text, folders) for text in _named_paths(node["arguments"])}
+    for _, node in reward_nodes(config.get("reward")):
+        if isinstance(text := node.get(OF_TEXTS), str) and Path(text).is_file():
+            found[text] = _content(text, folders)
     found |= {text: _content(text, folders) for text in _model_folders(config)}
     found |= {text: _content(text, folders) for text in _data_files(config)}
     return dict(sorted(found.items()))
+
+
+def _files_of(function: str) -> dict[str, str]:
+    """Hash the file of a function of the user's own and what it imports, from modules and from beside the file."""
+    if (place := file_of(function)) is None:
+        modules = _modules(function.rpartition(".")[0])
+        return {name.replace(".", "/"): _hashed(path, _stamp(path)) for name, path in modules.items()}
+    path, _ = place
+    beside = {str(near): near for near in _beside(path)}
+    modules = {n.replace(".", "/"): p for name in _imports(path, path.stem) for n, p in _modules(name).items()}
+    return {name: _hashed(found, _stamp(found)) for name, found in {str(path): path, **beside, **modules}.items()}
+
+
+def _beside(path: Path) -> set[Path]:
+    """Find the files in the same folder that a file imports, and those that they import."""
+    found, waiting = {path}, [path]
+    while waiting:
+        here = waiting.pop()
+        near = {here.parent / f"{name.split('.')[0]}.py" for name in _imports(here, here.stem) if name}
+        new = {file for file in near if file.is_file()} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def edited_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> list[str]:
@@ -113,7 +145,8 @@ def _is_path(value: str) -> bool:
 def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
     """Give the folders of the user's that models are read from; not embedded ones, and not those that a mirror has."""
     mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
-    for node in (model.get("policy"), model.get("network"), config.get("reward")):
+    rewards = (node for _, node in reward_nodes(config.get("reward")))
+    for node in (model.get("policy"), model.get("network"), *rewards):
         for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
             if not isinstance(value, str) or value.startswith(PREFIX) or not Path(value).is_dir():
                 continue

@@ -77,8 +77,7 @@ def prompt_of_dialogues(row: Mapping[str, Any]) -> list[Text]:
 
 
 def _text(replies: TextPair) -> Text:
-    """Take the chosen reply for the target, unless it says nothing."""
-    return Text(prompt=replies.prompt, targets=(replies.chosen,) if replies.chosen.strip() else ())
+    return Text(prompt=replies.prompt, targets=(replies.chosen,))
 
 
 SPLITS = {"train": "train", "validation": "train", "test": "test"}
@@ -90,6 +89,7 @@ RM_STATIC = TextDataset(
     splits=SPLITS,
     part=part,
     needs=NEEDS,
+    empty_targets=True,
 )
 HH_RLHF = TextDataset(
     columns={"chosen": str, "rejected": str},
@@ -98,6 +98,7 @@ HH_RLHF = TextDataset(
     splits=SPLITS,
     part=part,
     needs=NEEDS,
+    empty_targets=True,
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rftlab.assets import locate
+from rftlab.config.reward_nodes import reward_nodes
 from rftlab.errors import UserError
 from rftlab.hub import hub_answers
 
@@ -36,7 +37,7 @@ def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:
     mirror, data = config["paths"]["hub_mirror"], config["data"]
     if data.get("source") == "hub" and mirror is None:
         yield f"{data['loader']['hub_id']} (data.loader.hub_id)"
-    for key, node in (("model.policy", config["model"].get("policy")), ("reward", config.get("reward"))):
+    for key, node in (("model.policy", config["model"].get("policy")), *reward_nodes(config.get("reward"))):
         for name in ("source", "tokenizer"):
             value = node.get(name) if isinstance(node, Mapping) else None
             where = locate(value, mirror, f"{key}.{name}") if isinstance(value, str) else None

@@ -111,10 +111,13 @@ class Policy(nn.Module):
         """
         encode = {
             "seq2seq": text.seq2seq_prompt,
-            "causal": text.causal_prompt if self.chat is None else self.chat.prompt_ids,
+            "causal": text.causal_prompt,
             "classifier": text.classifier_prompt,
         }[self.family]
-        rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side, ending) for prompt in prompts]
+        if self.chat is not None:  # with no end to keep: a chat has one of its own
+            rows = [self.chat.prompt_ids(self.tokenizer, prompt, max_tokens, truncation_side) for prompt in prompts]
+        else:
+            rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side, ending) for prompt in prompts]
         ids, mask = text.pad(rows, self.pad_id, "left" if self.family == "causal" else "right")
         return ids.to(self.device), mask.to(self.device)
 

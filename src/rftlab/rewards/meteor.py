@@ -22,6 +22,9 @@ Texts = Sequence[str] | Mapping[int, str]  # by position
 Match = tuple[int, int]  # position in the response, position in the reference
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z])|\n")  # in place of punkt, which needs data files
 TREEBANK = NLTKWordTokenizer()
+CLOSING = "])}>\"'»”\N{RIGHT SINGLE QUOTATION MARK}"
+TWO_WORDS = ("cannot", "gimme", "gonna", "gotta", "lemme", "wanna")  # which are cut
+OTHER_SPACE = re.compile(r"[^\S ]")
 STEMMER = PorterStemmer()
 
 
@@ -128,14 +131,16 @@ def _synonymous(
 ) -> list[Match]:
     """Match each word, from the last one on, with the last word of the reference that is a synonym of it."""
     found, left = [], list(reversed(columns))
+    there = {reference[column] for column in left}
     for row in reversed(rows):
-        if not left:
-            break
-        same = of_word(words[row]) | {words[row]}
-        column = next((column for column in left if reference[column] in same), None)
-        if column is not None:
-            left.remove(column)
-            found.append((row, column))
+        word = words[row]
+        same = of_word(word)
+        if word not in there and there.isdisjoint(same):
+            continue
+        column = next(column for column in left if reference[column] == word or reference[column] in same)
+        left.remove(column)
+        found.append((row, column))
+        there = {reference[column] for column in left}
     return found
 
 
@@ -154,8 +159,29 @@ def _words(text: str, tokenize: Tokens) -> tuple[str, ...]:
     """Cut a text into words in lower case, as nltk's `word_tokenize` does but for where its sentences end."""
     if tokenize == "whitespace":
         return tuple(text.lower().split())
-    parts = (TREEBANK.tokenize(sentence) for sentence in SENTENCE.split(text))
-    return tuple(word.lower() for part in parts for word in part)
+    return tuple(word for sentence in SENTENCE.split(text) for word in treebank(sentence))
+
+
+def treebank(sentence: str) -> list[str]:
+    """Cut a sentence as nltk's NLTKWordTokenizer does, in lower case, each of its parts between spaces only once.
+
+    Its rules look no further than a part and the space around it, but for one: a period ends a sentence also if only
+    quotes and brackets follow. Such sentences, and those with other white space than spaces, are left to it whole.
+    """
+    parts = sentence.split()
+    if not parts or not parts[-1].strip(CLOSING) or OTHER_SPACE.search(sentence):
+        return [word.lower() for word in TREEBANK.tokenize(sentence)]
+    first, last = -1 if sentence[0] == " " else 0, len(parts) - 1
+    return [word for i, part in enumerate(parts) for word in _of_part(part, i == first, i == last)]
+
+
+@lru_cache(65_536)
+def _of_part(part: str, first: bool, last: bool) -> tuple[str, ...]:
+    """Cut what stands between spaces; with a word before and behind it, unless it is the first or the last."""
+    if part.isalpha() and (word := part.lower()) not in TWO_WORDS:  # no rule concerns letters alone
+        return (word,)
+    words = TREEBANK.tokenize(f"{'' if first else 'x '}{part}{'' if last else ' x'}")
+    return tuple(word.lower() for word in words[0 if first else 1 : None if last else -1])
 
 
 @lru_cache(65_536)

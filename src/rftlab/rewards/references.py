@@ -7,8 +7,10 @@ from rftlab.errors import UserError
 Rows = Iterator[tuple[str, tuple[str, ...]]]
 
 
-def with_references(prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]) -> Rows:
-    """Give every response with its references, without those that hold nothing but white space.
+def with_references(
+    prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]], empty: bool = False
+) -> Rows:
+    """Give every response with its references; unless `empty`, without those that hold nothing but white space.
 
     An empty reference is no shorter way to say the same: as one of several it would take BLEU's brevity penalty away
     (sacreBLEU 2.6.0, a reference list filled up with "": 13.5 becomes 100). A row may be left with none.
@@ -20,4 +22,7 @@ def with_references(prompts: Sequence[str], responses: Sequence[str], targets: S
     for _, response, references in zip(prompts, responses, targets, strict=True):
         if not references:
             raise UserError(f"no reference for the response {response[:40]!r}", "at least one target", "data or reward")
-        yield response, tuple(reference for reference in references if reference.strip())
+        if empty or all(map(str.strip, references)):
+            yield response, references
+        else:
+            yield response, tuple(filter(str.strip, references))

@@ -48,6 +48,7 @@ class TextDataset:
         needs: what such a part needs to have rows, for the error if it has none.
         several: a row gives any number of examples, and limits count these.
         merged: examples with the same prompt become one, with the targets of all.
+        empty_targets: a target may have no text, as replies of pairs, which are counted for themselves.
     """
 
     columns: Columns
@@ -58,6 +59,7 @@ class TextDataset:
     needs: str = "at least one row"
     several: bool = False
     merged: bool = False
+    empty_targets: bool = False
 
     def load(
         self,
@@ -125,7 +127,7 @@ class TextDataset:
 
     def _texts(self, rows: Rows, numbers: Sequence[int], drop: Drop) -> Iterator[list[Text]]:
         """Format rows; with `drop.empty` a row with a null becomes `EMPTY`, and targets without text may stand."""
-        form = (lambda row: list(self.examples(row))) if drop.empty else self._complete
+        form = (lambda row: list(self.examples(row))) if drop.empty or self.empty_targets else self._complete
         return rows.make(numbers, form, (lambda: [EMPTY]) if drop.empty else None)
 
     def _complete(self, row: Mapping[str, Any]) -> list[Text]:

@@ -1,0 +1,71 @@
+"""ROUGE: equality with rouge-score, the letters of other scripts, and newlines that game ROUGE-Lsum."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+
+from rftlab.errors import UserError
+from rftlab.rewards.rouge_score import Rouge
+
+VARIANTS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+VOCABULARY = ["the", "key", "running", "runs", "flies", "fly", "b2", "Mara's", "mill-house", "Häuser", "\n", "_x_", "."]
+TEXTS = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
+
+
+def rouge(variant: str = "rougeL", **changed) -> Rouge:
+    return Rouge(**{"variant": variant, "stem": False, "letters": "unicode", "lines": "reference", **changed})
+
+
+def score(response: str, *references: str, metric: Rouge | None = None) -> float:
+    return float((metric or rouge())([""], [response], [references])[0])
+
+
+@pytest.mark.parametrize("stem", [True, False])
+@given(TEXTS, TEXTS, TEXTS)
+@settings(max_examples=60, deadline=None)
+def test_scores_equal_those_of_rouge_score(stem: bool, response: str, first: str, second: str):
+    theirs = RougeScorer(VARIANTS, use_stemmer=stem).score_multi([first, second], response)
+    for variant in VARIANTS:
+        metric = rouge(variant, stem=stem, letters="ascii", lines="all")
+        assert score(response, first, second, metric=metric) == pytest.approx(theirs[variant].fmeasure, abs=1e-12)
+
+
+def test_hand_computed_cases():
+    # words in common: the, key = 2 of 3 and 4; pairs in common: none; LCS: the = 1, or key = 1
+    cases = {"rouge1": 2 * 2 / 7, "rouge2": 0.0, "rougeL": 2 * 1 / 7, "rougeLsum": 2 * 1 / 7}
+    for variant, expected in cases.items():
+        assert score("key for the", "the old silver key", metric=rouge(variant)) == pytest.approx(expected)
+    # lines "a b" and "c d": LCS of the reference line `a c b d` with them at 0, 2 and 1, 3: all four words
+    assert score("a b\nc d", "a c b d", metric=rouge("rougeLsum", lines="all")) == 1.0
+
+
+def test_words_of_every_script_are_words():
+    ascii_ = rouge("rouge1", letters="ascii")
+    for text in ("ключ мельница", "विद्यालय में", "مفتاح قديم", "Häuser", "銀の鍵"):
+        assert score(text, text, metric=rouge("rouge1")) == 1.0
+    assert score("ключ", "ключ", metric=ascii_) == 0.0
+    assert score("Häuser", "h user", metric=ascii_) == 1.0 > score("Häuser", "h user", metric=rouge("rouge1"))
+    assert score("銀の鍵", "鍵の銀", metric=rouge("rouge1")) == 1.0 > score("銀の鍵", "鍵の銀")
+    assert score("cafe\u0301", "caf\u00e9") == 1.0  # the same letter in one sign or in two
+
+
+def test_newlines_do_not_make_rouge_lsum_a_bag_of_words():
+    words = ["a", "b", "c", "d", "e", "f", "g", "h"]
+    reversed_lines, text = "\n".join(reversed(words)), " ".join(words)
+    assert score(reversed_lines, text, metric=rouge("rougeLsum", lines="all")) == 1.0
+    assert score(reversed_lines, text, metric=rouge("rougeLsum")) == score(reversed_lines, text) == 1 / 8
+    two = "a b c d\ne f g h"
+    assert score("e f g h\na b c d", two, metric=rouge("rougeLsum")) == 1.0  # as many lines as the reference
+    assert score("\n\n\n" + two + "\n", two, metric=rouge("rougeLsum")) == 1.0  # empty ones are none
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_empty_texts_score_zero_and_missing_references_are_refused(variant: str):
+    metric = rouge(variant)
+    assert [score(text, "key", metric=metric) for text in ("", " \n ", "?!")] == [0.0] * 3
+    assert score("key", "", " ", metric=metric) == 0.0
+    with pytest.raises(UserError, match="no reference"):
+        score("key", metric=metric)
+    with pytest.raises(ValueError, match="shorter"):
+        metric([""] * 3, ["a", "b", "c"], [("a", "b", "c")])
