@@ -209,7 +209,10 @@ def _learned_from(cells: Sequence[Cell]) -> list[str]:
 
 
 def _reads_responses(cell: Cell) -> bool:
-    return any(key.startswith("algo.responses.") and value != "null" for key, value in cell.setting.items())
+    """Say whether a cell learned from another run's responses; not where the rows of its data bring them."""
+    named = any(key.startswith("algo.responses.") and value != "null" for key, value in cell.setting.items())
+    sampled = cell.setting.get("algo.responses.run", "null") != "null"
+    return named and (sampled or cell.setting.get("data.responses", "false") in ("false", "null"))
 
 
 def _drew_more(cells: Sequence[Cell]) -> list[str]:

@@ -160,6 +160,13 @@ def test_responses_of_another_run_are_in_no_budget(tmp_path: Path) -> None:
     )
 
 
+def test_responses_that_the_rows_bring_are_no_other_runs(tmp_path: Path) -> None:
+    responses = {"run": None, "parent": {"overrides": ["algo=responses"]}}
+    for algo, more in {"sft": {}, "dpo": {"algo__responses": responses}}.items():
+        builder.write_run(tmp_path, builder.config("imdb", algo, "none", 0, data__responses=True, **more))
+    assert not any("another run" in said for said in unlike.sentences(load.load_runs(tmp_path)))
+
+
 def test_what_chose_prompts_drew_more_than_its_budget(tmp_path: Path) -> None:
     for name, more in {"none": {}, "dynamic_sampling": {"heuristic__prompts": {"max_rounds": 10}}}.items():
         builder.write_run(tmp_path, builder.config("imdb", "ppo", name, 0, **more))

@@ -2,7 +2,8 @@
 
 from mutants.mutation import Mutation
 
-SIZES, HEURISTICS = "config/test_loop_sizes.py", "config/test_heuristics.py"
+SIZES = "config/test_loop_sizes.py"
+HEURISTICS = "config/test_heuristics.py::test_a_heuristic_that_does_not_do_what_its_name_says_is_refused"
 EVERY, PROMPTS = "algorithms/test_every.py", "loops/test_chosen_prompts.py"
 ROUNDING = "test_scores_that_differ_by_rounding_alone_are_no_spread"
 KL = 'kl_k3(batch["old_logprobs"], new.logprobs.detach())'
