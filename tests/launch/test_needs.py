@@ -49,7 +49,7 @@ class _NotFound(BaseHTTPRequestHandler):
 
 def test_a_run_names_what_only_the_hub_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    reward = {"source": "lvwerra/distilbert-imdb", "tokenizer": None}
+    reward = {"_target_": "rftlab.rewards.sentiment.load", "source": "lvwerra/distilbert-imdb", "tokenizer": None}
     assert not list(only_on_the_hub(config()))
     asked = {**config("hub", "google-t5/t5-base"), "reward": reward}
     assert list(only_on_the_hub(asked)) == [
