@@ -169,6 +169,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     policy.talk(chat_of(config["data"]["prompt"]))
+    policy.marked = config["data"]["prompt"].get("format") == "marked"
     if start is not None:
         load_policy_weights(policy, start)
     check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions

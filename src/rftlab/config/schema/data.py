@@ -12,7 +12,7 @@ Source = Literal["file", "bundled", "hub"]
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
-    format: Literal["plain", "chat"] = "plain"  # of what has no chat: corpora, labels
+    format: Literal["plain", "chat", "marked"] = "plain"  # marked: special tokens that a text names are such
     system: str | None = None
     ending: str | None = None  # the end of every prompt, which is never cut
     column: str | None = None  # of rows of the user's own
