@@ -128,6 +128,8 @@ def read_classifier(folder: Path, key: str) -> TextClassifier:
         UserError: The file is missing or damaged.
     """
     path = folder / FILE
+    if not path.is_file():
+        raise UserError(f"no file {path}", READABLE, key)
     try:
         with safe_open(path, framework="np") as file:
             made = json.loads((file.metadata() or {})[MADE])

@@ -83,6 +83,9 @@ class DocumentData:
     name: str
     source: Source
     loader: Built
+    path: str | None = None  # of a file of the user's own, and its columns
+    prompt: Column | None = None
+    target: Column | None = None
 
 
 @dataclass
