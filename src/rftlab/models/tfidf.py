@@ -99,7 +99,7 @@ class TfidfLogistic:
                 raise UserError(found, "more of them", "model.classifier.max_iterations or tolerance") from error
         return TextClassifier(settings=self, vectorizer=vectorizer, regression=regression)
 
-    def restored(self, terms: Sequence[str], tensors: dict[str, Float[np.ndarray, " m"]]) -> TextClassifier:
+    def restored(self, terms: Sequence[str], tensors: dict[str, np.ndarray]) -> TextClassifier:
         """Put what was stored of a fitted one back into place."""
         vectorizer, regression = self._vectorizer(terms), self._regression()
         vectorizer.idf_ = tensors["idf"]
