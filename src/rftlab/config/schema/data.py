@@ -1,4 +1,4 @@
-"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
+"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, labelled texts, computed cases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -76,6 +76,16 @@ class LabelData:
     loader: Built
     rewards: Rewards
     lr: LearningRates
+
+
+@dataclass
+class DocumentData:
+    name: str
+    source: Source
+    loader: Built
+    path: str | None = None  # of a file of the user's own, and its columns
+    prompt: Column | None = None
+    target: Column | None = None
 
 
 @dataclass
