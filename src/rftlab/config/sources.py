@@ -26,7 +26,7 @@ INSTALLED = ("site-packages", "dist-packages")
 LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 DIGITS = 12  # hexadecimal
 MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its start
-OF_MODELS = ("source", "tokenizer")  # keys that may name a folder of a model
+OF_MODELS = ("source", "tokenizer", "trunk")  # keys that may name a folder of a model
 OF_TEXTS = "corpus"  # a key of rewards that may name a file
 SHOWN = 3  # names in a message
 

@@ -35,7 +35,7 @@ class Coverage:
         asked = {prompt: self._asked(prompt) for prompt in dict.fromkeys(prompts)}
         rows = zip(prompts, responses, strict=True)
         shares = np.array([_share(asked[prompt], response) for prompt, response in rows], dtype=np.float64)
-        return shares if self.score == "share" else np.float64(shares == 1.0)
+        return shares if self.score == "share" else (shares == 1.0).astype(np.float64)
 
     def _asked(self, prompt: str) -> frozenset[str]:
         _, found, words = prompt.rpartition(self.after)
