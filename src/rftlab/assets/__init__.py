@@ -36,8 +36,8 @@ def converted(name: str) -> Path | None:
 def locate(source: str | Path, hub_mirror: str | Path | None, key: str) -> Path | str:
     """Turn `asset:NAME`, a folder or a hub id into a folder; a hub id that only the hub can have stays as it is.
 
-    A name is looked up in the mirror first, so that a folder of the same name beside the user does not shadow it, and last
-    among the models that were converted on this machine.
+    A name is looked up in the mirror first, so that a folder of the same name beside the user does not shadow it, and
+    last among the models that were converted on this machine.
 
     Raises:
         UserError: no such asset or folder; `key` is the config key that named it.
