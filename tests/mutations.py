@@ -41,6 +41,7 @@ from mutants import (
     rewards,
     runs,
     sampling,
+    spectrum,
     steps,
     tasks,
     told,
@@ -70,6 +71,7 @@ SECTIONS = (
     runs,
     adapters,
     told,
+    spectrum,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever

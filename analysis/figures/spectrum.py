@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
@@ -17,6 +18,8 @@ from analysis.statistics import stats
 from analysis.statistics.frames import Frames
 from analysis.statistics.spectrum import of_diagnoses, spectrum
 
+TICKS = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 100)
+GOLDEN = 0.618  # steps of this share of an interval fill it evenly
 WANTED = ()  # no run is missing: nobody is asked to diagnose
 SHOWN = ["run_key", "prompt_id", "reward_mean", "reward_std"]  # of a point; the rest is of its row
 
@@ -64,8 +67,8 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     samples = layout.span(rows["n_samples"].min(), rows["n_samples"].max())
     notes = [
         f"A point is a train prompt: the std of the reward of {samples} responses; bar: the median over prompts.",
-        f"Percentages: prompts with std < {stats.STD_BELOW:g} (dashed), 95 % interval over prompts; none where every "
-        "train prompt was sampled.",
+        f"The axis is linear up to {stats.STD_BELOW:g} (dashed), then logarithmic. Percentages: prompts below it,",
+        "95 % interval over prompts; none where every train prompt was sampled.",
     ]
     if (rows["std_below"] != stats.STD_BELOW).any():
         notes.append("The std is divided by the width of the interval of the reward.")
@@ -76,13 +79,14 @@ def _notes(rows: pd.DataFrame) -> list[str]:
 
 def _draw_rows(axes: Axes, rows: pd.DataFrame, points: pd.DataFrame) -> None:
     """Draw a strip of points for each row, their median, the threshold, and the share below it."""
-    order = list(rows["label"])
+    places = points["label"].map(list(rows["label"]).index)
+    beside = (points.groupby("label").cumcount() * GOLDEN) % 1 - 0.5  # so that points do not hide each other
     unit = stats.STD_BELOW / points["std_below"]  # the threshold stands at one place for all
-    drawn = points.assign(std=points["reward_std"] * unit)
+    drawn = points.assign(std=points["reward_std"] * unit, place=places + 0.6 * beside)
     axes.axvline(stats.STD_BELOW, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
-    sns.stripplot(
-        drawn, x="std", y="label", order=order, hue="model", palette="colorblind", size=2.6, alpha=0.6, jitter=0.3,
-        legend=False, rasterized=True, ax=axes,
+    sns.scatterplot(
+        drawn, x="std", y="place", hue="model", palette="colorblind", s=9, alpha=0.6, linewidth=0, legend=False,
+        rasterized=True, ax=axes,
     )  # fmt: skip
     for place, row in enumerate(rows.to_dict("records")):
         middle = row["median_std"] * stats.STD_BELOW / row["std_below"]
@@ -90,8 +94,13 @@ def _draw_rows(axes: Axes, rows: pd.DataFrame, points: pd.DataFrame) -> None:
         axes.annotate(
             _share(row), (1.01, place), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
         )
-    axes.set(xlabel="reward std of a prompt", ylabel="")
-    axes.set_xlim(left=-0.01 * drawn["std"].max())
+    axes.set_xscale("symlog", linthresh=stats.STD_BELOW)
+    axes.set_xlim(left=-0.1 * stats.STD_BELOW)
+    axes.set_xticks([tick for tick in TICKS if tick <= drawn["std"].max()])
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(range(len(rows)), list(rows["label"]))
+    axes.set(xlabel="reward std of a prompt", ylabel="", ylim=(len(rows) - 0.5, -0.5))
     sns.despine(ax=axes)
 
 

@@ -1,6 +1,7 @@
 """How many prompts of each dataset have a vanishing gradient before any training: what diagnoses found."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ COLUMNS = [
 def spectrum(frames: Frames) -> pd.DataFrame:
     """Describe each finished diagnosis in a row.
 
-    Returns PANEL, variant, sweep, run_keys (one), reward (the name of its module), responses (how they were drawn),
+    Returns PANEL, variant, sweep, run_keys (one), reward (its name), responses (how they were drawn),
     n_prompts, n_samples, whole (every train prompt was sampled), reward_mean (over prompts), median_std (within
     prompts), std_below (the threshold of the run, in units of its reward), share (of prompts below it), low, high (its
     95 % interval over prompts; NaN where `whole`), share_low (of those below, with a mean under the data's
@@ -76,10 +77,12 @@ def threshold(flat: dict) -> float:
 
 
 def reward_name(flat: dict) -> str:
-    """Name a reward after its module; one of the user's own after its function."""
+    """Name a reward as its option: after its class, or the module that loads it; one of the user's own as it stands."""
     target = str(flat.get("reward._target_", ""))
-    words = target.split(".")
-    return words[-2] if target.startswith("rftlab.") else target.rpartition("/")[2]
+    if not target.startswith("rftlab."):
+        return target.rpartition("/")[2]
+    module, word = target.split(".")[-2:]
+    return module if word == "load" else re.sub(r"(?<!^)(?=[A-Z])", "_", word).lower()
 
 
 def of_diagnoses(prompts: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,11 +7,12 @@ import kinds
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis import load
 from analysis.figures import spectrum as figure
 from analysis.statistics.frames import Frames
-from analysis.statistics.spectrum import of_diagnoses, spectrum
+from analysis.statistics.spectrum import of_diagnoses, reward_name, spectrum
 
 ROLLOUT, STDS = kinds.ROLLOUT, kinds.STDS
 diagnose = kinds.write_diagnosis
@@ -75,6 +76,15 @@ def test_the_picture_has_a_row_for_each_diagnosis_and_a_point_for_each_prompt(tm
     assert said[0].startswith("30 % [") and said[0].endswith("n=10") and said[1].startswith("0 % [0, 31]")
     assert np.median(drawn.data.query("data == 'narrativeqa'")["reward_std"]) == pytest.approx(0.08)
     assert set(of_diagnoses(frames.prompts, spectrum(frames))["reward"]) == {"meteor"}
+
+
+@pytest.mark.parametrize("option", sorted((Path(__file__).parents[2] / "conf" / "reward").glob("*.yaml")))
+def test_a_reward_is_called_as_its_option(option: Path) -> None:
+    assert reward_name({"reward._target_": yaml.safe_load(option.read_text())["_target_"]}) == option.stem
+
+
+def test_a_function_of_the_users_own_is_called_as_it_is_written() -> None:
+    assert reward_name({"reward._target_": "/home/me/judge.py:fn"}) == "judge.py:fn"
 
 
 def test_no_picture_without_a_diagnosis(outputs: Path) -> None:
