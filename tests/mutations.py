@@ -42,6 +42,7 @@ from mutants import (
     runs,
     sampling,
     small,
+    spectrum,
     steps,
     tasks,
     told,
@@ -72,6 +73,7 @@ SECTIONS = (
     runs,
     adapters,
     told,
+    spectrum,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
