@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    classifiers,
     families,
     groups,
     grue,
@@ -55,6 +56,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    classifiers,
     families,
     groups,
     grue,

@@ -103,15 +103,23 @@ def of_another(path: Path) -> None:
     save_file({"weight": np.zeros(3)}, path)
 
 
-def short(path: Path) -> None:
-    """A term fewer than coefficients."""
+def of_sizes(path: Path, idf: int, coefficients: int) -> None:
+    """Two terms, with other numbers of what belongs to them."""
     made = {"made": json.dumps(vars(MODEL))}
-    two = np.zeros(2)
-    terms = np.frombuffer(b"good", dtype=np.uint8)
-    save_file({"idf": two, "coefficients": two, "intercept": np.zeros(1), "terms": terms}, path, made)
+    terms = np.frombuffer(b"good\nbad", dtype=np.uint8)
+    numbers = {"idf": np.ones(idf), "coefficients": np.ones(coefficients), "intercept": np.ones(1)}
+    save_file({**numbers, "terms": terms}, path, made)
 
 
-@pytest.mark.parametrize("damage", [cut, empty, of_another, short, Path.unlink])
+def short_idf(path: Path) -> None:
+    of_sizes(path, 1, 2)
+
+
+def short_coefficients(path: Path) -> None:
+    of_sizes(path, 2, 1)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, of_another, short_idf, short_coefficients, Path.unlink])
 def test_a_file_that_is_damaged_or_gone_is_named_in_one_line(fitted: TextClassifier, tmp_path: Path, damage) -> None:
     fitted.save(tmp_path)
     damage(tmp_path / FILE)
