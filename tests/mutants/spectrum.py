@@ -13,13 +13,6 @@ MUTATIONS = {
         DIAGNOSE,
         "the threshold of a learned reward is another",
     ),
-    "bounds-without-an-interval": Mutation(
-        "config/checks.py",
-        'if ends[0] is None and loop.get("bound_prompts")',
-        'if ends[0] is None and loop.get("bound_seconds") == 0',
-        "config/test_errors.py",
-        "a diagnosis ends in a traceback after sampling",
-    ),
     "threshold-of-every-run-alike": Mutation(
         STATISTICS,
         "1.0 if low is None or high is None else high - low",
