@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    classifiers,
     families,
     groups,
     grue,
@@ -41,6 +42,8 @@ from mutants import (
     rewards,
     runs,
     sampling,
+    small,
+    spectrum,
     steps,
     tasks,
     told,
@@ -53,6 +56,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    classifiers,
     families,
     groups,
     grue,
@@ -65,11 +69,13 @@ SECTIONS = (
     pitfalls,
     preferences,
     sampling,
+    small,
     tasks,
     rewards,
     runs,
     adapters,
     told,
+    spectrum,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
