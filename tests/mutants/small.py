@@ -2,7 +2,7 @@
 
 from mutants.mutation import Mutation
 
-SMALL, COVERAGE, CHAT = "config/test_small.py", "rewards/test_coverage.py", "models/test_chat.py"
+SMALL, COVERAGE, CHAT = "config/test_small.py", "rewards/test_concept_coverage.py", "models/test_chat.py"
 PUBLISHED = "rewards/test_published.py"
 
 MUTATIONS = {
