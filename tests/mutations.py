@@ -47,6 +47,7 @@ from mutants import (
     steps,
     tasks,
     told,
+    worlds,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -76,6 +77,7 @@ SECTIONS = (
     adapters,
     told,
     spectrum,
+    worlds,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
