@@ -276,8 +276,8 @@ MUTATIONS = {
     ),
     "model-folders-outside-the-key": Mutation(
         "config/sources.py",
-        "for text in _model_folders(config)}",
-        "for text in ()}",
+        "for text, folder in _model_folders(config)}",
+        "for text, folder in ()}",
         "config/test_own_files.py",
         "other weights in the same folder are done with the old numbers",
     ),
