@@ -174,8 +174,8 @@ MUTATIONS = {
     # --- texts ----------------------------------------------------------------------------------------------------
     "imdb-trains-on-both-labels": Mutation(
         "data/imdb.py",
-        "return [number for number in order[:cut] if labels[number] == POSITIVE]",
-        "return [number for number in order[:cut] if labels[number] is not None]",
+        "return [number for number in numbers if labels[number] == POSITIVE]",
+        "return [number for number in numbers if labels[number] is not None]",
         LOADERS,
         "other train prompts than the paper's",
     ),
