@@ -213,6 +213,9 @@ def check_kind(config: Mapping[str, Any]) -> str:
     if kind != "text" and heuristic["name"] == "partial_sft":
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
         raise UserError(found, "none or learning_rate" if kind == "labels" else "none", "heuristic")
+    if kind == "documents" and (config.get("init_from") or config.get("parent")):
+        found = f"init_from or parent with algo={algo['name']}, which starts from no weights"
+        raise UserError(found, "null for both", "init_from or parent")
     return kind
 
 
