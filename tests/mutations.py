@@ -44,6 +44,7 @@ from mutants import (
     steps,
     tasks,
     told,
+    unsent,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -70,6 +71,7 @@ SECTIONS = (
     runs,
     adapters,
     told,
+    unsent,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
