@@ -45,6 +45,7 @@ from mutants import (
     tasks,
     told,
     unsent,
+    words,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -72,6 +73,7 @@ SECTIONS = (
     adapters,
     told,
     unsent,
+    words,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
