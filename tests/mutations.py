@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    classifiers,
     families,
     groups,
     grue,
@@ -41,11 +42,14 @@ from mutants import (
     rewards,
     runs,
     sampling,
+    small,
+    spectrum,
     steps,
     tasks,
     told,
     unsent,
     words,
+    worlds,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -55,6 +59,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    classifiers,
     families,
     groups,
     grue,
@@ -67,6 +72,7 @@ SECTIONS = (
     pitfalls,
     preferences,
     sampling,
+    small,
     tasks,
     rewards,
     runs,
@@ -74,6 +80,8 @@ SECTIONS = (
     told,
     unsent,
     words,
+    spectrum,
+    worlds,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
