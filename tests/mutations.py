@@ -47,6 +47,8 @@ from mutants import (
     steps,
     tasks,
     told,
+    unsent,
+    words,
     worlds,
 )
 from mutants.mutation import Mutation
@@ -76,6 +78,8 @@ SECTIONS = (
     runs,
     adapters,
     told,
+    unsent,
+    words,
     spectrum,
     worlds,
 )
