@@ -16,7 +16,7 @@ from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
 from rftlab.runs import RunRecord, find_key
 
-KEY = "reward.run"
+PLACE = "reward"  # in the config
 LOOP = "RewardModelling"  # what the loop of such a run is called
 LOW, VALUE, HIGH = (f"eval/validation/pair_accuracy{end}" for end in ("_low", "", "_high"))
 CHANCE = 0.5
@@ -47,10 +47,12 @@ def load(
     hub_mirror: Given[Path | None],
     parent: Any = None,
     device: Given[str | torch.device] = "cpu",
+    place: Given[str] = PLACE,
 ) -> Learned:
     """Load the reward model of a finished run, which lies below `outputs`; `parent` says how such a run is made.
 
-    `data` names the dataset whose responses it scores; the log says so where it was trained on another.
+    `data` names the dataset whose responses it scores; the log says so where it was trained on another. `place` is the
+    key of the config that holds these.
 
     `at_chance` allows a model whose accuracy on held-out pairs may be chance: without it that is refused, with it the
     log says so.
@@ -58,13 +60,14 @@ def load(
     Raises:
         UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
     """
-    record = _finished(run, outputs)
-    _refuse_chance(record, at_chance)
+    key = f"{place}.run"
+    record = finished_reward_model(run, outputs, key)
+    _refuse_chance(record, at_chance, place)
     if (trained_on := record.config["data"]["name"]) != data:
         log.warning(
-            "%s=%s was trained on responses to data=%s, and scores those to data=%s", KEY, run, trained_on, data
+            "%s=%s was trained on responses to data=%s, and scores those to data=%s", key, run, trained_on, data
         )
-    log.info("%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", KEY, run)
+    log.info("%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", key, run)
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
@@ -74,39 +77,54 @@ def load(
         adapter = LoRA(rank=rank, alpha=lora["alpha"], targets=lora["targets"])
         adapt(policy, adapter, torch.Generator().manual_seed(0))
     model = reward_model(policy, _reading(record.config), torch.Generator().manual_seed(0))
-    load_weights(model, record.folder / "final" / "model.safetensors", KEY)
+    load_weights(model, record.folder / "final" / "model.safetensors", key)
     model.requires_grad_(False)
     return Learned(model=model.to(device), batch_size=batch_size)
 
 
-def _finished(key: str | None, outputs: Path) -> RunRecord:
+def finished_reward_model(run: str | None, outputs: Path, key: str) -> RunRecord:
+    """Find the finished run of a reward model; `key` is that of the config that names it.
+
+    Raises:
+        UserError: There is no such run, it is not finished, or trains no reward model.
+    """
     expected = "the run key of a finished run of algo=reward_model"
-    if key is None:
-        raise UserError(f"{KEY}=null", expected, KEY)
-    records = find_key(outputs, key)
+    if run is None:
+        raise UserError(f"{key}=null", expected, key)
+    records = find_key(outputs, run)
     if not records:
-        raise UserError(f"{KEY}={key}, which is no run in {outputs}", expected, KEY)
+        raise UserError(f"{key}={run}, which is no run in {outputs}", expected, key)
     record = records[0]  # finished ones come first
-    loop = record.config["algo"]["loop"]["_target_"]
-    if loop.rpartition(".")[2] != LOOP:
-        found = f"{KEY}={key}, a run of algo={record.config['algo']['name']}, which trains no reward model"
-        raise UserError(found, expected, KEY)
+    if not trains_reward_model(record.config):
+        found = f"{key}={run}, a run of algo={record.config['algo']['name']}, which trains no reward model"
+        raise UserError(found, expected, key)
     if not record.done:
-        raise UserError(f"{KEY}={key}, a run that is {record.state}", expected, KEY)
+        raise UserError(f"{key}={run}, a run that is {record.state}", expected, key)
     return record
 
 
-def _refuse_chance(record: RunRecord, at_chance: bool) -> None:
+def trains_reward_model(config: Mapping[str, Any]) -> bool:
+    """Say whether a stored config is that of a reward model."""
+    return config["algo"]["loop"]["_target_"].rpartition(".")[2] == LOOP
+
+
+def above_chance(record: RunRecord) -> bool:
+    """Say whether a finished reward model tells good from bad on held-out pairs, with its whole interval."""
+    return (record.final or {}).get(LOW, float("nan")) > CHANCE
+
+
+def _refuse_chance(record: RunRecord, at_chance: bool, place: str) -> None:
+    if above_chance(record):
+        return
     final = record.final or {}
     low, value, high = (final.get(name, float("nan")) for name in (LOW, VALUE, HIGH))
-    if low > CHANCE:
-        return
-    found = f"{KEY}={record.key}, a reward model with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on held-out pairs"
+    key = f"{place}.run"
+    found = f"{key}={record.key}, a reward model with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on held-out pairs"
     if not at_chance:
         raise UserError(
             found,
             f"an interval above {CHANCE}, so that it tells good from bad",
-            f"{KEY}, or reward.at_chance=true to use it all the same",
+            f"{key}, or {place}.at_chance=true to use it all the same",
         )
     log.warning("%s: it may be at chance, and then no score of it means much", found)
 

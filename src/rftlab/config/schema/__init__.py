@@ -5,11 +5,15 @@ then no part of the config. Importing this module costs no torch: composition, `
 """
 
 _HERE = "rftlab.config.schema"
-RUN = f"{_HERE}.run.Run"  # conf/train.yaml
+ROOTS = {  # files of conf/ itself
+    "train": f"{_HERE}.run.Run",
+    "judging": f"{_HERE}.judging.Judging",
+}
 GROUPS = {
     "model": (f"{_HERE}.model.TextModel", f"{_HERE}.model.LabelModel", f"{_HERE}.model.CasesModel"),
     "data": (f"{_HERE}.data.TextData", f"{_HERE}.data.LabelData", f"{_HERE}.data.CasesData"),
     "reward": (),  # what its `_target_` takes
+    "judge": (),
     "algo": (f"{_HERE}.algo.Algo",),
     "optimizer": (f"{_HERE}.optimizer.Optimizer",),
     "heuristic": (f"{_HERE}.heuristic.Heuristic",),
