@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from judges.finished import policy_run, reward_run
+from judges.finished import policy_run, reward_of_runs, reward_run
 
 from rftlab.build.held_out import learned_texts, reward_runs, with_held_out
 from rftlab.errors import UserError
@@ -18,7 +18,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     outputs = tmp_path_factory.mktemp("outputs")
     run = policy_run(outputs)
     (reward,) = reward_runs(find_key(outputs, run)[0])
-    assert reward_run(outputs) == reward  # the parent that the run has composed
+    assert reward_of_runs(outputs) == reward
     return outputs, run
 
 

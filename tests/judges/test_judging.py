@@ -173,7 +173,7 @@ def test_a_local_model_judges(outputs, keys, monkeypatch, capsys) -> None:
     assert "unreadable verdicts" in capsys.readouterr().out  # of a million parameters no more is expected
 
 
-def test_a_kill_loses_at_most_what_was_under_way(outputs, keys) -> None:
+def test_a_kill_loses_at_most_what_was_under_way(outputs, keys, monkeypatch, capsys, caplog) -> None:
     held, answered = threading.Event(), 7
 
     def behaviour(number: int, question: str):
@@ -184,8 +184,8 @@ def test_a_kill_loses_at_most_what_was_under_way(outputs, keys) -> None:
     with serving(behaviour) as asked:
         words = openai(asked.url, "judge.request.tag=kill", "judge.concurrency=2")
         command = [sys.executable, "src/judge.py", *keys, *words, f"paths.outputs={outputs}", "runtime.threads=1"]
-        started = {"cwd": ROOT, "env": os.environ | {"PYTHONPATH": "src"}, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, **started)
+        environment = os.environ | {"PYTHONPATH": "src"}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
         def stored() -> list[dict]:
             tagged = [c for c in find_comparisons(outputs) if c.about["judge"].get("request", {}).get("tag") == "kill"]
@@ -202,11 +202,10 @@ def test_a_kill_loses_at_most_what_was_under_way(outputs, keys) -> None:
         held.set()
         time.sleep(0.2)
         before = len(asked.bodies)
-        again = subprocess.run(command, stdout=subprocess.PIPE, check=False, **started)
-        assert again.returncode == 0, again.stderr
+        run(monkeypatch, outputs, *keys, *words)
         assert stored()[: len(done)] == done
         assert len(asked.bodies) - before == len(stored()) - len(done) > 0
-    assert f"{len(done)} verdicts are there" in again.stderr and "win rate of A" in again.stdout
+    assert f"{len(done)} verdicts are there" in caplog.text and "win rate of A" in capsys.readouterr().out
     places = [(verdict["place"], verdict["first"]) for verdict in stored()]
     assert len(set(places)) == len(places) == newest(outputs).report["questions"]  # ty: ignore[not-subscriptable]
 

@@ -38,7 +38,7 @@ NOT_CONTENT = {  # keys of judges that say how it is asked, not what
     "shared", "batch_size", "at_chance", "key_env", "concurrency", "timeout_s", "retries", "backoff_s", "most_wait_s",
     "give_up_after", "price_input", "price_output",
 }  # fmt: skip
-TOKEN = "word"  # stands for a token of a response that nobody has sampled yet; four characters
+GUESSES = ("word", "text")  # stand for a token of responses that nobody has sampled yet; four characters, as most have
 
 log = logging.getLogger("rftlab")
 
@@ -81,8 +81,11 @@ def compare(config: Mapping[str, Any], a: str, b: str, stop: StopFlag) -> list[s
     plan, ordered = planned(config, a, b)
     if config["dry_run"]:
         known = [stored_responses(plan.file(record)) for record in plan.records]
-        guess = " ".join([TOKEN] * plan.decoding.max_new_tokens)
-        texts = [[found.get(place, guess) for place in places_of(plan.examples)] for found in known]
+        longest = [guess * plan.decoding.max_new_tokens for guess in GUESSES]
+        texts = [
+            [found.get(place, guess) for place in places_of(plan.examples)]
+            for found, guess in zip(known, longest, strict=True)
+        ]
         return [*_headline(plan, ordered), *cost_lines(plan.judge, cost_of(plan.judge, _both_orders(plan, *texts)))]
     responses = [_responses(plan, record, stop) for record in plan.records]
     comparison = _opened(plan, *responses)
