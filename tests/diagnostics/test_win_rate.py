@@ -62,5 +62,7 @@ def test_where_all_agree_the_interval_is_exact_and_has_a_width() -> None:
         found = mean_with_interval(np.full(20, value), 100, 0)
         exact = binomtest(round(20 * value), 20).proportion_ci(method="exact")
         assert getattr(found, side) == pytest.approx(getattr(exact, side)) and found.value == value
-    assert mean_with_interval(np.full(5, 0.5), 100, 0).low == 0.5
+    tied = mean_with_interval(np.full(5, 0.5), 100, 0)
+    reach = binomtest(0, 5).proportion_ci(method="exact").high
+    assert (tied.low, tied.value, tied.high) == pytest.approx((0.5 - reach / 2, 0.5, 0.5 + reach / 2))
     assert math.isnan(mean_with_interval(np.array([]), 100, 0).value)

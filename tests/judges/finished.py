@@ -10,7 +10,13 @@ from rftlab.models.reward_model import Reading, reward_model
 from rftlab.runs import Run
 from rftlab.sweeps.job import Job
 
-SMALL = ["data=hh", "data.loader.n_train=40", "data.loader.n_validation=10", "data.loader.n_test=12", "data.rollout.max_new_tokens=6"]
+SMALL = [
+    "data=hh",
+    "data.loader.n_train=40",
+    "data.loader.n_validation=10",
+    "data.loader.n_test=12",
+    "data.rollout.max_new_tokens=6",
+]
 GOOD = {"eval/validation/pair_accuracy": 0.8, "eval/validation/pair_accuracy_low": 0.7}
 
 
@@ -32,7 +38,9 @@ def policy_run(outputs: Path, *words: str, noise: float = 0.02) -> str:
 
 def reward_run(outputs: Path, *words: str, final: dict[str, float] | None = None) -> str:
     """Leave the folder of a finished reward model with a random head; returns its key."""
-    return finish(plan(*SMALL, "algo=reward_model", f"paths.outputs={outputs}", *words), GOOD if final is None else final)
+    return finish(
+        plan(*SMALL, "algo=reward_model", f"paths.outputs={outputs}", *words), GOOD if final is None else final
+    )
 
 
 def reward_of_runs(outputs: Path) -> str:

@@ -80,23 +80,31 @@ def _most_shared(judge: RunRecord, rewards: set[str], outputs: Path) -> tuple[fl
 def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str], outputs: Path) -> RunRecord:
     """Find the one reward model in `outputs` that fits."""
     data = judged[0].config["data"]
-    fitting = [
-        record
+    known = {
+        record.key: record
         for record in runs.find_runs(outputs)
-        if record.done
-        and trains_reward_model(record.config)
-        and record.config["data"]["name"] == data["name"]
-        and record.key not in rewards
-        and (node["at_chance"] or above_chance(record))
-        and _most_shared(record, rewards, outputs)[0] <= node["shared"]
-    ]
+        if record.done and trains_reward_model(record.config) and record.config["data"]["name"] == data["name"]
+    }
+    against = {key: _against(node, record, rewards, outputs) for key, record in known.items()}
+    fitting = [key for key, reason in against.items() if reason is None]
     if len(fitting) == 1:
-        log.info("%s=%s: the only held-out reward model for data=%s in %s", KEY, fitting[0].key, data["name"], outputs)
-        return fitting[0]
+        log.info("%s=%s: the only held-out reward model for data=%s in %s", KEY, fitting[0], data["name"], outputs)
+        return known[fitting[0]]
+    if fitting:
+        found = f"{KEY}=null, and {len(fitting)} reward models that fit"
+        raise UserError(found, f"one of {', '.join(fitting)}", KEY)
+    others = "".join(f"; {key} {reason}" for key, reason in against.items())
     seed = (data.get("loader") or {}).get("seed", 0) + 1
     command = f"python src/train.py data={data['name']} algo=reward_model data.loader.seed={seed}"
-    if not fitting:
-        found = f"{KEY}=null, and no held-out reward model for data={data['name']} in {outputs}"
-        raise UserError(found, f"one that was trained on other pairs (`{command}`), or judge=local or openai", KEY)
-    keys = ", ".join(record.key for record in fitting)
-    raise UserError(f"{KEY}=null, and {len(fitting)} reward models that fit", f"one of {keys}", KEY)
+    found = f"{KEY}=null, and no held-out reward model for data={data['name']} in {outputs}{others}"
+    raise UserError(found, f"one that was trained on other pairs (`{command}`), or judge=local or openai", KEY)
+
+
+def _against(node: Mapping[str, Any], record: RunRecord, rewards: set[str], outputs: Path) -> str | None:
+    """Say why a reward model may not judge; None where it may."""
+    if record.key in rewards:
+        return "is the reward"
+    if not (node["at_chance"] or above_chance(record)):
+        return "may be at chance"
+    share, other = _most_shared(record, rewards, outputs)
+    return f"shares {share:.4f} of its texts with {other}" if share > node["shared"] else None

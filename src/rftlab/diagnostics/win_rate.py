@@ -74,17 +74,16 @@ def win_rate(
 def mean_with_interval(values: Float[np.ndarray, " n"], resamples: int, seed: int) -> Estimate:
     """Give the mean of numbers in [0, 1], one per prompt, with a percentile bootstrap interval over prompts.
 
-    Where all are 0 or all are 1 the bootstrap has no width; the exact binomial interval stands there.
+    Where all are equal the bootstrap has no width. The share of prompts that differ is then at most the reach of the
+    exact binomial interval, and these may be 0 or 1: at 0 and at 1 it is that interval.
     """
     n = len(values)
     if n == 0:
         return Estimate(value=math.nan, low=math.nan, high=math.nan)
     value = float(values.mean())
-    if value in (0.0, 1.0):
-        reach = 1 - ((1 - LEVEL) / 2) ** (1 / n)
-        return Estimate(value=value, low=max(0.0, value - reach), high=min(1.0, value + reach))
     if np.ptp(values) == 0:
-        return Estimate(value=value, low=value, high=value)
+        reach = 1 - ((1 - LEVEL) / 2) ** (1 / n)
+        return Estimate(value=value, low=value * (1 - reach), high=value + reach * (1 - value))
     found = bootstrap(
         (values,),
         np.mean,

@@ -105,6 +105,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         )
     if report["tokens_in"] is not None and report["tokens_out"] is not None:
         lines.append(f"tokens read {report['tokens_in']:,}, written {report['tokens_out']:,}{_priced(report['price'])}")
+    elif report["orders"] > 1:
+        lines.append("tokens: not counted by the judge for every verdict, so the price is not known")
     return lines
 
 

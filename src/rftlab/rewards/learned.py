@@ -67,7 +67,10 @@ def load(
         log.warning(
             "%s=%s was trained on responses to data=%s, and scores those to data=%s", key, run, trained_on, data
         )
-    log.info("%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", key, run)
+    if place == PLACE:
+        log.info(
+            "%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", key, run
+        )
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
