@@ -84,9 +84,9 @@ MUTATIONS = {
         "a model at chance counts as good",
     ),
     "a-reward-at-chance": Mutation(
-        "rewards/learned.py",
-        '.get(LOW, float("nan")) > CHANCE',
-        '.get(VALUE, float("nan")) > CHANCE',
+        "rewards/finished.py",
+        "if low > chance:",
+        "if value > chance:",
         "rewards/test_learned.py",
         "noise is the reward",
     ),

@@ -13,7 +13,8 @@ from rftlab.errors import UserError
 from rftlab.rewards.learned import above_chance, finished_reward_model, trains_reward_model
 from rftlab.runs import RunRecord
 
-KEY = "judge.run"
+PLACE = "judge"  # in the config
+KEY = f"{PLACE}.run"
 Texts = set[tuple[str, str]]  # prompt and response
 
 log = logging.getLogger("rftlab")
@@ -28,7 +29,7 @@ def with_held_out(node: Mapping[str, Any], judged: Sequence[RunRecord], outputs:
     rewards = {key for record in judged for key in reward_runs(record)}
     if node["run"] is None:
         return dict(node) | {"run": _only(node, judged, rewards, outputs).key}
-    judge = finished_reward_model(node["run"], outputs, KEY)
+    judge = finished_reward_model(node["run"], outputs, PLACE)
     if judge.key in rewards:
         raise UserError(f"{KEY}={judge.key}, the reward of a judged run", "a reward model trained on other pairs", KEY)
     share, other = _most_shared(judge, rewards, outputs)

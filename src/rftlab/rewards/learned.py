@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from rftlab.errors import UserError
 from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
-from rftlab.runs import RunRecord, find_key
+from rftlab.rewards.finished import PLACE, finished, refuse_chance
+from rftlab.runs import RunRecord
 
-PLACE = "reward"  # in the config
 LOOP = "RewardModelling"  # what the loop of such a run is called
-LOW, VALUE, HIGH = (f"eval/validation/pair_accuracy{end}" for end in ("_low", "", "_high"))
+ACCURACY = "eval/validation/pair_accuracy"
 CHANCE = 0.5
 log = logging.getLogger("rftlab")
 
@@ -60,9 +59,8 @@ def load(
     Raises:
         UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
     """
-    key = f"{place}.run"
-    record = finished_reward_model(run, outputs, key)
-    _refuse_chance(record, at_chance, place)
+    key, record = f"{place}.run", finished_reward_model(run, outputs, place)
+    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", CHANCE, at_chance, place)
     if (trained_on := record.config["data"]["name"]) != data:
         log.warning(
             "%s=%s was trained on responses to data=%s, and scores those to data=%s", key, run, trained_on, data
@@ -85,25 +83,13 @@ def load(
     return Learned(model=model.to(device), batch_size=batch_size)
 
 
-def finished_reward_model(run: str | None, outputs: Path, key: str) -> RunRecord:
-    """Find the finished run of a reward model; `key` is that of the config that names it.
+def finished_reward_model(run: str | None, outputs: Path, place: str) -> RunRecord:
+    """Find the finished run of a reward model; `place` is the key of the config that holds its key.
 
     Raises:
         UserError: There is no such run, it is not finished, or trains no reward model.
     """
-    expected = "the run key of a finished run of algo=reward_model"
-    if run is None:
-        raise UserError(f"{key}=null", expected, key)
-    records = find_key(outputs, run)
-    if not records:
-        raise UserError(f"{key}={run}, which is no run in {outputs}", expected, key)
-    record = records[0]  # finished ones come first
-    if not trains_reward_model(record.config):
-        found = f"{key}={run}, a run of algo={record.config['algo']['name']}, which trains no reward model"
-        raise UserError(found, expected, key)
-    if not record.done:
-        raise UserError(f"{key}={run}, a run that is {record.state}", expected, key)
-    return record
+    return finished(run, outputs, LOOP, "reward_model", "reward model", place)
 
 
 def trains_reward_model(config: Mapping[str, Any]) -> bool:
@@ -113,23 +99,7 @@ def trains_reward_model(config: Mapping[str, Any]) -> bool:
 
 def above_chance(record: RunRecord) -> bool:
     """Say whether a finished reward model tells good from bad on held-out pairs, with its whole interval."""
-    return (record.final or {}).get(LOW, float("nan")) > CHANCE
-
-
-def _refuse_chance(record: RunRecord, at_chance: bool, place: str) -> None:
-    if above_chance(record):
-        return
-    final = record.final or {}
-    low, value, high = (final.get(name, float("nan")) for name in (LOW, VALUE, HIGH))
-    key = f"{place}.run"
-    found = f"{key}={record.key}, a reward model with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on held-out pairs"
-    if not at_chance:
-        raise UserError(
-            found,
-            f"an interval above {CHANCE}, so that it tells good from bad",
-            f"{key}, or {place}.at_chance=true to use it all the same",
-        )
-    log.warning("%s: it may be at chance, and then no score of it means much", found)
+    return (record.final or {}).get(f"{ACCURACY}_low", float("nan")) > CHANCE
 
 
 def _reading(config: Mapping[str, Any]) -> Reading:

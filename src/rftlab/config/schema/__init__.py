@@ -10,8 +10,8 @@ ROOTS = {  # files of conf/ itself
     "judging": f"{_HERE}.judging.Judging",
 }
 GROUPS = {
-    "model": (f"{_HERE}.model.TextModel", f"{_HERE}.model.LabelModel", f"{_HERE}.model.CasesModel"),
-    "data": (f"{_HERE}.data.TextData", f"{_HERE}.data.LabelData", f"{_HERE}.data.CasesData"),
+    "model": tuple(f"{_HERE}.model.{kind}Model" for kind in ("Text", "Label", "Document", "Cases")),
+    "data": tuple(f"{_HERE}.data.{kind}Data" for kind in ("Text", "Label", "Document", "Cases")),
     "reward": (),  # what its `_target_` takes
     "judge": (),
     "algo": (f"{_HERE}.algo.Algo",),
