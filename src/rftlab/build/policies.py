@@ -70,6 +70,7 @@ def policy_of(record: RunRecord, outputs: Path, hub_mirror: Path | None, device:
     refuse_without_policy(record)
     policy = _loaded(record, outputs, hub_mirror)
     policy.talk(chat_of(record.config["data"]["prompt"]))
+    policy.marked = record.config["data"]["prompt"].get("format") == "marked"
     return policy.to(device)
 
 
