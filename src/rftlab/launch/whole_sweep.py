@@ -13,6 +13,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.rows import check_rows
+from rftlab.launch.unsent import sending_unsent
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
@@ -80,8 +81,13 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
-    if not to_do:
-        return DONE
+    with sending_unsent(plan.rows):
+        return _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
+
+
+def _launch(
+    sweep: Sweep, to_do: Sequence[Job], queued: Mapping[str, str], launcher: JobLauncher, console: Console
+) -> int:
     launch = {"launcher": dict(launcher.settings()), "jobs": {job.key: job.folder.name for job in to_do}}
     notes = {"launch.json": json.dumps(launch, indent=1) + "\n", "multirun.yaml": sweep.config}
     with noted_launch(sweep.outputs / sweep.name, notes):
