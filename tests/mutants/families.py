@@ -84,7 +84,7 @@ MUTATIONS = {
     ),
     "stop-string-scored": Mutation(
         "loops/evaluation.py",
-        "[text_before(text, lab.task.stop) for text in texts]",
+        "[text_before(text, stops) for text in texts]",
         "texts",
         "loops/test_stopped_runs.py",
         "a reward reads the prompt's format, which the policy learns to repeat",

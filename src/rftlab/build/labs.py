@@ -25,7 +25,7 @@ from rftlab.loops.session import Session
 from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
-from rftlab.types import LabelSplits, Splits
+from rftlab.types import LabelSplits, Reward, Splits
 
 
 def build(
@@ -55,7 +55,7 @@ def rows_of(config: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         UserError: They cannot be had.
     """
-    return fingerprint(_splits(config))
+    return fingerprint(splits_of(config))
 
 
 def _noted_rows(config: Mapping[str, Any], session: Session) -> Any:
@@ -64,12 +64,17 @@ def _noted_rows(config: Mapping[str, Any], session: Session) -> Any:
     Raises:
         UserError: They cannot be had, or an earlier attempt at the run saw others.
     """
-    splits = _splits(config)
+    splits = splits_of(config)
     runs.note_rows(session.run.folder, config, fingerprint(splits))
     return splits
 
 
-def _splits(config: Mapping[str, Any]) -> Splits | LabelSplits:
+def splits_of(config: Mapping[str, Any]) -> Any:
+    """Read the rows that a config names: `Splits`, or `LabelSplits` of data with labels.
+
+    Raises:
+        UserError: They cannot be had.
+    """
     data = config["data"]
     return make(_with_later_keys(data["loader"]), source=data["source"], hub_mirror=_mirror(config))
 
@@ -146,7 +151,20 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
     data = config["data"]
-    task = Task(
+    task = task_of(config, splits, build_reward(config, [example.targets for example in splits.train], device))
+    if data["needs_targets"] and any(not example.targets for example in splits.train):
+        raise UserError(
+            f"prompts without gold texts in data={data['name']}",
+            "at least one each, as the reward compares with them",
+            "data",
+        )
+    return task
+
+
+def task_of(config: Mapping[str, Any], splits: Splits, reward: Reward | None) -> Task:
+    """Say how the texts of a config are formatted, decoded and rewarded."""
+    data = config["data"]
+    return Task(
         name=data["name"],
         splits=splits,
         max_prompt_tokens=data["prompt"]["max_tokens"],
@@ -157,17 +175,10 @@ def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Ta
         rollout=make(data["rollout"]),
         probe=make(data["probe"]),
         evaluation=make(data["evaluation"]),
-        reward=build_reward(config, [example.targets for example in splits.train], device),
+        reward=reward,
         low_reward=data["low_reward"],
         stop=tuple(data.get("stop") or ()),  # a stored config may be older than the key
     )
-    if data["needs_targets"] and any(not example.targets for example in splits.train):
-        raise UserError(
-            f"prompts without gold texts in data={data['name']}",
-            "at least one each, as the reward compares with them",
-            "data",
-        )
-    return task
 
 
 def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None) -> Policy:

@@ -1,4 +1,4 @@
-"""What a user types: train, sweep, diagnose, export."""
+"""What a user types: train, sweep, diagnose, judge, reward, export."""
 
 import sys
 from importlib.util import find_spec

@@ -152,8 +152,8 @@ def _of_each_job(override: str) -> str:
 def _override(argument: str) -> str:
     """Write an override with the signs and quotes that Hydra needs.
 
-    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch`, and arguments of
-    a function of the user's own, are additions to a free dictionary.
+    A preset may look like an addition, though its group is in the defaults list. Options of `sbatch`, arguments of a
+    function of the user's own, and fields of a judge's requests, are additions to a free dictionary.
     """
     argument = kept(re.sub(r"^\+experiment=", "experiment=", argument))
-    return re.sub(r"^(?=(hydra\.launcher\.sbatch|reward\.arguments)[.=])", "++", argument)
+    return re.sub(r"^(?=(hydra\.launcher\.sbatch|reward\.arguments|judge\.request)[.=])", "++", argument)

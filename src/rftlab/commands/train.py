@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from typing import NoReturn
 
@@ -60,6 +60,7 @@ def _run(finished: Callable[[Job], None]) -> None:
 
     atexit.register(gc.freeze)  # or the interpreter would look, for a second, through all that it is about to drop
     try:
+        _refuse_comparisons(sys.argv[1:])
         sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
             check_site_file(CONF / "local" / "slurm.yaml")
@@ -78,6 +79,17 @@ def _run(finished: Callable[[Job], None]) -> None:
         if culprit(error) is None:
             raise
         _refuse(error)
+
+
+def _refuse_comparisons(arguments: Sequence[str]) -> None:
+    """Refuse keys of `conf/judge`, which no run has.
+
+    Raises:
+        UserError: There is one.
+    """
+    for argument in arguments:
+        if re.match(r"\+*judge[.=]", argument):
+            raise UserError(f"{argument} for a run", f"`python src/judge.py A B {argument}`, of finished runs", LINE)
 
 
 @contextmanager

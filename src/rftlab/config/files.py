@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from rftlab.config.scales import GLOBAL, Entry, where
-from rftlab.config.schema import GROUPS, RUN
+from rftlab.config.schema import GROUPS, ROOTS
 from rftlab.config.typed import Declared, typed
 from rftlab.errors import UserError
 
@@ -25,8 +25,8 @@ def typed_file(root: Path, file: str, cfg: DictConfig, package: str | None) -> D
     def place(keys: tuple[str, ...]) -> str:
         return where(root, file, keys)
 
-    if not group and file == "train":
-        return typed(cfg, place, Declared((RUN,), filled=True, besides=OF_HYDRA))
+    if file in ROOTS:
+        return typed(cfg, place, Declared((ROOTS[file],), filled=True, besides=OF_HYDRA))
     declared = Declared(GROUPS.get(group, ()), besides=OF_HYDRA)
     if _builds_on_another(cfg):
         return typed(cfg, place)  # its values are merged into those of the other file, which has types

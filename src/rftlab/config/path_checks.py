@@ -1,7 +1,7 @@
 """What the paths and the source of the rows must satisfy."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,40 @@ def check_paths(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: What was found, what was expected and which key to change.
     """
-    for key in NAMES:
-        value = _at(config, key)
-        if value == "":
-            raise UserError(f"{key} is empty", "a path or a name", key)
-        if isinstance(value, str) and value.startswith("~"):  # some libraries would read it as a home, others not
-            raise UserError(f"{key}={value}", f"a path that is written out: $HOME{value[1:]}", key)
+    check_names(config)
     _check_database(config)
     data, mirror = config["data"], config["paths"]["hub_mirror"]
     hub_id = _hub_id(data) if data["source"] == "hub" else None
     if mirror is None:
         return
-    if not Path(mirror).is_dir():
-        raise UserError(f"no folder {mirror}", "a folder laid out as <org>/<name>", "paths.hub_mirror")
+    check_mirror(mirror)
     if hub_id is not None and not (folder := Path(mirror) / hub_id).is_dir():
         change = "paths.hub_mirror or data.loader.hub_id"
         raise UserError(f"no folder {folder}", "the dataset in the mirror, laid out as <org>/<name>", change)
+
+
+def check_names(config: Mapping[str, Any], names: Sequence[str] = NAMES) -> None:
+    """Refuse paths that are empty or begin with a tilde.
+
+    Raises:
+        UserError: What was found, what was expected and which key to change.
+    """
+    for key in names:
+        value = _at(config, key)
+        if value == "":
+            raise UserError(f"{key} is empty", "a path or a name", key)
+        if isinstance(value, str) and value.startswith("~"):  # some libraries would read it as a home, others not
+            raise UserError(f"{key}={value}", f"a path that is written out: $HOME{value[1:]}", key)
+
+
+def check_mirror(mirror: str | None) -> None:
+    """Refuse a mirror of the hub that is no folder.
+
+    Raises:
+        UserError: It is none.
+    """
+    if mirror is not None and not Path(mirror).is_dir():
+        raise UserError(f"no folder {mirror}", "a folder laid out as <org>/<name>", "paths.hub_mirror")
 
 
 def _at(node: Any, key: str) -> Any:

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from rftlab.config.annotations import Meaning
 from rftlab.config.options import groups, of_group
 from rftlab.config.scales import GLOBAL, TABLES, yaml_loader
-from rftlab.config.schema import ELSEWHERE, GROUPS, RUN
+from rftlab.config.schema import ELSEWHERE, GROUPS, ROOTS
 from rftlab.config.signatures import NotFoundError
 from rftlab.config.typed import takes_of
 from rftlab.errors import UserError
@@ -51,7 +51,7 @@ def is_text(key: str) -> bool:
         return _says_text(("hydra_plugins.rftlab_slurm.SlurmLauncher",), parts[2:])
     if parts[0] == "hydra":
         return _of_hydra(parts[1:])
-    if _says_text((RUN,), parts) or _says_text(GROUPS.get(parts[0], ()), parts[1:]):
+    if _says_text(tuple(ROOTS.values()), parts) or _says_text(GROUPS.get(parts[0], ()), parts[1:]):
         return True
     below = ((target, parts[len(place) :]) for place, target in _targets(parts[0]) if place == parts[: len(place)])
     return any(_says_text((target,), rest) for target, rest in below)

@@ -8,11 +8,11 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
 from rftlab.errors import UserError
-from rftlab.loops.lab import Lab
+from rftlab.loops.lab import Lab, Task
 from rftlab.models import Policy
 from rftlab.ops import kl_k1, kl_k3
 from rftlab.sampling.sample import generate, prompts_at_once
@@ -126,8 +126,12 @@ def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, floa
 
 def encode(lab: Lab, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokenize the prompts of the examples as the task formats them; (ids, mask), both (B p)."""
-    task = lab.task
-    return lab.policy.encode_prompts(
+    return encode_for(lab.policy, lab.task, examples)
+
+
+def encode_for(policy: Policy, task: Task, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokenize the prompts of the examples for a policy, as the task formats them; (ids, mask), both (B p)."""
+    return policy.encode_prompts(
         [e.prompt for e in examples], task.max_prompt_tokens, task.truncation_side, task.prompt_ending
     )
 
@@ -153,8 +157,13 @@ def encode_whole(
 
 def decode(lab: Lab, responses: Responses) -> list[str]:
     """Turn responses into the texts that are scored."""
-    texts = lab.policy.decode(responses.response_ids, responses.response_mask)
-    return [text_before(text, lab.task.stop) for text in texts]
+    return texts_of(lab.policy, responses, lab.task.stop)
+
+
+def texts_of(policy: Policy, responses: Responses, stops: Sequence[str]) -> list[str]:
+    """Turn responses into texts that end before the first stop string."""
+    texts = policy.decode(responses.response_ids, responses.response_mask)
+    return [text_before(text, stops) for text in texts]
 
 
 def score(lab: Lab, examples: Sequence[Example], responses: Responses) -> tuple[list[str], Float[np.ndarray, " n"]]:
@@ -208,11 +217,24 @@ def answer(
         part = slice(start, start + size)
         steps = decoding.max_new_tokens
         noise = row_noise(lab.session.seed, *purpose, places=places[part], samples=samples, steps=steps)
-        whole = generate(lab.policy, *encode(lab, examples[part]), decoding, samples, noise)
-        responses = cut_at(lab.policy, whole, lab.task.stop)
-        texts += decode(lab, responses)
-        lengths += responses.response_mask.sum(dim=1).tolist()
+        found = respond(lab.policy, lab.task, examples[part], decoding, samples, noise)
+        texts += found[0]
+        lengths += found[1]
     return Answers(examples=[e for e in examples for _ in range(samples)], texts=texts, lengths=lengths)
+
+
+def respond(
+    policy: Policy,
+    task: Task,
+    examples: Sequence[Example],
+    decoding: Sampling | BeamSearch,
+    samples: int,
+    noise: Float64[torch.Tensor, "n t"],
+) -> tuple[list[str], list[int]]:
+    """Answer a batch of prompts; the texts as they are scored, and their lengths in tokens, EOS included."""
+    whole = generate(policy, *encode_for(policy, task, examples), decoding, samples, noise)
+    responses = cut_at(policy, whole, task.stop)
+    return texts_of(policy, responses, task.stop), responses.response_mask.sum(dim=1).tolist()
 
 
 def reward(lab: Lab, answers: Answers) -> Float[np.ndarray, " n"]:

@@ -6,32 +6,37 @@ from pathlib import Path
 from rftlab.errors import UserError
 from rftlab.runs import RunRecord, find_key
 
-KEY = "reward.run"
+PLACE = "reward"  # in the config
+KEY = f"{PLACE}.run"
 log = logging.getLogger("rftlab")
 
 
-def finished(key: str | None, outputs: Path, loop: str, algo: str, makes: str) -> RunRecord:
+def finished(key: str | None, outputs: Path, loop: str, algo: str, makes: str, place: str = PLACE) -> RunRecord:
     """Find a finished run below `outputs`, whose loop is called `loop`; `algo` and what it `makes` are for the words.
+
+    `place` is the key of the config that holds `run`.
 
     Raises:
         UserError: There is no such run, it is not finished, or it makes something else.
     """
-    expected = f"the run key of a finished run of algo={algo}"
+    expected, named = f"the run key of a finished run of algo={algo}", f"{place}.run"
     if key is None:
-        raise UserError(f"{KEY}=null", expected, KEY)
+        raise UserError(f"{named}=null", expected, named)
     records = find_key(outputs, key)
     if not records:
-        raise UserError(f"{KEY}={key}, which is no run in {outputs}", expected, KEY)
+        raise UserError(f"{named}={key}, which is no run in {outputs}", expected, named)
     record = records[0]  # finished ones come first
     if record.config["algo"]["loop"]["_target_"].rpartition(".")[2] != loop:
-        found = f"{KEY}={key}, a run of algo={record.config['algo']['name']}, which trains no {makes}"
-        raise UserError(found, expected, KEY)
+        found = f"{named}={key}, a run of algo={record.config['algo']['name']}, which trains no {makes}"
+        raise UserError(found, expected, named)
     if not record.done:
-        raise UserError(f"{KEY}={key}, a run that is {record.state}", expected, KEY)
+        raise UserError(f"{named}={key}, a run that is {record.state}", expected, named)
     return record
 
 
-def refuse_chance(record: RunRecord, model: str, accuracy: str, of: str, chance: float, at_chance: bool) -> None:
+def refuse_chance(
+    record: RunRecord, model: str, accuracy: str, of: str, chance: float, at_chance: bool, place: str = PLACE
+) -> None:
     """Refuse a run whose interval of a held-out accuracy, a final metric, reaches chance; or say so in the log.
 
     Args:
@@ -41,6 +46,7 @@ def refuse_chance(record: RunRecord, model: str, accuracy: str, of: str, chance:
         of: What the accuracy is of, in words.
         chance: The accuracy of a guess.
         at_chance: Take it all the same.
+        place: The key of the config that holds `run`.
 
     Raises:
         UserError: It may be at chance.
@@ -49,11 +55,11 @@ def refuse_chance(record: RunRecord, model: str, accuracy: str, of: str, chance:
     low, value, high = (final.get(f"{accuracy}{end}", float("nan")) for end in ("_low", "", "_high"))
     if low > chance:
         return
-    found = f"{KEY}={record.key}, {model} with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on {of}"
+    found = f"{place}.run={record.key}, {model} with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on {of}"
     if not at_chance:
         raise UserError(
             found,
             f"an interval above {chance:.3g}, so that it tells good from bad",
-            f"{KEY}, or reward.at_chance=true to use it all the same",
+            f"{place}.run, or {place}.at_chance=true to use it all the same",
         )
     log.warning("%s: it may be at chance, and then no score of it means much", found)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
-from rftlab.rewards.finished import KEY, finished, refuse_chance
+from rftlab.rewards.finished import PLACE, finished, refuse_chance
+from rftlab.runs import RunRecord
 
 LOOP = "RewardModelling"  # what the loop of such a run is called
 ACCURACY = "eval/validation/pair_accuracy"
@@ -45,10 +46,12 @@ def load(
     hub_mirror: Given[Path | None],
     parent: Any = None,
     device: Given[str | torch.device] = "cpu",
+    place: Given[str] = PLACE,
 ) -> Learned:
     """Load the reward model of a finished run, which lies below `outputs`; `parent` says how such a run is made.
 
-    `data` names the dataset whose responses it scores; the log says so where it was trained on another.
+    `data` names the dataset whose responses it scores; the log says so where it was trained on another. `place` is the
+    key of the config that holds these.
 
     `at_chance` allows a model whose accuracy on held-out pairs may be chance: without it that is refused, with it the
     log says so.
@@ -56,13 +59,16 @@ def load(
     Raises:
         UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
     """
-    record = finished(run, outputs, LOOP, "reward_model", "reward model")
-    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", CHANCE, at_chance)
+    key, record = f"{place}.run", finished_reward_model(run, outputs, place)
+    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", CHANCE, at_chance, place)
     if (trained_on := record.config["data"]["name"]) != data:
         log.warning(
-            "%s=%s was trained on responses to data=%s, and scores those to data=%s", KEY, run, trained_on, data
+            "%s=%s was trained on responses to data=%s, and scores those to data=%s", key, run, trained_on, data
         )
-    log.info("%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", KEY, run)
+    if place == PLACE:
+        log.info(
+            "%s=%s: scores have no fixed scale, and eval.std_below and data.low_reward are in their units", key, run
+        )
     node = {name: value for name, value in record.config["model"]["policy"].items() if name != "_target_"}
     node["init"] = "random"  # all weights are those of the run
     policy = load_policy(**node, hub_mirror=hub_mirror, generator=torch.Generator().manual_seed(0))
@@ -72,9 +78,28 @@ def load(
         adapter = LoRA(rank=rank, alpha=lora["alpha"], targets=lora["targets"])
         adapt(policy, adapter, torch.Generator().manual_seed(0))
     model = reward_model(policy, _reading(record.config), torch.Generator().manual_seed(0))
-    load_weights(model, record.folder / "final" / "model.safetensors", KEY)
+    load_weights(model, record.folder / "final" / "model.safetensors", key)
     model.requires_grad_(False)
     return Learned(model=model.to(device), batch_size=batch_size)
+
+
+def finished_reward_model(run: str | None, outputs: Path, place: str) -> RunRecord:
+    """Find the finished run of a reward model; `place` is the key of the config that holds its key.
+
+    Raises:
+        UserError: There is no such run, it is not finished, or trains no reward model.
+    """
+    return finished(run, outputs, LOOP, "reward_model", "reward model", place)
+
+
+def trains_reward_model(config: Mapping[str, Any]) -> bool:
+    """Say whether a stored config is that of a reward model."""
+    return config["algo"]["loop"]["_target_"].rpartition(".")[2] == LOOP
+
+
+def above_chance(record: RunRecord) -> bool:
+    """Say whether a finished reward model tells good from bad on held-out pairs, with its whole interval."""
+    return (record.final or {}).get(f"{ACCURACY}_low", float("nan")) > CHANCE
 
 
 def _reading(config: Mapping[str, Any]) -> Reading:

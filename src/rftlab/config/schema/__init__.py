@@ -5,11 +5,15 @@ then no part of the config. Importing this module costs no torch: composition, `
 """
 
 _HERE = "rftlab.config.schema"
-RUN = f"{_HERE}.run.Run"  # conf/train.yaml
+ROOTS = {  # files of conf/ itself
+    "train": f"{_HERE}.run.Run",
+    "judging": f"{_HERE}.judging.Judging",
+}
 GROUPS = {
     "model": tuple(f"{_HERE}.model.{kind}Model" for kind in ("Text", "Label", "Document", "Cases")),
     "data": tuple(f"{_HERE}.data.{kind}Data" for kind in ("Text", "Label", "Document", "Cases")),
     "reward": (),  # what its `_target_` takes
+    "judge": (),
     "algo": (f"{_HERE}.algo.Algo",),
     "optimizer": (f"{_HERE}.optimizer.Optimizer",),
     "heuristic": (f"{_HERE}.heuristic.Heuristic",),

@@ -1,0 +1,111 @@
+"""Which reward model may judge: a finished one that was trained on other pairs than the reward of a judged run."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rftlab import runs
+from rftlab.build.labs import splits_of
+from rftlab.config.inheritance import learns_rows
+from rftlab.config.reward_nodes import reward_nodes
+from rftlab.errors import UserError
+from rftlab.rewards.learned import above_chance, finished_reward_model, trains_reward_model
+from rftlab.runs import RunRecord
+
+PLACE = "judge"  # in the config
+KEY = f"{PLACE}.run"
+Texts = set[tuple[str, str]]  # prompt and response
+
+log = logging.getLogger("rftlab")
+
+
+def with_held_out(node: Mapping[str, Any], judged: Sequence[RunRecord], outputs: Path) -> dict[str, Any]:
+    """Complete the config of a reward-model judge: find its run where none is named, and refuse one not held out.
+
+    Raises:
+        UserError: No run fits, several do, or the named one was the reward or learned its pairs.
+    """
+    rewards = {key for record in judged for key in reward_runs(record)}
+    if node["run"] is None:
+        return dict(node) | {"run": _only(node, judged, rewards, outputs).key}
+    judge = finished_reward_model(node["run"], outputs, PLACE)
+    if judge.key in rewards:
+        raise UserError(f"{KEY}={judge.key}, the reward of a judged run", "a reward model trained on other pairs", KEY)
+    share, other = _most_shared(judge, rewards, outputs)
+    if share > node["shared"]:
+        found = f"{KEY}={judge.key}, of whose training texts a share of {share:.3f} also trained the reward {other}"
+        raise UserError(found, f"at most judge.shared={node['shared']:g}", f"{KEY} or judge.shared")
+    return dict(node)
+
+
+def reward_runs(record: RunRecord) -> list[str]:
+    """Return the keys of the reward models that a run was rewarded with."""
+    nodes = [node for _, node in reward_nodes(record.config.get("reward"))]
+    return [node["run"] for node in nodes if node.get("run") is not None]
+
+
+def learned_texts(record: RunRecord, outputs: Path) -> Texts:
+    """Return the prompts with responses that a reward model was trained on.
+
+    Raises:
+        UserError: The rows, or the run that sampled the responses, cannot be had.
+    """
+    config = record.config
+    if learns_rows(config):
+        rows = splits_of(config).responses["train"]
+        return {(row.example.prompt, row.response) for row in rows}
+    source = config["algo"]["responses"]["run"]
+    done = [found for found in runs.find_key(outputs, source) if found.done] if source else []
+    frame = runs.read_responses(done[0].folder) if done else None
+    if frame is None:
+        found = f"{record.key}, whose training responses (run {source}) are not in {outputs}"
+        raise UserError(found, "that run, to tell on what the model was trained", f"{KEY} or paths.outputs")
+    train = frame[frame["split"] == "train"]
+    return set(zip(train["prompt"], train["response"], strict=True))
+
+
+def _most_shared(judge: RunRecord, rewards: set[str], outputs: Path) -> tuple[float, str | None]:
+    """Return the largest share of a judge's texts that a reward learned, and which reward."""
+    own, found = None, (0.0, None)
+    for key in sorted(rewards):
+        if not (records := [record for record in runs.find_key(outputs, key) if record.done]):
+            log.warning("reward %s is not in %s: nobody can tell which pairs trained it", key, outputs)
+            continue
+        own = learned_texts(judge, outputs) if own is None else own
+        share = len(own & learned_texts(records[0], outputs)) / max(1, len(own))
+        found = max(found, (share, key), key=lambda pair: pair[0])
+    return found
+
+
+def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str], outputs: Path) -> RunRecord:
+    """Find the one reward model in `outputs` that fits."""
+    data = judged[0].config["data"]
+    known = {
+        record.key: record
+        for record in runs.find_runs(outputs)
+        if record.done and trains_reward_model(record.config) and record.config["data"]["name"] == data["name"]
+    }
+    against = {key: _against(node, record, rewards, outputs) for key, record in known.items()}
+    fitting = [key for key, reason in against.items() if reason is None]
+    if len(fitting) == 1:
+        log.info("%s=%s: the only held-out reward model for data=%s in %s", KEY, fitting[0], data["name"], outputs)
+        return known[fitting[0]]
+    if fitting:
+        found = f"{KEY}=null, and {len(fitting)} reward models that fit"
+        raise UserError(found, f"one of {', '.join(fitting)}", KEY)
+    others = "".join(f"; {key} {reason}" for key, reason in against.items())
+    seed = (data.get("loader") or {}).get("seed", 0) + 1
+    command = f"python src/train.py data={data['name']} algo=reward_model data.loader.seed={seed}"
+    found = f"{KEY}=null, and no held-out reward model for data={data['name']} in {outputs}{others}"
+    raise UserError(found, f"one that was trained on other pairs (`{command}`), or judge=local or openai", KEY)
+
+
+def _against(node: Mapping[str, Any], record: RunRecord, rewards: set[str], outputs: Path) -> str | None:
+    """Say why a reward model may not judge; None where it may."""
+    if record.key in rewards:
+        return "is the reward"
+    if not (node["at_chance"] or above_chance(record)):
+        return "may be at chance"
+    share, other = _most_shared(record, rewards, outputs)
+    return f"shares {share:.4f} of its texts with {other}" if share > node["shared"] else None

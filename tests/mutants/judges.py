@@ -1,0 +1,80 @@
+"""Mistakes of judges, and of what is made of their verdicts."""
+
+from mutants.mutation import Mutation
+
+JUDGING, ENDPOINT, WORDING = "judges/test_judging.py", "judges/test_endpoint.py", "judges/test_wording.py"
+WIN_RATE, HELD_OUT = "diagnostics/test_win_rate.py", "judges/test_held_out.py"
+
+MUTATIONS = {
+    "unreadable-is-a-tie": Mutation(
+        "judges/report.py",
+        "            unreadable += 1\n            continue\n",
+        "            unreadable += 1\n",
+        JUDGING,
+        "a judge that mumbles calls two policies equal",
+    ),
+    "one-order": Mutation(
+        "build/judging.py",
+        "orders = (False,) if _symmetric(plan.judge) else (False, True)",
+        "orders = (False,)",
+        JUDGING,
+        "the policy that is shown first wins",
+    ),
+    "second-order-names-the-first-run": Mutation(
+        "build/judging.py",
+        "(plan.records[::-1] if question.swapped else plan.records)",
+        "plan.records",
+        JUDGING,
+        "half of the verdicts go to the other policy",
+    ),
+    "half-judged-prompts-count": Mutation(
+        "diagnostics/win_rate.py",
+        "if len(shown) == orders]",
+        "if shown]",
+        WIN_RATE,
+        "position bias enters the win rate",
+    ),
+    "bias-of-the-first-policy": Mutation(
+        "diagnostics/win_rate.py",
+        "one.value if one.shown_first else 1 - one.value",
+        "one.value",
+        WIN_RATE,
+        "a strong policy looks like a biased judge",
+    ),
+    "first-word-is-the-verdict": Mutation(
+        "judges/wording.py",
+        'if len(found) == 1 else "unreadable"',
+        'if found else "unreadable"',
+        WORDING,
+        "a guess becomes a verdict",
+    ),
+    "braces-of-a-response-are-fields": Mutation(
+        "judges/wording.py",
+        "return _FIELD.sub(lambda field: values[field.group(1)], template)",
+        "return _FIELD.sub(lambda field: values[field.group(1)], "
+        "_FIELD.sub(lambda field: values[field.group(1)], template))",
+        WORDING,
+        "a policy writes what the judge reads of the other one",
+    ),
+    "client-errors-are-asked-again": Mutation(
+        "judges/endpoint.py",
+        "if status != 200:\n            raise _Refused(",
+        "if status != 200:\n            raise _Passing(",
+        ENDPOINT,
+        "a question that nobody takes is paid for several times",
+    ),
+    "key-in-the-message": Mutation(
+        "judges/endpoint.py",
+        "return text if self.key is None else text.replace(self.key, HIDDEN)",
+        "return text",
+        ENDPOINT,
+        "a log that is shared has the key in it",
+    ),
+    "any-pairs-will-do": Mutation(
+        "build/held_out.py",
+        'if share > node["shared"]:',
+        "if False:",
+        HELD_OUT,
+        "the judge has learned what the reward has learned",
+    ),
+}
