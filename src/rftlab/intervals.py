@@ -16,11 +16,13 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from typing import TypeVar
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
+Seed = TypeVar("Seed", bound=Hashable)
 LEVEL = 0.95
 NORMAL_95 = 1.96
 WILSON_Z = 1.959964  # two-sided 95 %
@@ -76,7 +78,7 @@ class Difference:
         return self.estimate.bounded and not self.estimate.low <= 0 <= self.estimate.high
 
 
-def difference(a: Mapping[Hashable, float], b: Mapping[Hashable, float], level: float = LEVEL) -> Difference:
+def difference(a: Mapping[Seed, float], b: Mapping[Seed, float], level: float = LEVEL) -> Difference:
     """Subtract the mean of `b` from that of `a`, both given by seed.
 
     Where two seeds or more are shared, their differences are averaged, with Student's interval: a seed that is lucky in

@@ -23,6 +23,8 @@ def job_of(outputs: Path, seed: int, lr: float = 1e-4, beta: float = 0.0, **chan
         "reward": {"source": "asset:sentiment"},
         "algo": {"name": "ppo", "loss": {"beta": beta}, "loop": {"iterations": 4}},
         "optimizer": {"name": "adamw", "lr": lr},
+        "heuristic": {"name": "none"},
+        "paths": {"outputs": "outputs"},
         "runtime": {"threads": None},
         "tracking": {"uri": None},
         "overrides": ["algo=ppo", f"optimizer.lr={lr}", f"algo.loss.beta={beta}"],

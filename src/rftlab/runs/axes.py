@@ -6,15 +6,19 @@ and that does not have one value in all runs is an axis. Its values are those of
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rftlab.runs.identity import canonical_json, flatten, identity
+from rftlab.runs.naming import data_name, data_source
 from rftlab.runs.parents import follows
 from rftlab.runs.records import RunRecord
 
 ABSENT = None  # the value of a setting that a run does not have
 _OUTSIDE = ("seed", "parent", "init_from")
+_MEANS = re.compile(r"(reward|data\.(evaluation|rewards|loader\.hub_id))(\.(?!batch_size)|$)")
 
 
 def value_of(flat: Mapping[str, Any], overrides: Collection[str] | None, key: str) -> Any:
@@ -41,45 +45,56 @@ def cell_of(config: Mapping[str, Any]) -> str:
     return canonical_json(kept)
 
 
-def asked_axes(records: Sequence[RunRecord]) -> list[str]:
+@dataclass(frozen=True)
+class Words:
+    """A run as its axes are read from it."""
+
+    flat: Mapping[str, Any]  # its flat config
+    overrides: Sequence[str] | None
+    cell: str  # equal for all seeds of one setting
+
+    def value(self, key: str) -> Any:
+        """Return what the run has for a setting."""
+        return value_of(self.flat, self.overrides, key)
+
+
+def words_of_run(record: RunRecord) -> Words:
+    """Read what axes are found from."""
+    return Words(record.flat, record.overrides, cell_of(record.config))
+
+
+def asked_axes(found: Sequence[Words]) -> list[str]:
     """Return every setting that the runs' words name and in which they differ, groups first, then as first named."""
-    flats = [flatten(record.config) for record in records]
-    words = [words_of(record.overrides) for record in records]
-    named = list(dict.fromkeys(key for each in words for key in each if not key.startswith("~")))
-    found = []
-    for key in named:
-        if len({_text(value_of(flat, r.overrides, key)) for flat, r in zip(flats, records, strict=True)}) > 1:
-            found.append(key)
-    return sorted(found, key=lambda key: any(f"{key}.name" in flat for flat in flats), reverse=True)
+    named = dict.fromkeys(key for run in found for key in words_of(run.overrides) if not key.startswith("~"))
+    axes = [key for key in named if len({_text(run.value(key)) for run in found}) > 1]
+    return sorted(axes, key=lambda key: any(f"{key}.name" in run.flat for run in found), reverse=True)
 
 
-def axes_of(records: Sequence[RunRecord]) -> list[str]:
+def axes_of(found: Sequence[Words]) -> list[str]:
     """Return as few settings as tell the cells of these runs apart: axes, then whatever else differs between them.
 
     Axes with many values come first, as the others often follow from them. Runs of before a default was changed differ
     in what nobody asked for; that setting is then among the result.
     """
-    flats = [flatten(record.config) for record in records]
-    cells = [cell_of(record.config) for record in records]
-    asked = asked_axes(records)
+    asked, every, cells = asked_axes(found), {key for run in found for key in run.flat}, {run.cell for run in found}
 
     def classes(keys: Sequence[str]) -> int:
-        return len(
-            {
-                tuple(_text(value_of(flat, record.overrides, key)) for key in keys)
-                for flat, record in zip(flats, records, strict=True)
-            }
-        )
+        return len({tuple(_text(run.value(key)) for key in keys) for run in found})
 
-    every = {key for flat in flats for key in flat}
     rest = sorted(key for key in every if not _hidden(key, every) and key not in asked)
     chosen: list[str] = []
     for key in [*sorted(asked, key=lambda key: -classes([key])), *rest]:
-        if classes(chosen) == len(set(cells)):
+        if classes(chosen) >= len(cells):
             break
         if classes([*chosen, key]) > classes(chosen):
             chosen.append(key)
     return sorted(chosen, key=lambda key: (key not in asked, asked.index(key) if key in asked else 0, key))
+
+
+def meaning_of(flat: Mapping[str, Any]) -> tuple:
+    """Return what the numbers of a run mean: equal for runs whose rewards may be compared."""
+    same = sorted((key, str(value)) for key, value in flat.items() if _MEANS.match(key) and not follows(key, flat))
+    return data_name(flat), data_source(flat), str(flat.get("scale")), tuple(same)
 
 
 def _hidden(key: str, every: Collection[str]) -> bool:

@@ -16,8 +16,8 @@ from typing import Any
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.intervals import Difference, Estimate, difference, mean
-from rftlab.runs.axes import asked_axes, axes_of, cell_of, matches, value_of, words_of
-from rftlab.runs.naming import data_name, data_source
+from rftlab.runs.axes import asked_axes, axes_of, cell_of, matches, meaning_of, value_of, words_of, words_of_run
+from rftlab.runs.naming import data_name
 from rftlab.runs.parents import needed_runs
 from rftlab.runs.records import RunRecord
 from rftlab.sweeps.asked import Asked, read_asked
@@ -27,7 +27,6 @@ MOST_NAMED = 6  # metrics in an error
 UNFINISHED = ("failed", "diverged", "missing")  # runs without a number
 # what the guard of a loop says: "policy/loss is nan at optimiser step 3"
 DIVERGED = re.compile(r" is (nan|-?inf) (at|after) optimiser step ")
-_SAME = re.compile(r"(scale|reward|data\.(name|source|evaluation|rewards|loader\.hub_id))(\.|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +140,7 @@ def _target(records: Sequence[RunRecord], y: str | None) -> str:
 def _check(by: Sequence[str], records: Sequence[RunRecord]) -> None:
     for key in by:
         if all(value_of(record.flat, record.overrides, key) is None for record in records):
-            known = ", ".join(asked_axes(records)) or "keys of config.yaml"
+            known = ", ".join(asked_axes([words_of_run(record) for record in records])) or "keys of config.yaml"
             raise UserError(f"{key}, which no run has", f"settings of the runs, such as {known}", "--by")
 
 
@@ -149,10 +148,8 @@ def _parts(records: Sequence[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
     """Part runs by what their numbers mean, each part with a title of its own."""
     groups: dict[tuple, list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: data_name(record.flat)):
-        flat = record.flat
-        title = f"{data_name(flat)}, {data_source(flat)}, scale {flat['scale']}"
-        means = sorted((key, str(value)) for key, value in flat.items() if _SAME.match(key) and "batch" not in key)
-        groups.setdefault((title, tuple(means)), []).append(record)
+        data, source, scale, means = meaning_of(record.flat)
+        groups.setdefault((f"{data}, {source}, scale {scale}", means), []).append(record)
     titles = [title for title, _ in groups]
     return [
         (title if titles.count(title) == 1 else f"{title}, reward {titles[: place + 1].count(title)}", members)
@@ -177,7 +174,8 @@ def _compared(
     records: Sequence[RunRecord], waiting: Sequence[Asked], y: str, by: Sequence[str], lower: bool
 ) -> dict[str, Any]:
     """Return axes and rows of runs whose numbers mean the same."""
-    told = axes_of(records)
+    words = [words_of_run(record) for record in records]
+    told = axes_of(words)
     axes = tuple(by) or tuple(dict.fromkeys([*told, *_axes_to_come(records, waiting)]))
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
@@ -195,7 +193,7 @@ def _compared(
     rows += [Row(cell=c, to_best=difference(c.values, best.values) if c.values else None) for c in others]
     return {
         "axes": axes,
-        "also": () if by else tuple(key for key in asked_axes(records) if key not in axes),
+        "also": () if by else tuple(key for key in asked_axes(words) if key not in axes),
         "pooled": tuple(key for key in told if key not in axes),
         "rows": tuple(rows),
     }
