@@ -16,7 +16,7 @@ from rftlab.runs.naming import source_in_words
 
 MOST_ROWS = 40  # of points in rows: more would not fit a page
 MOST_HUES = 7
-SEED_ALPHA = 0.55
+SEEDS = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 3}
 OFFSET = 0.05  # of a hue from the next, in parts of the distance of two values
 
 
@@ -41,9 +41,9 @@ def _drawn(grid: Grid, plots: SubFigure, data: pd.DataFrame) -> Drawn:
     runs = grid.runs
     scale, source, data_name, _ = runs[["scale", "source", "data", "model"]].iloc[0]
     models = ", ".join(sorted(runs["model"].unique()))
-    plots.suptitle(
-        f"{grid.sweep}  ·  {style.name(data_name)}  ·  model {models}  ·  scale {scale}  ·  {source_in_words(source)}"
-    )
+    title = [grid.sweep, style.name(data_name), f"model {models}", f"scale {scale}", source_in_words(source)]
+    with style.print_style():
+        plots.suptitle("  ·  ".join(title))
     name = "-".join(["sweep_axes", grid.sweep, *(axis.key for axis in grid.axes), data_name, scale, source])
     return Drawn(name, plots.figure.figure, data)  # ty: ignore[invalid-argument-type]
 
@@ -75,7 +75,7 @@ def stats_columns(grid: Grid) -> list[str]:
 
 def _curve_of(grid: Grid, x: Axis, hue: Axis | None) -> tuple[SubFigure, pd.DataFrame]:
     with style.print_style():
-        plots = _begin(grid, 3.6, ["Small points: seeds; large points: their mean."])
+        plots = _begin(grid, 3.6, ["Hollow points: seeds; full points: their mean."])
         axes = plots.subplots()
         places = _places(axes, x)
         hues = hue.values if hue else (None,)
@@ -113,7 +113,7 @@ def _draw_curve(
 ) -> None:  # fmt: skip
     at = dict(zip(x.labels, _shifted(places, shift, geometric=x.geometric), strict=True))
     ordered = cells.assign(at=cells[x.key].map(at)).sort_values("at")
-    axes.plot(seeds[x.key].map(at), seeds["value"], "o", color=colour, markersize=3, alpha=SEED_ALPHA, mew=0)
+    axes.plot(seeds[x.key].map(at), seeds["value"], color=colour, **SEEDS)
     reach = [ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]]
     axes.errorbar(
         ordered["at"], ordered["mean"], yerr=reach, color=colour, marker="o", markersize=6, linewidth=1.3, capsize=3,
@@ -172,7 +172,7 @@ def _points(grid: Grid) -> tuple[SubFigure, pd.DataFrame]:
     names = [axis.key for axis in grid.axes]
     cells = grid.cells.sort_values("mean", ascending=False).head(MOST_ROWS).reset_index(drop=True)
     with style.print_style():
-        notes = ["Small points: seeds; large points: their mean."]
+        notes = ["Hollow points: seeds; full points: their mean."]
         if len(grid.cells) > len(cells):
             notes.append(f"The best {len(cells)} of {len(grid.cells)} settings.")
         plots = _begin(grid, 0.8 + 0.24 * len(cells), notes)
@@ -180,7 +180,7 @@ def _points(grid: Grid) -> tuple[SubFigure, pd.DataFrame]:
         colour = sns.color_palette("colorblind", 1)[0]
         for place, cell in enumerate(cells.to_dict("records")):
             seeds = grid.runs[(grid.runs[names] == pd.Series({n: cell[n] for n in names})).all(axis=1)]["value"]
-            axes.plot(seeds, [place] * len(seeds), "o", color=colour, markersize=3, alpha=SEED_ALPHA, mew=0)
+            axes.plot(seeds, [place] * len(seeds), color=colour, **SEEDS)
             reach = [[cell["mean"] - cell["low"]], [cell["high"] - cell["mean"]]]
             axes.errorbar([cell["mean"]], [place], xerr=reach, color=colour, marker="o", markersize=6, capsize=3)
         axes.set_yticks(range(len(cells)), [_row_label(row, names) for row in cells.to_dict("records")])

@@ -69,6 +69,8 @@ def word(value: Any) -> str:
 def grids(runs: pd.DataFrame, y: str = Y, keys: Sequence[str] | None = None) -> list[Grid]:
     """Part runs by sweep and by what their numbers mean; each part with its axes, or with those of `keys`.
 
+    Runs that others learn from are left out.
+
     Raises:
         UserError: No run has a setting of `keys`.
     """
@@ -79,9 +81,13 @@ def grids(runs: pd.DataFrame, y: str = Y, keys: Sequence[str] | None = None) -> 
         Words({key: json.loads(text) for key, text in row["settings"].items()}, row["overrides"], row["cell"])
         for row in usable.to_dict("records")
     ]
+    learned_from = {
+        value for run in words for key, value in run.flat.items() if key == "init_from" or key[-4:] == ".run"
+    }
     groups: dict[tuple, list[int]] = {}
-    for place, (sweep, run) in enumerate(zip(usable["sweep"], words, strict=True)):
-        groups.setdefault((sweep, *meaning_of(run.flat)), []).append(place)
+    for place, (sweep, key, run) in enumerate(zip(usable["sweep"], usable["run_key"], words, strict=True)):
+        if key not in learned_from:  # such a run is no setting beside those that learn from it
+            groups.setdefault((sweep, *meaning_of(run.flat)), []).append(place)
     for key in keys or ():
         if all(run.value(key) is None for run in words):
             known = ", ".join(asked_axes(words)) or "keys of config.yaml"
