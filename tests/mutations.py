@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    comparisons,
     families,
     groups,
     grue,
@@ -53,6 +54,7 @@ SECTIONS = (
     loops,
     steps,
     choices,
+    comparisons,
     families,
     groups,
     grue,
