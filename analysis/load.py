@@ -42,6 +42,7 @@ IDENTITY = [
     *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling", "counts"],
     *["model_option", "data_option", "sampled", "decoded", "n_train"],
 ]
+DIAGNOSE = "diagnose"  # the algorithm that trains nothing and looks once
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
 MLFLOW_STATES = {
     "FINISHED": "done",
@@ -77,6 +78,7 @@ def load_prompts(outputs: Path, sweeps: Sequence[str] | None = None, decoding: s
     Phases are before, during and after training, and `again`, a second look before it; `step` counts iterations or
     supervised steps, 0 before the first. `decoding` is `common`, in which all runs on the data are looked at, or `own`,
     that of the run's rollouts where it is another one. Runs older than this distinction have one look, here `common`.
+    A diagnosis has one look, whatever it is called.
     """
     columns = ["phase", "split", "prompt_id", "reward_mean", "reward_std", "n_samples", "step"]
     frame = _tidy(_records(outputs, sweeps), partial(_prompt_rows, decoding), columns)
@@ -146,6 +148,8 @@ def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:
     prompts = run.prompts()
     if prompts is None or "decoding" not in prompts:
         return prompts
+    if run.config["algo"]["name"] == DIAGNOSE:  # which looks once, as it is told to
+        return prompts.drop(columns="decoding")
     return prompts[prompts["decoding"] == decoding].drop(columns="decoding")
 
 

@@ -126,6 +126,8 @@ def names_of(setting: Setting) -> dict[str, Any]:
 
 def _family(setting: Setting) -> str:
     """Say what a run is about, by what its config holds: a loss, a policy that draws text, classes, random weights."""
+    if "model.classifier._target_" in setting:
+        return "classifier"
     if setting.get("algo.loss") == "null":  # nothing is trained
         return "diagnose" if any(key.startswith("data.rollout.") for key in setting) else "theory"
     if "data.classes" in setting:

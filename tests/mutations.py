@@ -26,6 +26,7 @@ import pytest
 from mutants import (
     adapters,
     choices,
+    classifiers,
     comparisons,
     families,
     groups,
@@ -42,9 +43,12 @@ from mutants import (
     rewards,
     runs,
     sampling,
+    small,
+    spectrum,
     steps,
     tasks,
     told,
+    worlds,
 )
 from mutants.mutation import Mutation
 from tqdm import tqdm
@@ -55,6 +59,7 @@ SECTIONS = (
     steps,
     choices,
     comparisons,
+    classifiers,
     families,
     groups,
     grue,
@@ -67,11 +72,14 @@ SECTIONS = (
     pitfalls,
     preferences,
     sampling,
+    small,
     tasks,
     rewards,
     runs,
     adapters,
     told,
+    spectrum,
+    worlds,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
 LIMIT_S = 300.0  # a mistake may also make a test run for ever

@@ -23,7 +23,8 @@ PHASE_MARKERS = {"before": "o", "after": "X"}
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SPELLED = {  # optional: names that their authors write otherwise than `name` would
     "narrativeqa": "NarrativeQA", "totto": "ToTTo", "commongen": "CommonGen", "iwslt2017": "IWSLT2017",
-    "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "cifar10": "CIFAR-10", "stsb": "STS-B",
+    "cnn_dm": "CNN/DM", "dailydialog": "DailyDialog", "cnn_dailymail": "CNN/DailyMail", "daily_dialog": "DailyDialog",
+    "fetaqa": "FeTaQA", "tldr": "TL;DR", "stack_exchange": "Stack Exchange", "cifar10": "CIFAR-10", "stsb": "STS-B",
     "reinforce": "REINFORCE", "offline_apa": "offline APA", "offline_awr": "offline AWR",
     "rejection": "rejection sampling", "reward_model": "reward model",
 }  # fmt: skip

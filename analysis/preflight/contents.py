@@ -112,14 +112,20 @@ def disclaimer(setting: Setting) -> str:
 def basis(contents: Contents) -> list[str]:
     """Say what the verdict stands on: its limits, and the interval of the reward that its threshold assumes."""
     setting, summary = contents.setting, contents.summary
-    low, high = setting.reward_range
     said = [f"This verdict stands on noise, {NEAR_CHANCE}."] if setting.near_chance else []
     said += [UNRECORDED] if contents.commands and not setting.recorded else []
-    said += [
-        BASIS,
+    said += [BASIS]
+    if setting.reward_range is None:
+        return [
+            *said,
+            f"A std below {setting.std_below:g} counts as vanishing: eval.std_below, in units of a reward that has no "
+            "interval. What is little there only you know.",
+        ]
+    low, high = setting.reward_range
+    said.append(
         f"A std below {setting.std_below:g} counts as vanishing: eval.std_below times the width of the interval "
         f"[{low:g}, {high:g}] in which the reward lies (algo.loop.reward_low, reward_high).",
-    ]
+    )
     if summary.worst < low or summary.best > high:
         said.append(
             f"Scores from {summary.worst:.3g} to {summary.best:.3g} leave that interval, so the threshold and the "

@@ -40,7 +40,9 @@ class Setting:
     n_samples: int  # per prompt
     decoding: str  # in words
     max_new_tokens: int
-    reward_range: tuple[float, float]  # the interval of the reward that the diagnosis was told
+    reward_range: (
+        tuple[float, float] | None
+    )  # the interval of the reward that the diagnosis was told; None: there is none
     std_below: float  # a reward std below this counts as vanishing, in units of the reward
     low_reward: float  # a mean reward below this is low; NaN where the data names none
     has_targets: bool
@@ -127,7 +129,8 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
     """Pick what the report needs of config and final metrics."""
     config, flat, final = record.config, record.flat, record.final or {}
     data, low, loop = config["data"], config["data"].get("low_reward"), config["algo"]["loop"]
-    reward_range = (float(loop["reward_low"]), float(loop["reward_high"]))
+    reward_range = None if loop["reward_low"] is None else (float(loop["reward_low"]), float(loop["reward_high"]))
+    width = 1.0 if reward_range is None else reward_range[1] - reward_range[0]
     return Setting(
         data=naming.data_name(flat),
         source=naming.data_source(flat),
@@ -149,7 +152,7 @@ def _setting(record: RunRecord, n_samples: int) -> Setting:
         decoding=_decoding(flat, data["rollout"]),
         max_new_tokens=int(data["rollout"]["max_new_tokens"]),
         reward_range=reward_range,
-        std_below=float(config["eval"]["std_below"]) * (reward_range[1] - reward_range[0]),
+        std_below=float(config["eval"]["std_below"]) * width,
         low_reward=math.nan if low is None else float(low),
         has_targets=final["preflight/has_targets"] == 1.0,
         samples_per_s=float(final.get("preflight/samples_per_s", math.nan)),

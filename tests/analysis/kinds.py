@@ -10,6 +10,10 @@ import yaml
 
 EPOCHS = 40
 MODEL = {"mnist": "mlp", "cifar10": "resnet18", "stsb": "bert_mini"}
+ROLLOUT = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "max_new_tokens": 32}
+REWARD_IN = {"reward_low": 0.0, "reward_high": 1.0}
+STDS = [0.0, 0.02, 0.04, 0.05, 0.06, 0.1, 0.2, 0.3, 0.3, 0.4]
+MEANS = [0.0, 0.1, 0.9, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]  # of a diagnosis
 
 
 def controlled(
@@ -184,4 +188,27 @@ def write_language(
     pd.concat(frames, ignore_index=True).to_parquet(folder / "prompts.parquet", index=False)
     final = {"eval/test/reward": reward, "probe/reward_mean": reward + 0.01 * seed}
     (folder / "DONE").write_text(json.dumps({"final": final}))
+    return folder
+
+
+def write_diagnosis(
+    outputs: Path,
+    data: str = "narrativeqa",
+    stds: list[float] = STDS,
+    n_train: int = 4000,
+    seed: int = 0,
+    **changes: object,
+) -> Path:
+    """Write a diagnosis whose prompts have these stds, and MEANS."""
+    shape = {
+        "name": f"{data}-diagnose-none", "data__rollout": ROLLOUT, "algo__loss": None, "algo__loop": REWARD_IN,
+        "reward": {"_target_": "rftlab.rewards.meteor.load"}, "eval": {"std_below": 0.05},
+    }  # fmt: skip
+    resolved = builder.config(data, "diagnose", "none", seed, sweep="spectrum", **{**shape, **changes})
+    folder = builder.write_run(outputs, resolved)
+    rows = {"phase": "before", "step": 0, "split": "train", "decoding": "own", "n_samples": 10}
+    ids = [f"p{i}" for i in range(len(stds))]
+    moments = {"prompt_id": ids, "reward_mean": MEANS[: len(stds)], "reward_std": stds}
+    pd.DataFrame({**rows, **moments}).to_parquet(folder / "prompts.parquet", index=False)
+    (folder / "DONE").write_text(f'{{"final": {{"preflight/n_train": {n_train}}}}}')
     return folder

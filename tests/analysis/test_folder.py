@@ -44,6 +44,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
     for algo in ("expected_reinforce", "sft"):
         kinds.write_controlled(outputs, "mnist", algo)
     kinds.write_theory(outputs)
+    kinds.write_diagnosis(outputs, "imdb")
     for config in outputs.rglob("config.yaml"):
         with config.open("a") as file:
             file.write("overrides: [experiment=some/preset]\n")

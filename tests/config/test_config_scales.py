@@ -52,8 +52,9 @@ def add(path: Path, text: str) -> int:
 
 def test_there_is_no_file_per_pair() -> None:
     files = [path for path in CONF.rglob("*.yaml") if "local" not in path.relative_to(CONF).parts]
-    members = {path for group in ("algo", "data", "model", "reward") for path in (CONF / group).glob("*.yaml")}
-    # an algorithm, dataset, model or reward is one file more; only files beside these could be of pairs
+    groups = ("algo", "data", "data/kind", "model", "reward")
+    members = {path for group in groups for path in (CONF / group).glob("*.yaml")}
+    # an algorithm, dataset, kind of data, model or reward is one file more; only files beside these could be of pairs
     assert len({path.resolve() for path in files} - members) <= 50
     names = [(axis, name) for axis in AXES for name in AXES[axis]]
     pairs = {f"{a}_{b}" for (one, a), (other, b) in product(names, names) if one != other}
@@ -164,7 +165,7 @@ def test_entries_are_no_groups_and_no_options() -> None:
 
 def test_the_keys_of_every_entry_are_keys_of_the_config() -> None:
     """Compose the datasets with each algorithm that they name, or with one of their kind."""
-    any_of = {"text": "ppo", "labels": "sft", "cases": "time_separation"}
+    any_of = {"text": "ppo", "labels": "sft", "documents": "text_classifier", "cases": "time_separation"}
     with loader_of(CONF) as loader:
         for data in AXES["data"]:
             cfg = OmegaConf.load(CONF / f"data/{data}.yaml")

@@ -46,6 +46,14 @@ def test_scores_outside_the_interval_are_refused_while_sampling(make_lab: Callab
         run(make_lab, "outside", LOOP, reward)
 
 
+def test_without_an_interval_no_score_is_refused_and_the_threshold_is_in_units_of_the_reward(
+    make_lab: Callable,
+) -> None:
+    free = replace(LOOP, reward_low=None, reward_high=None)
+    unit = run(make_lab, "unit", LOOP, shared_letters)["probe/share_vanishing"]
+    assert run(make_lab, "free", free, Stretched(-3.0, 47.0), std_below=50 * 0.15)["probe/share_vanishing"] == unit
+
+
 def test_scores_that_are_no_numbers_are_left_to_the_report(make_lab: Callable) -> None:
     def no_number(prompts: list, *asked) -> np.ndarray:
         return np.full(len(prompts), np.nan)

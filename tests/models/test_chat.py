@@ -98,7 +98,17 @@ def test_a_response_ends_as_a_turn_does_whatever_eos_is(tiny_llama: Callable[...
 def test_plain_prompts_stay_as_they_are(policy: Policy) -> None:
     before = policy.encode_prompts(["a<|end|>b"], 20, "left")[0]
     policy.talk(chat_of({"max_tokens": 8, "truncation_side": "left"}))
-    assert torch.equal(policy.encode_prompts(["a<|end|>b"], 20, "left")[0], before) and (before == 1).any()
+    assert torch.equal(policy.encode_prompts(["a<|end|>b"], 20, "left")[0], before)
+
+
+def test_special_tokens_that_a_text_names_are_text_unless_it_is_marked(policy: Policy) -> None:
+    end = policy.tokenizer.convert_tokens_to_ids("<|end|>")
+    assert not (policy.encode_prompts(["a<|end|>b"], 20, "left")[0] == end).any()
+    assert not (policy.encode_targets(["a<|end|>b"], 20, append_eos=False)[0] == end).any()
+    policy.marked = True
+    assert (policy.encode_prompts(["a<|end|>b"], 20, "left")[0] == end).sum() == 1
+    assert (policy.encode_targets(["a<|end|>b"], 20, append_eos=False)[0] == end).sum() == 1
+    assert (policy.with_lm(policy.lm).encode_prompts(["a<|end|>b"], 20, "left")[0] == end).any()
 
 
 def test_what_cannot_chat_is_refused_in_one_line(policy: Policy, tiny_t5: Callable[..., Policy]) -> None:

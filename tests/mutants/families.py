@@ -56,8 +56,8 @@ MUTATIONS = {
     ),
     "reference-without-the-chat": Mutation(
         "models/policy.py",
-        "policy.chat, policy.eos_id = self.chat, self.eos_id",
-        "policy.chat = None",
+        "policy.chat, policy.eos_id, policy.marked = self.chat, self.eos_id, self.marked",
+        "policy.marked = self.marked",
         "models/test_chat.py",
         "a value function and a reward model read other prompts than the policy",
     ),

@@ -84,6 +84,10 @@ MUTATIONS = {
         "a model at chance counts as good",
     ),
     "a-reward-at-chance": Mutation(
-        "rewards/learned.py", "if low > CHANCE:", "if value > CHANCE:", "rewards/test_learned.py", "noise is the reward"
+        "rewards/finished.py",
+        "if low > chance:",
+        "if value > chance:",
+        "rewards/test_learned.py",
+        "noise is the reward",
     ),
 }

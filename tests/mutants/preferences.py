@@ -46,8 +46,8 @@ MUTATIONS = {
     ),
     "eos-behind-no-response-of-rows": Mutation(
         "build/responses.py",
-        "text.response, plain=policy.chat is not None), *end)",
-        "text.response, plain=policy.chat is not None),)",
+        "text.response), *end)",
+        "text.response),)",
         "build/test_responses_of_rows.py",
         "a policy learns never to end",
     ),

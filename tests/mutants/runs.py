@@ -181,7 +181,7 @@ MUTATIONS = {
     # --- parents --------------------------------------------------------------------------------------------------
     "learned-reward-passed-down": Mutation(
         "config/inheritance.py",
-        'return not names_run(config["reward"]) and not',
+        "return not alone and not",
         "return not",
         PARENTS,
         "a reward model is needed to train itself",

@@ -174,8 +174,8 @@ MUTATIONS = {
     # --- texts ----------------------------------------------------------------------------------------------------
     "imdb-trains-on-both-labels": Mutation(
         "data/imdb.py",
-        "return [number for number in order[:cut] if labels[number] == POSITIVE]",
-        "return [number for number in order[:cut] if labels[number] is not None]",
+        "return [number for number in numbers if labels[number] == POSITIVE]",
+        "return [number for number in numbers if labels[number] is not None]",
         LOADERS,
         "other train prompts than the paper's",
     ),
@@ -276,8 +276,8 @@ MUTATIONS = {
     ),
     "model-folders-outside-the-key": Mutation(
         "config/sources.py",
-        "for text in _model_folders(config)}",
-        "for text in ()}",
+        "for text, folder in _model_folders(config)}",
+        "for text, folder in ()}",
         "config/test_own_files.py",
         "other weights in the same folder are done with the old numbers",
     ),

@@ -12,11 +12,13 @@ from rftlab.build.limits import tell_cut
 from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import build_reward
 from rftlab.config.make import make
+from rftlab.config.options import kind_of_data
 from rftlab.config.policy_checks import check_family, check_positions
 from rftlab.config.signatures import signature
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
+from rftlab.loops.document_lab import DocumentLab
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
@@ -28,7 +30,7 @@ from rftlab.types import LabelSplits, Splits
 
 def build(
     config: Mapping[str, Any], session: Session, device: torch.device, start: Path | None
-) -> Lab | LabelLab | Session:
+) -> Lab | LabelLab | DocumentLab | Session:
     """Make the objects of one run; `start` is a file of weights, or None for the model's own.
 
     Computed cases need no more than the session.
@@ -36,11 +38,15 @@ def build(
     Raises:
         UserError: Data or model cannot be had.
     """
-    if "classes" in config["data"]:
-        return build_labels(config, session, device, start)
-    if "loader" not in config["data"]:
-        return session
-    return build_text(config, session, device, start)
+    match kind_of_data(config["data"]):
+        case "text":
+            return build_text(config, session, device, start)
+        case "labels":
+            return build_labels(config, session, device, start)
+        case "documents":
+            return build_documents(config, session)
+        case _:
+            return session
 
 
 def rows_of(config: Mapping[str, Any]) -> dict[str, str]:
@@ -78,7 +84,7 @@ def _mirror(config: Mapping[str, Any]) -> Path | None:
     return config["paths"]["hub_mirror"] and Path(config["paths"]["hub_mirror"])
 
 
-def architecture(lab: Lab | LabelLab | Session) -> str | None:
+def architecture(lab: Lab | LabelLab | DocumentLab | Session) -> str | None:
     """Name the architecture of a policy that was loaded, as transformers does (`llama`); None where none was."""
     return lab.policy.lm.config.model_type if isinstance(lab, Lab) else None
 
@@ -169,6 +175,7 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     generator = stream(config["seed"], "initialisation")
     policy = make(model["policy"], hub_mirror=config["paths"]["hub_mirror"], generator=generator)
     policy.talk(chat_of(config["data"]["prompt"]))
+    policy.marked = config["data"]["prompt"].get("format") == "marked"
     if start is not None:
         load_policy_weights(policy, start)
     check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions
@@ -180,6 +187,16 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
         adapter = LoRA(rank=lora["rank"], alpha=lora["alpha"], targets=lora["targets"])
         adapt(policy, adapter, stream(config["seed"], "adapter"))
     return policy.to(device)
+
+
+# --- labelled texts -----------------------------------------------------------------------------------------------
+
+
+def build_documents(config: Mapping[str, Any], session: Session) -> DocumentLab:
+    """Make the objects of a run on labelled texts; no network is loaded."""
+    splits = _noted_rows(config, session)
+    model = make(config["model"]["classifier"])
+    return DocumentLab(name=config["data"]["name"], splits=splits, model=model, session=session)
 
 
 # --- labels -------------------------------------------------------------------------------------------------------

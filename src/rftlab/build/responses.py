@@ -60,7 +60,7 @@ def responses_of_rows(
     end = (policy.eos_id,) if config["data"]["target"]["append_eos"] else ()
 
     def tokenised(text: ScoredText) -> ScoredResponse:
-        ids = (*token_ids(policy.tokenizer, text.response, plain=policy.chat is not None), *end)
+        ids = (*token_ids(policy.tokenizer, text.response), *end)
         return ScoredResponse(example=text.example, response=text.response, response_ids=ids, score=text.score)
 
     return {split: [tokenised(text) for text in texts] for split, texts in splits.responses.items()}

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from rftlab import runs
 from rftlab.config.make import make
+from rftlab.config.signatures import signature
 from rftlab.errors import UserError
 from rftlab.types import Reward
 
@@ -70,6 +71,7 @@ def build_reward(
         "hub_mirror": paths["hub_mirror"] and Path(paths["hub_mirror"]),
         "outputs": Path(paths["outputs"]),
         "data": config["data"]["name"],
+        "source": config["data"]["source"],
         "train_targets": train_targets,
         "device": device,
     }
@@ -101,13 +103,11 @@ def _holds_target(value: Any) -> bool:
 def _places(node: Mapping[str, Any]) -> list[str]:
     """Name what a reward needs beside its keys: of a `source`, or, one of ours, of a `run` or a `corpus`."""
     ours = runs.of_ours(node["_target_"])
-    of_run = "run" in node and ours
-    network = ["hub_mirror", "device"] if "source" in node or of_run else []
-    return [
-        *network,
-        *(["outputs", "data"] if of_run else []),
-        *(["train_targets"] if "corpus" in node and ours else []),
-    ]
+    network = ["hub_mirror", "device"]
+    if "run" in node and ours:
+        taken = signature(node["_target_"]) or {}
+        return [name for name in (*network, "outputs", "data", "source") if name in taken]
+    return [*(network if "source" in node else []), *(["train_targets"] if "corpus" in node and ours else [])]
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,7 @@
 """Rows, lengths, repetitions and cuts of every dataset of texts: `python -m rftlab.commands.datasets --hub-mirror DIR`.
 
-This writes `docs/datasets.md`. Without a mirror the lines of real rows stay as they stand there.
+This writes `docs/datasets.md`. Without a mirror the lines of real rows stay as they stand there. `--diagnoses
+OUTPUTS/SWEEP` adds what finished diagnoses found; other lines of diagnoses stay.
 """
 
 import re
@@ -16,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from transformers import PreTrainedTokenizerFast
 
 from rftlab.assets import asset_folder
+from rftlab.commands.spectrum import TITLE, diagnosed, joined, section
 from rftlab.config.compose import Composer
 from rftlab.config.make import make
 from rftlab.config.options import CONF, kind_of_data, of_group
@@ -122,23 +124,35 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def page(lines: Sequence[str]) -> str:
-    """Write the page."""
+def page(lines: Sequence[str], diagnoses: Sequence[str]) -> str:
+    """Write the page, from the lines of rows and those of diagnoses."""
     table = [_line(COLUMNS), _line("---" for _ in COLUMNS), *lines]
-    return "\n".join([HEAD, *table]) + "\n"
+    return "\n".join([HEAD, *table, "", *section(diagnoses, _there(lines))]) + "\n"
+
+
+def _there(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """List dataset and source of the lines of rows, each once."""
+    found = [tuple(line.strip("| ").split(" | ")[:2]) for line in lines]
+    return [(name, source) for name, source in dict.fromkeys(found)]
 
 
 def standing(name: str, source: str) -> list[str]:
-    """Return the lines of a dataset and source that the page has."""
+    """Return the lines of a dataset and source that the page has of rows."""
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    return re.findall(rf"^\| {name} \| {source} \|.*$", text, flags=re.MULTILINE)
+    return re.findall(rf"^\| {name} \| {source} \|.*$", text.partition(TITLE)[0], flags=re.MULTILINE)
 
 
 def main() -> None:
     """Write the page anew."""
     parser = ArgumentParser(prog="python -m rftlab.commands.datasets", description=__doc__)
     parser.add_argument("--hub-mirror", type=Path, help="a folder laid out as ORG/NAME; what it lacks is left out")
-    mirror = parser.parse_args().hub_mirror
+    parser.add_argument(
+        "--diagnoses", type=Path, action="append", default=[], help="folder of a sweep of diagnoses; may be repeated"
+    )
+    options = parser.parse_args()
+    mirror = options.hub_mirror
+    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    diagnoses = joined(text, [line for sweep in options.diagnoses for line in diagnosed(sweep)])
     lines = []
     for name in names():
         lines += measured(name, "bundled", None)
@@ -146,7 +160,7 @@ def main() -> None:
             lines += standing(name, "mirror")
         elif (mirror / _config(name)["data"]["loader"]["hub_id"]).is_dir():
             lines += measured(name, "hub", mirror)
-    PAGE.write_text(page(lines), encoding="utf-8")
+    PAGE.write_text(page(lines, diagnoses), encoding="utf-8")
 
 
 if __name__ == "__main__":

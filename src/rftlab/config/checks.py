@@ -122,8 +122,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         _check_labels(config)
     if "std_high" in loop:
         _check_separation(loop)
+    _check_interval(loop)
     for low, high in (("reward_low", "reward_high"), ("tv_low", "tv_high")):
-        if low in loop and not loop[low] < loop[high]:
+        if loop.get(low) is not None and not loop[low] < loop[high]:
             found, keys = f"algo.loop.{low}={loop[low]}, {high}={loop[high]}", f"algo.loop.{low} or algo.loop.{high}"
             raise UserError(found, f"{low} below {high}", keys)
     if kind != "text":
@@ -212,6 +213,9 @@ def check_kind(config: Mapping[str, Any]) -> str:
     if kind != "text" and heuristic["name"] == "partial_sft":
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
         raise UserError(found, "none or learning_rate" if kind == "labels" else "none", "heuristic")
+    if kind == "documents" and (config.get("init_from") or config.get("parent")):
+        found = f"init_from or parent with algo={algo['name']}, which starts from no weights"
+        raise UserError(found, "null for both", "init_from or parent")
     return kind
 
 
@@ -225,6 +229,22 @@ def _check_separation(loop: Mapping[str, Any]) -> None:
     if not 0 < loop["n_pretraining_labels"] < labels:
         found = f"algo.loop.n_pretraining_labels={loop['n_pretraining_labels']} of n_labels={labels}"
         raise UserError(found, f"1 to {labels - 1}", "algo.loop.n_pretraining_labels")
+
+
+def _check_interval(loop: Mapping[str, Any]) -> None:
+    """Let the reward of a diagnosis have an interval, or none at all; the bounds need one."""
+    ends = [loop.get("reward_low"), loop.get("reward_high")]
+    found = f"algo.loop.reward_low={_word(ends[0])}, reward_high={_word(ends[1])}"
+    keys = "algo.loop.reward_low or algo.loop.reward_high"
+    if ends.count(None) == 1:
+        raise UserError(found, "both ends of an interval, or neither", keys)
+    if ends[0] is None and loop.get("bound_prompts"):
+        found = f"{found}, bound_prompts={loop['bound_prompts']}"
+        raise UserError(found, "an interval of the reward, which the bounds stand on", f"{keys}, or bound_prompts=0")
+
+
+def _word(value: float | None) -> str:
+    return "null" if value is None else f"{value:g}"
 
 
 def _check_labels(config: Mapping[str, Any]) -> None:

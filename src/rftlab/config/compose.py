@@ -24,6 +24,7 @@ from rftlab.config.checks import check, check_kind, missing_values, reject_unkno
 from rftlab.config.files import place_reward, type_groups
 from rftlab.config.inheritance import (
     RESPONSES,
+    as_asked,
     asks_no_reward,
     check_named_run,
     groups_of_parent,
@@ -172,9 +173,10 @@ class Composer:
         Where the key of a run is given, nothing is composed, and `parent` becomes null, as it says nothing of that run.
         """
         found: dict[str, Job] = {}
+        asked = {**config, "reward": as_asked(config["reward"])}  # before a run in it gets its key
         if config["parent"] is not None:
             refuse_two_starts(config)
-            parent = self._parent(config, choices, config["parent"]["overrides"], "parent")
+            parent = self._parent(asked, choices, config["parent"]["overrides"], "parent")
             config["init_from"] = parent.key
             found[parent.key] = parent
         for place, node in list(named_runs(config)):
@@ -186,7 +188,7 @@ class Composer:
             if node["run"] is not None:
                 node["parent"] = None
                 continue
-            parent = self._parent(config, choices, node["parent"]["overrides"], f"{place}.parent")
+            parent = self._parent(asked, choices, node["parent"]["overrides"], f"{place}.parent")
             refuse_other_work(place, node, parent.config)
             node["run"] = parent.key
             found[parent.key] = parent
@@ -198,9 +200,9 @@ class Composer:
         What its own overrides say stays.
         """
         own = without_null_preset(own)
-        named = {override.key_or_group for override in map(self._parse, own)}
+        named = {override.key_or_group: override.value() for override in map(self._parse, own)}
         shared = values_of_parent(config, named, place)
-        overrides = [*groups_of_parent(config, choices, named), *own]
+        overrides = [*groups_of_parent(config, choices, named, place), *own]
         known = repr((overrides, shared))
         if known in self._under_way:
             found = f"{place}.overrides=[{','.join(own)}], a parent that needs itself first"

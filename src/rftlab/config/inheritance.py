@@ -1,12 +1,13 @@
 """What a run that must come first takes from the run that needs it (docs/adr/0009, docs/adr/0031)."""
 
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from typing import Any
 
+from rftlab.config.options import content, kind_of_data, options
 from rftlab.errors import UserError
 from rftlab.ranges import RunKey
-from rftlab.runs.identity import of_ours
-from rftlab.runs.parents import names_run
+from rftlab.runs.parents import named_runs, names_run
 
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
 OWN_DATA = ("rollout", "probe", "rewards", "responses")  # keys of the data that concern the child's objective alone
@@ -18,37 +19,41 @@ OWN_MODEL = (
 OWN_EVAL = ("every", "probe_every")  # which count the steps of the child's loop
 OWN_LOADER = ("prompts_dir",)  # keys of the loader that say which of the prompts this kind of run is for
 RESPONSES = "algo.responses"  # names the run whose responses are learned
-MAKERS = {
-    "algo.responses": ("Responses", "responses"),
-    "reward": ("RewardModelling", "reward_model"),
-}  # loop, algorithm
-OURS = "rftlab.config"  # where nothing is called
+CLASSIFIER = "rftlab.rewards.text_classifier.load"
+MAKERS = {  # what is named there, or what reads the run -> loop, algorithm
+    RESPONSES: ("Responses", "responses"),
+    "rftlab.rewards.learned.load": ("RewardModelling", "reward_model"),
+    CLASSIFIER: ("TextClassification", "text_classifier"),
+}
 (IS_KEY,) = RunKey.__metadata__
 
 
-def groups_of_parent(config: Mapping[str, Any], choices: Mapping[str, str], named: Collection[str]) -> list[str]:
-    """Return the options that a parent takes from its child, but for groups that its own overrides name.
+def groups_of_parent(
+    config: Mapping[str, Any], choices: Mapping[str, str], named: Mapping[str, Any], place: str
+) -> list[str]:
+    """Return the options that a parent takes from its child, but for groups that its own overrides (`named`) choose.
 
     A learned reward is the child's alone, as the runs behind it would need themselves first: their reward is that of
     the data. So it is if they have other data than the child. Where that is a learned one too, the reward model behind
-    it has none (`asks_no_reward`).
+    it has none (`asks_no_reward`). A classifier of texts needs no such run, and is the reward of all.
     """
     taken = {group: choices[group] for group in GROUPS if group not in named}
-    if not _keeps_reward(config, named) or str(taken.get("reward")).startswith("default/"):
+    if not _keeps_reward(config, named, place) or str(taken.get("reward")).startswith("default/"):
         taken.pop("reward", None)  # the default of the data is that of the parent anyway, and nobody chose it
     return [f"{group}={option}" for group, option in taken.items()]
 
 
-def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: str) -> dict[str, Any]:
+def values_of_parent(config: Mapping[str, Any], named: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Return the values that a parent takes from its child, but for groups that its own overrides name.
 
     Sampling settings, the rewards of labels, the value network and the layers that train are the child's alone: runs
     that differ in them share one parent. What counts iterations of the child's loop means nothing in another. Where a
     dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's. A
-    reward model of pairs that the rows bring is evaluated on pairs, so that all runs on the data share one.
+    reward model of pairs that the rows bring is evaluated on pairs, so that all runs on the data share one; a
+    classifier of texts, on all of its own.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-    if not (place == "reward.parent" and config["data"].get("responses")):
+    if not (place == "reward.parent" and config["data"].get("responses")) and not _reads_documents(named):
         shared["eval"] = _without(config["eval"], OWN_EVAL)
     shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
     if "model" not in named:
@@ -57,7 +62,7 @@ def values_of_parent(config: Mapping[str, Any], named: Collection[str], place: s
         shared["data"] = _without(config["data"], OWN_DATA)
         if place != f"{RESPONSES}.parent" and "loader" in config["data"]:
             shared["data"]["loader"] = _without(config["data"]["loader"], OWN_LOADER)
-    if config["reward"] is not None and _keeps_reward(config, named):
+    if config["reward"] is not None and _keeps_reward(config, named, place):
         shared["reward"] = config["reward"]
     return shared
 
@@ -68,16 +73,34 @@ def refuse_other_work(place: str, node: Mapping[str, Any], parent: Mapping[str, 
     Raises:
         UserError: It does.
     """
-    if place not in MAKERS or not of_ours(node.get("_target_", OURS)):
+    maker = node.get("_target_", place)
+    if maker not in MAKERS:
         return
-    loop, algo = MAKERS[place]
+    loop, algo = MAKERS[maker]
     if parent["algo"]["loop"]["_target_"].rpartition(".")[2] != loop:
         found = f"{place}.parent.overrides, which compose a run of algo={parent['algo']['name']}"
         raise UserError(found, f"algo={algo} among them", f"{place}.parent.overrides")
 
 
-def _keeps_reward(config: Mapping[str, Any], named: Collection[str]) -> bool:
-    return not names_run(config["reward"]) and not {"reward", "data"} & set(named)
+def _keeps_reward(config: Mapping[str, Any], named: Mapping[str, Any], place: str) -> bool:
+    reward = config["reward"]
+    alone = names_run(reward) and (place == "reward.parent" or reward.get("_target_") != CLASSIFIER)
+    return not alone and not {"reward", "data"} & set(named)
+
+
+def as_asked(reward: Any) -> Any:
+    """Copy a reward as its parents take it: each run in it by its key if that was given, else by how it is made."""
+    node = deepcopy(reward)
+    for _, named in named_runs({"reward": node}):
+        if named["run"] is not None:
+            named["parent"] = None
+    return node
+
+
+def _reads_documents(named: Mapping[str, Any]) -> bool:
+    """Say whether the dataset that a parent names is one of labelled texts."""
+    data = named.get("data")
+    return data in options("data") and kind_of_data(content(f"data/{data}")) == "documents"
 
 
 def learns_rows(config: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """What `conf/` has to choose from, read from its files: for the help, for refusals, and for the nearest known key.
 
-A kind of data (text, labels, cases) has its models and its algorithms: a model belongs to it by the shape of its file,
-an algorithm by what the `run` of its loop takes.
+A kind of data (text, labels, documents, cases) has its models and its algorithms: a model belongs to it by the shape of
+its file, an algorithm by what the `run` of its loop takes.
 """
 
 import re
@@ -26,10 +26,16 @@ WORDS = {  # for the help, in its order
     "hub": "from the hub, paths.hub_mirror or a folder",
     "corpus": "for algo=pretrain",
     "labels": "on labels",
+    "documents": "on labelled texts",
     "random": "classifiers from random weights",
     "cases": "theory",
 }
-KIND_OF_LAB = {"Lab": "text", "LabelLab": "labels", "Session": "cases"}  # what a loop is given -> what it works on
+KIND_OF_LAB = {
+    "Lab": "text",
+    "LabelLab": "labels",
+    "DocumentLab": "documents",
+    "Session": "cases",
+}  # what a loop is given -> what it works on
 
 
 def groups() -> list[str]:
@@ -74,12 +80,14 @@ def of_group(group: str) -> dict[str, Mapping[str, Any]]:
 
 def kind_of_model(model: Mapping[str, Any]) -> str:
     """Say which kind of data a model is for."""
-    return "labels" if "network" in model else "text" if "policy" in model else "cases"
+    shapes = {"network": "labels", "policy": "text", "classifier": "documents"}
+    return next((kind for key, kind in shapes.items() if key in model), "cases")
 
 
 def kind_of_data(data: Mapping[str, Any]) -> str:
     """Say of which kind the data is."""
-    return "labels" if "classes" in data else "text" if "loader" in data else "cases"
+    shapes = {"classes": "labels", "rollout": "text", "loader": "documents"}
+    return next((kind for key, kind in shapes.items() if key in data), "cases")
 
 
 @cache

@@ -23,6 +23,8 @@ def check_rows(config: Mapping[str, Any]) -> None:
     elif data["source"] == "file":
         raise UserError(f"data.source=file with data={data['name']}", "bundled or hub, or data=file", "data.source")
     if "column" in data.get("prompt", {}):
+        _check_prompts(data)
+    if "column" in data.get("prompt", {}) and "responses" in data:
         _check_columns(data)
         _check_learned(config)
 
@@ -36,9 +38,12 @@ def _check_file(path: str | None) -> None:
         raise UserError(f"data.path={path}, where there is no file", "a file", "data.path")
 
 
-def _check_columns(data: Mapping[str, Any]) -> None:
+def _check_prompts(data: Mapping[str, Any]) -> None:
     if data["prompt"]["column"] is None:
         raise UserError("data.prompt.column=null", "the name of the column of prompts", "data.prompt.column")
+
+
+def _check_columns(data: Mapping[str, Any]) -> None:
     for one, other in (("response", "score"), ("chosen", "rejected")):
         given = [word for word in (one, other) if data[word]["column"] is not None]
         if len(given) == 1:

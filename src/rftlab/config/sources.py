@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rftlab.assets import PREFIX
+from rftlab.assets import PREFIX, converted
 from rftlab.config.own_function import file_of, functions
 from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import NotFoundError, source_file
@@ -26,7 +26,7 @@ INSTALLED = ("site-packages", "dist-packages")
 LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 DIGITS = 12  # hexadecimal
 MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its start
-OF_MODELS = ("source", "tokenizer")  # keys that may name a folder of a model
+OF_MODELS = ("source", "tokenizer", "trunk")  # keys that may name a folder of a model
 OF_TEXTS = "corpus"  # a key of rewards that may name a file
 SHOWN = 3  # names in a message
 
@@ -54,7 +54,7 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
     for _, node in reward_nodes(config.get("reward")):
         if isinstance(text := node.get(OF_TEXTS), str) and Path(text).is_file():
             found[text] = _content(text, folders)
-    found |= {text: _content(text, folders) for text in _model_folders(config)}
+    found |= {text: _content(folder, folders) for text, folder in _model_folders(config)}
     found |= {text: _content(text, folders) for text in _data_files(config)}
     return dict(sorted(found.items()))
 
@@ -142,16 +142,23 @@ def _is_path(value: str) -> bool:
     return bool(named) and (Path(value).is_file() or Path(value).is_dir())
 
 
-def _model_folders(config: Mapping[str, Any]) -> Iterator[str]:
-    """Give the folders of the user's that models are read from; not embedded ones, and not those that a mirror has."""
+def _model_folders(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the folders that models are read from, as written and as they lie; no embedded ones, and none of a mirror.
+
+    What was converted on this machine is one of them: its weights need not be those that the hub has under that name.
+    """
     mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
     rewards = (node for _, node in reward_nodes(config.get("reward")))
     for node in (model.get("policy"), model.get("network"), *rewards):
         for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
-            if not isinstance(value, str) or value.startswith(PREFIX) or not Path(value).is_dir():
+            if not isinstance(value, str) or value.startswith(PREFIX):
                 continue
-            if mirror is None or Path(value).is_absolute() or not Path(mirror, value).is_dir():
-                yield value
+            if mirror is not None and not Path(value).is_absolute() and Path(mirror, value).is_dir():
+                continue
+            if Path(value).is_dir():
+                yield value, value
+            elif (folder := converted(value)) is not None:
+                yield value, str(folder)
 
 
 def _data_files(config: Mapping[str, Any]) -> Iterator[str]:

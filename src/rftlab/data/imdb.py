@@ -21,19 +21,25 @@ def examples(row: Mapping) -> list[Text]:
     return [Text(prompt=" ".join(words[:half]), targets=(" ".join(words[half:]),), meta={"label": row["label"]})]
 
 
-def part(split: str, rows: Rows) -> list[int]:
+def dealt(split: str, rows: Rows) -> list[int]:
     """Number the reviews of a split, in the order of `datasets.Dataset.shuffle(seed=42)`.
 
-    Train: the positive reviews among 80 % of the train split. Validation: the other 20 %. Test: 5,000.
+    Train: 80 % of the train split. Validation: the other 20 %. Test: 5,000.
     """
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(rows)).tolist()
     if split == "test":
         return order[:TEST_SIZE]
     cut = int(len(order) * TRAIN_SHARE)
-    if split == "validation":
-        return order[cut:]
+    return order[cut:] if split == "validation" else order[:cut]
+
+
+def part(split: str, rows: Rows) -> list[int]:
+    """Number the reviews of a split that are continued: of train the positive ones alone."""
+    numbers = dealt(split, rows)
+    if split != "train":
+        return numbers
     labels = rows.column("label", int)
-    return [number for number in order[:cut] if labels[number] == POSITIVE]
+    return [number for number in numbers if labels[number] == POSITIVE]
 
 
 DATASET = TextDataset(

@@ -38,7 +38,7 @@ def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:
     if data.get("source") == "hub" and mirror is None:
         yield f"{data['loader']['hub_id']} (data.loader.hub_id)"
     for key, node in (("model.policy", config["model"].get("policy")), *reward_nodes(config.get("reward"))):
-        for name in ("source", "tokenizer"):
+        for name in ("source", "tokenizer", "trunk"):
             value = node.get(name) if isinstance(node, Mapping) else None
             where = locate(value, mirror, f"{key}.{name}") if isinstance(value, str) else None
             if isinstance(where, str) and not _cached(where):

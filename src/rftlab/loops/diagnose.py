@@ -33,8 +33,8 @@ class Diagnose:
     bound_samples: Samples  # responses per such prompt
     bound_prefixes: Positive[int]  # prefixes per such prompt whose Jacobian is measured
     power_iterations: Positive[int]
-    reward_low: float  # interval of the reward: the bounds and the threshold of the std scale with its width
-    reward_high: float
+    reward_low: float | None  # interval of the reward: the bounds and the threshold of the std scale with its width;
+    reward_high: float | None  # both None where it has none, and the threshold is in units of the reward
 
     def run(self, lab: Lab) -> dict[str, float]:
         """Write `prompts.parquet`, every response to `samples.jsonl`, measured gradients to `cases.parquet`.
@@ -81,12 +81,22 @@ class Diagnose:
 
     def _std_below(self, lab: Lab) -> float:
         """Return the std below which a gradient counts as vanishing: the threshold is one of rewards in [0, 1]."""
-        return lab.evaluation.std_below * (self.reward_high - self.reward_low)
+        width = 1.0 if self._interval is None else self._interval[1] - self._interval[0]
+        return lab.evaluation.std_below * width
+
+    @property
+    def _interval(self) -> tuple[float, float] | None:
+        if self.reward_low is None or self.reward_high is None:
+            return None
+        return self.reward_low, self.reward_high
 
     def _refuse_outside(self, scores: Float[np.ndarray, " n"]) -> None:
-        if scores.size and (scores.min() < self.reward_low or scores.max() > self.reward_high):
+        if self._interval is None:
+            return
+        low, high = self._interval
+        if scores.size and (scores.min() < low or scores.max() > high):
             found = f"scores from {scores.min():g} to {scores.max():g}"
-            expected = f"all within {self.reward_low:g} and {self.reward_high:g}"
+            expected = f"all within {low:g} and {high:g}"
             raise UserError(found, expected, "algo.loop.reward_low or reward_high")
 
     def _resume(self, lab: Lab) -> tuple[Float[np.ndarray, "b g"], float, Kept]:
@@ -146,7 +156,7 @@ class Diagnose:
 
     def _case(self, lab: Lab, example: Example, place: str, number: int, tick: Tick) -> Row:
         """Measure the gradient on one prompt, with responses of its own."""
-        assert lab.task.rollout is not None
+        assert lab.task.rollout is not None and self._interval is not None  # see config.checks
         whole = replace(lab.task.rollout, top_k=0, top_p=1.0, min_new_tokens=0)  # the policy that the gradient is of
         prompt = encode(lab, [example])
         draw = {"places": [place], "samples": self.bound_samples, "steps": whole.max_new_tokens}
@@ -159,7 +169,7 @@ class Diagnose:
             lab.policy, *prompt, responses, scores,
             temperature=whole.temperature,
             max_new_tokens=whole.max_new_tokens,
-            reward_range=(self.reward_low, self.reward_high),
+            reward_range=self._interval,
             prefixes=self.bound_prefixes,
             power_iterations=self.power_iterations,
             generator=stream(lab.session.seed, "gradient", number),

@@ -54,6 +54,7 @@ class Policy(nn.Module):
         self.compute_dtype = compute_dtype
         self.recompute = False
         self.chat: Chat | None = None  # how prompts are put into a chat; None = as they are
+        self.marked = False  # whether special tokens that a text names are such; else they are text like any other
         self.lm = lm
         self.tokenizer = tokenizer
         self.family = family
@@ -77,7 +78,7 @@ class Policy(nn.Module):
         """Make a policy of another model that reads, writes and computes as this one."""
         policy = Policy(lm, self.tokenizer, self.family, self.compute_dtype)
         policy.recompute = self.recompute
-        policy.chat, policy.eos_id = self.chat, self.eos_id
+        policy.chat, policy.eos_id, policy.marked = self.chat, self.eos_id, self.marked
         return policy
 
     def talk(self, chat: Chat | None) -> None:
@@ -105,7 +106,7 @@ class Policy(nn.Module):
     def encode_prompts(
         self, prompts: Sequence[str], max_tokens: int, truncation_side: str, ending: str | None = None
     ) -> tuple[Int[Tensor, "n p"], Bool[Tensor, "n p"]]:
-        """Tokenise prompts: causal models are padded on the left, the others on the right; special tokens count.
+        """Tokenise prompts: causal models are padded on the left, the others on the right; added tokens count.
 
         What is too long is cut on the truncation side, but not in the `ending` that prompts may share.
         """
@@ -117,7 +118,8 @@ class Policy(nn.Module):
         if self.chat is not None:  # with no end to keep: a chat has one of its own
             rows = [self.chat.prompt_ids(self.tokenizer, prompt, max_tokens, truncation_side) for prompt in prompts]
         else:
-            rows = [encode(self.tokenizer, prompt, max_tokens, truncation_side, ending) for prompt in prompts]
+            asked = (max_tokens, truncation_side, ending, self.marked)
+            rows = [encode(self.tokenizer, prompt, *asked) for prompt in prompts]
         ids, mask = text.pad(rows, self.pad_id, "left" if self.family == "causal" else "right")
         return ids.to(self.device), mask.to(self.device)
 
@@ -130,8 +132,7 @@ class Policy(nn.Module):
         else:
             end = [self.eos_id] if append_eos else []
             room = max_tokens - len(end)
-            plain = self.chat is not None  # tokens of the template that a text names are text
-            told = [text.token_ids(self.tokenizer, target, plain=plain) for target in targets]
+            told = [text.token_ids(self.tokenizer, target, marked=self.marked) for target in targets]
             rows = [[*text.cut(ids, room, "right"), *end] for ids in told]
         ids, mask = text.pad(rows, self.pad_id if self.family != "classifier" else 0, "right")
         return ids.to(self.device), mask.to(self.device)

@@ -61,7 +61,7 @@ class RewardModel(nn.Module):
 
     def response_ids(self, response: str) -> list[int]:
         """Tokenise a response as the model reads it: its last tokens, and EOS."""
-        ids = text.token_ids(self.trunk.tokenizer, response, plain=self.trunk.chat is not None)
+        ids = text.token_ids(self.trunk.tokenizer, response)
         return [*text.cut(ids, self.reading.max_response_tokens, "left"), self.trunk.eos_id]
 
     def encode_prompts(self, prompts: Sequence[str]) -> tuple[Int[Tensor, "b p"], Bool[Tensor, "b p"]]:

@@ -10,12 +10,12 @@ from transformers import PreTrainedTokenizerFast
 Tokenizer = PreTrainedTokenizerFast
 
 
-def token_ids(tokenizer: Tokenizer, text: str, *, plain: bool = False) -> list[int]:
-    """Tokenise one text without adding special tokens; with `plain`, those that it names are text like any other.
+def token_ids(tokenizer: Tokenizer, text: str, *, marked: bool = False) -> list[int]:
+    """Tokenise one text without adding special tokens; those that it names are text like any other, unless `marked`.
 
     The length is the caller's business, so the tokenizer stays silent.
     """
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=plain, verbose=False)["input_ids"]
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=not marked, verbose=False)["input_ids"]
 
 
 def cut(ids: list[int], max_tokens: int, side: str) -> list[int]:
@@ -25,13 +25,15 @@ def cut(ids: list[int], max_tokens: int, side: str) -> list[int]:
     return ids[len(ids) - max_tokens :] if side == "left" else ids[:max_tokens]
 
 
-def prompt_ids(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None) -> list[int]:
+def prompt_ids(
+    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None, marked: bool = False
+) -> list[int]:
     """Tokenise a prompt and cut it on `side`; an `ending` that it has is kept whole, and the text before it is cut."""
-    ids = token_ids(tokenizer, text)
+    ids = token_ids(tokenizer, text, marked=marked)
     if len(ids) <= max_tokens or not ending or not text.endswith(ending):
         return cut(ids, max_tokens, side)
-    end = token_ids(tokenizer, ending)
-    body = cut(token_ids(tokenizer, text.removesuffix(ending)), max(0, max_tokens - len(end)), side)
+    end = token_ids(tokenizer, ending, marked=marked)
+    body = cut(token_ids(tokenizer, text.removesuffix(ending), marked=marked), max(0, max_tokens - len(end)), side)
     return cut([*body, *end], max_tokens, "left")
 
 
@@ -47,12 +49,16 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, side: str) -> tuple[Int[Tens
     return ids, mask
 
 
-def seq2seq_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None) -> list[int]:
+def seq2seq_prompt(
+    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None, marked: bool = False
+) -> list[int]:
     """Cut the text, then append EOS inside the limit (the T5 convention for the encoder)."""
-    return [*prompt_ids(tokenizer, text, max_tokens - 1, side, ending), tokenizer.eos_token_id]
+    return [*prompt_ids(tokenizer, text, max_tokens - 1, side, ending, marked), tokenizer.eos_token_id]
 
 
-def causal_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None) -> list[int]:
+def causal_prompt(
+    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None, marked: bool = False
+) -> list[int]:
     """Cut the text; BOS stays in front where the tokenizer sets one. An empty prompt becomes a single EOS.
 
     A decoder needs one token to predict the first response token from; EOS is what separates documents in
@@ -61,13 +67,14 @@ def causal_prompt(tokenizer: Tokenizer, text: str, max_tokens: int, side: str, e
     prefix = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     if tokenizer("", verbose=False)["input_ids"][:1] != prefix:
         prefix = []
-    ids = [*prefix, *prompt_ids(tokenizer, text, max_tokens - len(prefix), side, ending)]
+    ids = [*prefix, *prompt_ids(tokenizer, text, max_tokens - len(prefix), side, ending, marked)]
     return ids or [tokenizer.eos_token_id]
 
 
 def classifier_prompt(
-    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None
+    tokenizer: Tokenizer, text: str, max_tokens: int, side: str, ending: str | None = None, marked: bool = False
 ) -> list[int]:
     """Tokenise with the special tokens of the tokenizer, the text between them cut on `side`; no ending is kept."""
     tokenizer.truncation_side = side
-    return tokenizer(text, truncation=True, max_length=max_tokens, verbose=False)["input_ids"]
+    asked = {"truncation": True, "max_length": max_tokens, "split_special_tokens": not marked, "verbose": False}
+    return tokenizer(text, **asked)["input_ids"]

@@ -48,8 +48,11 @@ class Classifier:
         return scores
 
     def _encode(self, texts: list[str]) -> list[list[int]]:
-        """Tokenise, dropping tokens from the left beyond `max_tokens`; a text without tokens becomes one pad token."""
-        rows = self.tokenizer(texts, truncation=True, max_length=self.max_tokens).input_ids
+        """Tokenise, dropping tokens from the left beyond `max_tokens`; a text without tokens becomes one pad token.
+
+        Special tokens that a text names are text: a response cannot end what the classifier reads.
+        """
+        rows = self.tokenizer(texts, truncation=True, max_length=self.max_tokens, split_special_tokens=True).input_ids
         return [row or [self._pad_id()] for row in rows]
 
     def _probability(self, rows: list[list[int]]) -> Float[np.ndarray, " b"]:

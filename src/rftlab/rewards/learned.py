@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from rftlab.errors import UserError
 from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
-from rftlab.runs import RunRecord, find_key
+from rftlab.rewards.finished import KEY, finished, refuse_chance
 
-KEY = "reward.run"
 LOOP = "RewardModelling"  # what the loop of such a run is called
-LOW, VALUE, HIGH = (f"eval/validation/pair_accuracy{end}" for end in ("_low", "", "_high"))
+ACCURACY = "eval/validation/pair_accuracy"
 CHANCE = 0.5
 log = logging.getLogger("rftlab")
 
@@ -58,8 +56,8 @@ def load(
     Raises:
         UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
     """
-    record = _finished(run, outputs)
-    _refuse_chance(record, at_chance)
+    record = finished(run, outputs, LOOP, "reward_model", "reward model")
+    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", CHANCE, at_chance)
     if (trained_on := record.config["data"]["name"]) != data:
         log.warning(
             "%s=%s was trained on responses to data=%s, and scores those to data=%s", KEY, run, trained_on, data
@@ -77,38 +75,6 @@ def load(
     load_weights(model, record.folder / "final" / "model.safetensors", KEY)
     model.requires_grad_(False)
     return Learned(model=model.to(device), batch_size=batch_size)
-
-
-def _finished(key: str | None, outputs: Path) -> RunRecord:
-    expected = "the run key of a finished run of algo=reward_model"
-    if key is None:
-        raise UserError(f"{KEY}=null", expected, KEY)
-    records = find_key(outputs, key)
-    if not records:
-        raise UserError(f"{KEY}={key}, which is no run in {outputs}", expected, KEY)
-    record = records[0]  # finished ones come first
-    loop = record.config["algo"]["loop"]["_target_"]
-    if loop.rpartition(".")[2] != LOOP:
-        found = f"{KEY}={key}, a run of algo={record.config['algo']['name']}, which trains no reward model"
-        raise UserError(found, expected, KEY)
-    if not record.done:
-        raise UserError(f"{KEY}={key}, a run that is {record.state}", expected, KEY)
-    return record
-
-
-def _refuse_chance(record: RunRecord, at_chance: bool) -> None:
-    final = record.final or {}
-    low, value, high = (final.get(name, float("nan")) for name in (LOW, VALUE, HIGH))
-    if low > CHANCE:
-        return
-    found = f"{KEY}={record.key}, a reward model with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on held-out pairs"
-    if not at_chance:
-        raise UserError(
-            found,
-            f"an interval above {CHANCE}, so that it tells good from bad",
-            f"{KEY}, or reward.at_chance=true to use it all the same",
-        )
-    log.warning("%s: it may be at chance, and then no score of it means much", found)
 
 
 def _reading(config: Mapping[str, Any]) -> Reading:

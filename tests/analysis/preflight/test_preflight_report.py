@@ -164,6 +164,10 @@ def test_the_report_says_what_the_verdict_stands_on(tmp_path: Path) -> None:
     assert "A std below 2.5 counts as vanishing" in flat(shown(diagnoses.write(tmp_path / "b", outside, **wide))[1])
     for text in map(flat, shown(diagnoses.write(tmp_path / "c", outside))):
         assert "Scores from -5 to" in text and "leave that interval" in text
+    free = {"algo__loop__reward_low": None, "algo__loop__reward_high": None}
+    for text in map(flat, shown(diagnoses.write(tmp_path / "d", outside, **free))):
+        assert "A std below 0.05 counts as vanishing: eval.std_below, in units of a reward that has no interval" in text
+        assert "leave that interval" not in text
 
 
 def test_gradients_of_equal_scores_are_zero_by_the_sample(tmp_path: Path) -> None:

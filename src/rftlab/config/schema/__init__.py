@@ -7,8 +7,8 @@ then no part of the config. Importing this module costs no torch: composition, `
 _HERE = "rftlab.config.schema"
 RUN = f"{_HERE}.run.Run"  # conf/train.yaml
 GROUPS = {
-    "model": (f"{_HERE}.model.TextModel", f"{_HERE}.model.LabelModel", f"{_HERE}.model.CasesModel"),
-    "data": (f"{_HERE}.data.TextData", f"{_HERE}.data.LabelData", f"{_HERE}.data.CasesData"),
+    "model": tuple(f"{_HERE}.model.{kind}Model" for kind in ("Text", "Label", "Document", "Cases")),
+    "data": tuple(f"{_HERE}.data.{kind}Data" for kind in ("Text", "Label", "Document", "Cases")),
     "reward": (),  # what its `_target_` takes
     "algo": (f"{_HERE}.algo.Algo",),
     "optimizer": (f"{_HERE}.optimizer.Optimizer",),

@@ -1,4 +1,4 @@
-"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, computed cases."""
+"""Fields of `conf/data`: prompts answered with text, inputs answered with a label, labelled texts, computed cases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ Source = Literal["file", "bundled", "hub"]
 class Prompt:
     max_tokens: Positive[int]
     truncation_side: Literal["left", "right"]
-    format: Literal["plain", "chat"] = "plain"  # of what has no chat: corpora, labels
+    format: Literal["plain", "chat", "marked"] = "plain"  # marked: special tokens that a text names are such
     system: str | None = None
     ending: str | None = None  # the end of every prompt, which is never cut
     column: str | None = None  # of rows of the user's own
@@ -76,6 +76,16 @@ class LabelData:
     loader: Built
     rewards: Rewards
     lr: LearningRates
+
+
+@dataclass
+class DocumentData:
+    name: str
+    source: Source
+    loader: Built
+    path: str | None = None  # of a file of the user's own, and its columns
+    prompt: Column | None = None
+    target: Column | None = None
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Fields of `conf/model`: language models, classifiers from random weights, computed cases."""
+"""Fields of `conf/model`: language models, classifiers from random weights, classifiers of texts, computed cases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +34,12 @@ class LabelModel:
     name: str
     inputs: Literal["images", "pairs"]
     network: Built
+
+
+@dataclass
+class DocumentModel:
+    name: str
+    classifier: Built
 
 
 @dataclass

@@ -1,0 +1,59 @@
+"""The finished run that a reward names by its key."""
+
+import logging
+from pathlib import Path
+
+from rftlab.errors import UserError
+from rftlab.runs import RunRecord, find_key
+
+KEY = "reward.run"
+log = logging.getLogger("rftlab")
+
+
+def finished(key: str | None, outputs: Path, loop: str, algo: str, makes: str) -> RunRecord:
+    """Find a finished run below `outputs`, whose loop is called `loop`; `algo` and what it `makes` are for the words.
+
+    Raises:
+        UserError: There is no such run, it is not finished, or it makes something else.
+    """
+    expected = f"the run key of a finished run of algo={algo}"
+    if key is None:
+        raise UserError(f"{KEY}=null", expected, KEY)
+    records = find_key(outputs, key)
+    if not records:
+        raise UserError(f"{KEY}={key}, which is no run in {outputs}", expected, KEY)
+    record = records[0]  # finished ones come first
+    if record.config["algo"]["loop"]["_target_"].rpartition(".")[2] != loop:
+        found = f"{KEY}={key}, a run of algo={record.config['algo']['name']}, which trains no {makes}"
+        raise UserError(found, expected, KEY)
+    if not record.done:
+        raise UserError(f"{KEY}={key}, a run that is {record.state}", expected, KEY)
+    return record
+
+
+def refuse_chance(record: RunRecord, model: str, accuracy: str, of: str, chance: float, at_chance: bool) -> None:
+    """Refuse a run whose interval of a held-out accuracy, a final metric, reaches chance; or say so in the log.
+
+    Args:
+        record: Of a finished run.
+        model: What it makes, in words.
+        accuracy: The metric, whose ends have `_low` and `_high` behind its name.
+        of: What the accuracy is of, in words.
+        chance: The accuracy of a guess.
+        at_chance: Take it all the same.
+
+    Raises:
+        UserError: It may be at chance.
+    """
+    final = record.final or {}
+    low, value, high = (final.get(f"{accuracy}{end}", float("nan")) for end in ("_low", "", "_high"))
+    if low > chance:
+        return
+    found = f"{KEY}={record.key}, {model} with accuracy {value:.3f} ({low:.3f} to {high:.3f}) on {of}"
+    if not at_chance:
+        raise UserError(
+            found,
+            f"an interval above {chance:.3g}, so that it tells good from bad",
+            f"{KEY}, or reward.at_chance=true to use it all the same",
+        )
+    log.warning("%s: it may be at chance, and then no score of it means much", found)
