@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from analysis import load
 from analysis.drawing.axes import picture
-from analysis.drawing.save import save
+from analysis.drawing.save import Drawn, save
 from analysis.drawing.titles import titled
+from analysis.everything import noted
 from analysis.statistics import axes, stats
 from rftlab.errors import Parser, UserError, unwritable
 
@@ -42,7 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UserError(f"one value of {' and '.join(keys)}", "two or more in a sweep", "--x")
         for grid in found:
             drawn = titled(lambda _, grid=grid: picture(grid, options.x, options.hue), grid.runs)
-            console.print(*save(drawn, options.figures), soft_wrap=True, highlight=False)
+            whole = noted(drawn, runs)
+            assert isinstance(whole, Drawn)
+            name = f"draw-{options.y.replace('/', '_')}-{whole.name.partition('-')[2]}"
+            paths = save(replace(whole, name=name), options.figures)
+            console.print(*paths, soft_wrap=True, highlight=False)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

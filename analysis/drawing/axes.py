@@ -16,13 +16,14 @@ from rftlab.runs.naming import source_in_words
 
 MOST_ROWS = 40  # of points in rows: more would not fit a page
 MOST_HUES = 7
-SEEDS = {"marker": "o", "linestyle": "", "markersize": 4, "markerfacecolor": "white", "zorder": 3}
+SEED_SIZE = 4
+SLANT = 30  # degrees, of words under an axis
 OFFSET = 0.05  # of a hue from the next, in parts of the distance of two values
 
 
 def picture(grid: Grid, x: str | None = None, hue: str | None = None) -> Drawn:
     """Draw a grid in the way that its axes ask for; `x` and `hue` name axes and ask for a curve per hue."""
-    if x is not None:
+    if x is not None and (hue is not None or _axis(grid, x).numeric):
         return _drawn(grid, *_curve_of(grid, _axis(grid, x), _axis(grid, hue) if hue else None))
     numeric = [axis for axis in grid.axes if axis.numeric and len(axis.values) > 1]
     others = [axis for axis in grid.axes if axis not in numeric]
@@ -42,17 +43,22 @@ def _drawn(grid: Grid, plots: SubFigure, data: pd.DataFrame) -> Drawn:
     scale, source, data_name, _ = runs[["scale", "source", "data", "model"]].iloc[0]
     models = ", ".join(sorted(runs["model"].unique()))
     title = [grid.sweep, style.name(data_name), f"model {models}", f"scale {scale}", source_in_words(source)]
+    title += [f"reward {grid.part}"] if grid.part > 1 else []
     with style.print_style():
         plots.suptitle("  ·  ".join(title))
     name = "-".join(["sweep_axes", grid.sweep, *(axis.key for axis in grid.axes), data_name, scale, source])
-    return Drawn(name, plots.figure.figure, data)  # ty: ignore[invalid-argument-type]
+    name += f"-reward{grid.part}" if grid.part > 1 else ""
+    return Drawn(name, plots.figure.figure, data)
 
 
 def _begin(grid: Grid, height: float, notes: Sequence[str]) -> SubFigure:
     counts = sorted(grid.cells["n"].unique())
-    seeds = f"n = {layout.span(int(counts[0]), int(counts[-1]))} seeds"
-    said = [*notes, f"{seeds}; interval: 95 % of the mean over seeds (Student's t)."]
-    said += ["A setting with one seed has no interval."] if counts[0] == 1 else []
+    said = [*notes]
+    if counts[-1] > 1:
+        seeds = f"n = {layout.span(int(counts[0]), int(counts[-1]))} seeds"
+        said.append(f"{seeds}; interval: 95 % of the mean over seeds (Student's t).")
+    if counts[0] == 1:
+        said.append("n = 1: one seed has no interval." if counts[-1] == 1 else "One seed has no interval.")
     said += [f"A seed's number is its mean over {', '.join(grid.averaged)}."] if grid.averaged else []
     _, plots = layout.with_caption(style.WIDTH, height, layout.runs_caption(said, grid.cells["run_keys"]))
     return plots
@@ -103,6 +109,8 @@ def _places(axes: Axes, x: Axis) -> list[float]:
     else:
         places = [float(value) for value in x.values] if even else [float(i) for i in range(len(x.values))]
     axes.set_xticks(places, x.labels)
+    if not x.numeric:
+        axes.tick_params(axis="x", rotation=SLANT)
     axes.minorticks_off()
     return places
 
@@ -113,12 +121,17 @@ def _draw_curve(
 ) -> None:  # fmt: skip
     at = dict(zip(x.labels, _shifted(places, shift, geometric=x.geometric), strict=True))
     ordered = cells.assign(at=cells[x.key].map(at)).sort_values("at")
-    axes.plot(seeds[x.key].map(at), seeds["value"], color=colour, **SEEDS)
+    _draw_seeds(axes, seeds[x.key].map(at), seeds["value"], colour)
     reach = [ordered["mean"] - ordered["low"], ordered["high"] - ordered["mean"]]
     axes.errorbar(
-        ordered["at"], ordered["mean"], yerr=reach, color=colour, marker="o", markersize=6, linewidth=1.3, capsize=3,
-        label=label,
+        ordered["at"], ordered["mean"], yerr=reach, color=colour, marker="o", markersize=6, capsize=3, label=label,
+        linestyle="-" if x.numeric else "", linewidth=1.3,  # words are not one behind the other
     )  # fmt: skip
+
+
+def _draw_seeds(axes: Axes, x: pd.Series, y: pd.Series, colour: style.Colour) -> None:
+    """Draw seeds above the interval of their mean."""
+    axes.plot(x, y, "o", color=colour, markersize=SEED_SIZE, markerfacecolor="white", zorder=3)
 
 
 def _shifted(places: list[float], shift: float, *, geometric: bool) -> list[float]:
@@ -180,7 +193,7 @@ def _points(grid: Grid) -> tuple[SubFigure, pd.DataFrame]:
         colour = sns.color_palette("colorblind", 1)[0]
         for place, cell in enumerate(cells.to_dict("records")):
             seeds = grid.runs[(grid.runs[names] == pd.Series({n: cell[n] for n in names})).all(axis=1)]["value"]
-            axes.plot(seeds, [place] * len(seeds), color=colour, **SEEDS)
+            _draw_seeds(axes, seeds, pd.Series(float(place), seeds.index), colour)
             reach = [[cell["mean"] - cell["low"]], [cell["high"] - cell["mean"]]]
             axes.errorbar([cell["mean"]], [place], xerr=reach, color=colour, marker="o", markersize=6, capsize=3)
         axes.set_yticks(range(len(cells)), [_row_label(row, names) for row in cells.to_dict("records")])

@@ -54,6 +54,7 @@ class Grid:
     """Runs whose numbers mean the same, by their axes."""
 
     sweep: str
+    part: int  # which reward of the sweep's data this is: 1, 2, ...
     y: str
     axes: tuple[Axis, ...]
     averaged: tuple[str, ...]  # settings over which each seed is averaged
@@ -92,17 +93,23 @@ def grids(runs: pd.DataFrame, y: str = Y, keys: Sequence[str] | None = None) -> 
         if all(run.value(key) is None for run in words):
             known = ", ".join(asked_axes(words)) or "keys of config.yaml"
             raise UserError(f"{key}, which no run has", f"settings of the runs, such as {known}", "--x, or --hue")
-    made = (_grid(usable.loc[places], [words[p] for p in places], y, keys) for places in groups.values())
+    named = [group[:4] for group in groups]  # sweep, data, source, scale
+    made = (
+        _grid(usable.loc[places], [words[p] for p in places], y, keys, named[: number + 1].count(named[number]))
+        for number, places in enumerate(groups.values())
+    )
     return [grid for grid in made if grid.axes and len(grid.cells) > 1]
 
 
-def _grid(runs: pd.DataFrame, words: Sequence[Words], y: str, keys: Sequence[str] | None) -> Grid:
+def _grid(runs: pd.DataFrame, words: Sequence[Words], y: str, keys: Sequence[str] | None, part: int) -> Grid:
     told = axes_of(words)
     names = list(keys or told)
     axes = tuple(Axis(key, _ordered({run.value(key) for run in words})) for key in names)
     columns = {key: [word(run.value(key)) for run in words] for key in names}
     rows = runs.assign(**columns, value=runs[y].astype(float))
-    return Grid(runs["sweep"].iloc[0], y, axes, *_averaged(rows, names, [key for key in told if key not in names]))
+    return Grid(
+        runs["sweep"].iloc[0], part, y, axes, *_averaged(rows, names, [key for key in told if key not in names])
+    )
 
 
 def _averaged(

@@ -67,6 +67,18 @@ def test_a_zero_among_values_is_spaced_evenly_and_evenly_spaced_numbers_are_line
     assert not axes.Axis("n", (10, 20, 30)).geometric and not axes.Axis("algo", ("apa", "ppo")).numeric
 
 
+def test_words_are_not_joined_by_a_line(tmp_path: Path) -> None:
+    for optimizer in ("adamw", "sgd"):
+        for seed in range(2):
+            words = [f"optimizer={optimizer}"]
+            done(job_of(tmp_path, seed, optimizer={"name": optimizer, "lr": 1e-4}, overrides=words), 0.1 * seed)
+    grid = only(stats.finished(load.load_runs(tmp_path)))
+    assert [axis.key for axis in grid.axes] == ["optimizer"]
+    for drawn in (picture(grid), picture(grid, "optimizer"), picture(grid, "optimizer", "optimizer")):
+        means = [line for line in plot_of(drawn).lines if line.get_markersize() == 6]
+        assert means and all(line.get_linestyle() == "None" or len(line.get_xydata()) == 1 for line in means)
+
+
 def test_settings_that_are_left_out_are_averaged_within_seeds(tmp_path: Path) -> None:
     runs = sweep(tmp_path, (1e-4, 1e-3), (0.0, 0.2))
     grid = only(runs, keys=["optimizer.lr"])
@@ -87,13 +99,22 @@ def test_make_figures_draws_every_sweep_with_an_axis(tmp_path: Path) -> None:
     assert drawn.name == "sweep_axes-sweep-optimizer.lr-imdb-mini-bundled" and len(drawn.keys) == 9
 
 
+def test_two_rewards_are_two_figures(tmp_path: Path) -> None:
+    for source in ("asset:sentiment", "asset:other"):
+        for lr in (1e-4, 1e-3):
+            done(job_of(tmp_path, 0, lr, reward={"source": source}), lr)
+    runs = stats.finished(load.load_runs(tmp_path))
+    assert len({drawn.name for drawn in sweep_axes.draw(Frames(runs, runs, runs, runs))}) == 2
+
+
 def test_draw_writes_what_was_chosen_and_refuses_what_no_run_has(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep(tmp_path / "out", (1e-4, 1e-3), (0.0, 0.1), seeds=2)
     places = ["--outputs", str(tmp_path / "out"), "--figures", str(tmp_path / "figures")]
     assert draw.main(["--x", "optimizer.lr", "--hue", "algo.loss.beta", "--y", Y, *places]) == 0
-    assert len(list((tmp_path / "figures").glob("*.csv"))) == 1
+    (path,) = (tmp_path / "figures").glob("*.csv")
+    assert path.name == "draw-eval_test_reward-sweep-optimizer.lr-algo.loss.beta-imdb-mini-bundled.csv"
     for wrong, key in ((["--x", "optimizer.rl"], "--x"), (["--x", "optimizer.lr", "--y", "nothing"], "--y")):
         assert draw.main([*wrong, *places]) == 2
         assert key in capsys.readouterr().err
