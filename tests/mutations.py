@@ -48,6 +48,8 @@ from mutants import (
     steps,
     tasks,
     told,
+    unsent,
+    words,
     worlds,
 )
 from mutants.mutation import Mutation
@@ -78,6 +80,8 @@ SECTIONS = (
     runs,
     adapters,
     told,
+    unsent,
+    words,
     spectrum,
     worlds,
 )

@@ -1,6 +1,6 @@
 """Source of our config files: the files without their tables, and the entries of the tables as if they were files."""
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
@@ -22,6 +22,10 @@ class TablesSource(file_config_source.FileConfigSource):
         super().__init__(provider, path)
         self._tables = Tables(Path(self.path), self._restore)
         self._kept: dict[str, tuple[tuple[int, int], ConfigResult]] = {}  # files as they were read, by their stamps
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "TablesSource":
+        """Share what was read: Hydra copies its sources for each config that it composes."""
+        return copy(self)
 
     def _restore(self, content: object, text: str, file: str) -> None:
         restore(content, text, file, self._get_header_dict(text).get("package"))

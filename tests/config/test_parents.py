@@ -162,6 +162,7 @@ def test_every_reward_composes(composer: Composer, name: str) -> None:
         "learned": [f"reward.run={KEY}"],
         "function": ["reward.function=json.dumps"],
         "intent": ["reward.label=0"],
+        "published": ["reward.source=a/b"],
     }.get(name, [])
     assert made(composer, f"reward={name}", *given).config["reward"]["_target_"]
 

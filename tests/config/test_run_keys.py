@@ -4,14 +4,11 @@ A key that changes makes every result under the old one invisible to the same co
 file anew (`PYTHONPATH=src:tests/config python tests/config/test_run_keys.py`) and say so in the changelog.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from test_config import plan
 
-from rftlab.config.compose import Composer
 from rftlab.config.options import kind_of_data, kinds_of_algo, of_group
 
 ROOT = Path(__file__).parents[2]
@@ -19,16 +16,9 @@ GOLDEN = ROOT / "tests" / "golden" / "run_keys.txt"
 LINES = [line.split(maxsplit=1) for line in GOLDEN.read_text().splitlines()] if GOLDEN.exists() else []
 
 
-@pytest.fixture(scope="module")
-def composer() -> Iterator[Composer]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield Composer(GlobalHydra.instance().config_loader())
-
-
 @pytest.mark.parametrize(("key", "overrides"), LINES, ids=[overrides for _, overrides in LINES])
-def test_the_key_of_a_command_is_the_one_that_was_written_down(composer: Composer, key: str, overrides: str) -> None:
-    assert composer.job(overrides.split()).key == key
+def test_the_key_of_a_command_is_the_one_that_was_written_down(key: str, overrides: str) -> None:
+    assert plan(*overrides.split()).key == key
 
 
 def test_the_commands_cover_every_option_of_every_group() -> None:
@@ -51,9 +41,7 @@ def test_every_algorithm_has_a_key_and_hence_all_its_values_at_scale_paper() -> 
 
 def write() -> None:
     """Compose every command of the file again and write the keys that they have now."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        composer = Composer(GlobalHydra.instance().config_loader())
-        keys = [f"{composer.job(overrides.split()).key}  {overrides}\n" for _, overrides in LINES]
+    keys = [f"{plan(*overrides.split()).key}  {overrides}\n" for _, overrides in LINES]
     GOLDEN.write_text("".join(keys))
 
 

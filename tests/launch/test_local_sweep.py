@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rftlab.tracking.store import open_store
@@ -67,6 +68,15 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
+
+
+def end_with_its_jobs(launcher: subprocess.Popen[bytes]) -> None:
+    """Kill a launching process, and wait until its jobs have saved and ended: also one that has no status yet."""
+    launcher.send_signal(signal.SIGSTOP)  # it starts no more
+    jobs = [child.pid for child in psutil.Process(launcher.pid).children(recursive=True)]
+    launcher.kill()
+    launcher.wait()
+    wait_until(lambda: not any(map(alive, jobs)), 60)
 
 
 def test_a_failure_concerns_one_job_and_the_same_command_runs_what_is_missing(tmp_path: Path) -> None:
@@ -147,11 +157,8 @@ def test_the_launching_process_sends_all_runs_and_after_a_kill_the_same_command_
     killed = start(tmp_path, *grid)
     wait_until(lambda: trained(tmp_path, 4))
     wait_until(lambda: len(mirrored(tmp_path)) >= 2 and any(run.data.metrics for run in mirrored(tmp_path).values()))
-    pids = [status["pid"] for status in state(tmp_path).values()]
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    wait_until(lambda: not any(map(alive, pids)), 30)
-    assert sweep(tmp_path, *grid, "init_from=null,0123456789ab").returncode == 1
+    end_with_its_jobs(killed)
+    assert sweep(tmp_path, *grid, "init_from=null,0123456789ab", "tracking.close_timeout_s=200").returncode == 1
     runs = mirrored(tmp_path)
     assert sorted(run.info.status for run in runs.values()) == ["FAILED"] * 3 + ["FINISHED"] * 3
     for name, run in runs.items():

@@ -40,7 +40,7 @@ MUTATIONS = {
         "ROUGE-Lsum is not that of rouge-score",
     ),
     "rouge-knows-ascii-alone": Mutation(
-        "rewards/rouge_score.py", 'elif letters == "ascii":', "elif letters:", ROUGE,
+        "rewards/rouge_score.py", 'letters == "unicode" or text.isascii()', "text.isascii()", ROUGE,
         "equal texts of other scripts score 0",
     ),
     "token-f1-counts-kinds-of-words": Mutation(

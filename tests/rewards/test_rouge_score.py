@@ -1,13 +1,22 @@
 """ROUGE: equality with rouge-score, the letters of other scripts, and newlines that game ROUGE-Lsum."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
 from rftlab.errors import UserError
-from rftlab.rewards.rouge_score import Rouge
+from rftlab.rewards.rouge_score import WORD, Rouge, _latin_words, words_of
 
+RULES = """
+    sses ies ss s eed ed ied ing y ational tional enci anci izer bli abli alli entli eli ousli ization ation ator alism
+    iveness fulness ousness aliti iviti biliti fulli logi icate ative alize iciti ical ful ness al ance ence er ic able
+    ible ant ement ment ent sion tion ou ism ate iti ous ive ize e ll
+"""  # endings of Porter (1980), and of nltk
+ENDINGS = ("", "", "k", "m", "x", *RULES.split())
 VARIANTS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 VOCABULARY = ["the", "key", "running", "runs", "flies", "fly", "b2", "Mara's", "mill-house", "Häuser", "\n", "_x_", "."]
 TEXTS = st.lists(st.sampled_from(VOCABULARY), max_size=14).map(" ".join)
@@ -29,6 +38,32 @@ def test_scores_equal_those_of_rouge_score(stem: bool, response: str, first: str
     for variant in VARIANTS:
         metric = rouge(variant, stem=stem, letters="ascii", lines="all")
         assert score(response, first, second, metric=metric) == pytest.approx(theirs[variant].fmeasure, abs=1e-12)
+
+
+def test_a_text_is_cut_alike_by_its_table_of_latin_signs_and_by_the_rules_of_all_scripts():
+    """Each sign between letters: half of it takes the table, and of all scripts none is cut otherwise."""
+    signs = [chr(code) for code in range(0x3000) if (chr(code) + "b").isprintable() or code < 256]
+    by_table = 0
+    for sign in signs:
+        text = f"Za{sign}b {sign}"
+        by_table += (latin := _latin_words(text)) is not None
+        words = WORD.findall(unicodedata.normalize("NFC", text.lower()))
+        assert latin in (None, words), hex(ord(sign))
+        assert words_of(text, "unicode", False) == tuple(words)
+    assert by_table == 251  # of the 256 bytes five are no sign
+
+
+@given(st.text("abcdeilnostuy", min_size=1, max_size=5), st.sampled_from(ENDINGS), st.sampled_from(ENDINGS))
+@settings(max_examples=400, deadline=None)
+def test_a_stem_is_that_of_nltk_whatever_the_ending(start: str, middle: str, end: str):
+    word = start + middle + end
+    assert words_of(word, "ascii", True) == (PorterStemmer().stem(word) if len(word) > 3 else word,)
+
+
+def test_irregular_forms_have_the_stems_of_nltk():
+    stemmer = PorterStemmer()
+    for form in ("sky", "skies", "dying", "news", "innings", "canning", "howe", "proceed", "succeed", "exceed"):
+        assert words_of(form, "ascii", True) == (stemmer.stem(form) if len(form) > 3 else form,)
 
 
 def test_hand_computed_cases():

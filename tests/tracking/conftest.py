@@ -14,9 +14,11 @@ from rftlab.tracking.store import open_store
 
 
 @pytest.fixture(scope="session")
-def empty_database(pytestconfig: pytest.Config) -> Path:
-    """Make a database with all tables once for all sessions: it takes several seconds."""
-    path = pytestconfig.cache.mkdir("mlflow") / f"{mlflow.__version__}.db"
+def empty_database(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database with all tables once for all sessions that share a cache: it takes several seconds."""
+    cache = getattr(pytestconfig, "cache", None)  # absent under `-p no:cacheprovider`
+    folder = tmp_path_factory.mktemp("mlflow") if cache is None else cache.mkdir("mlflow")
+    path = folder / f"{mlflow.__version__}.db"
     if not path.exists():
         aside = path.with_suffix(f".{os.getpid()}")
         open_store(f"sqlite:///{aside}").client.search_experiments()

@@ -13,6 +13,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.rows import check_rows
+from rftlab.launch.unsent import sending_unsent
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
@@ -84,16 +85,21 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
-    if not to_do:
-        _show_comparison(sweep, console)
-        return DONE
+    with sending_unsent(plan.rows):
+        code = _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
+    _show_comparison(sweep, console)
+    return code
+
+
+def _launch(
+    sweep: Sweep, to_do: Sequence[Job], queued: Mapping[str, str], launcher: JobLauncher, console: Console
+) -> int:
     launch = {"launcher": dict(launcher.settings()), "jobs": {job.key: job.folder.name for job in to_do}}
     notes = {"launch.json": json.dumps(launch, indent=1) + "\n", "multirun.yaml": sweep.config}
     with noted_launch(sweep.outputs / sweep.name, notes):
         states = launcher.run(to_do, queued, console)
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
-    _show_comparison(sweep, console)
     return exit_code(ends)
 
 

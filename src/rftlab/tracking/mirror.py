@@ -18,6 +18,7 @@ from typing import Any
 from rftlab.files import FileLock
 from rftlab.runs import ROWS, RunRecord, read_run, state_of
 from rftlab.runs.naming import NEAR_CHANCE, data_name, data_source, model_name, near_chance
+from rftlab.runs.records import load_config
 from rftlab.tracking.spool import (
     MAX_SAMPLES_BYTES,
     Point,
@@ -29,9 +30,11 @@ from rftlab.tracking.spool import (
     split_infinite,
     unsent,
 )
-from rftlab.tracking.store import Destination, may_pass, open_store, prepare, store_name
+from rftlab.tracking.store import Destination, absolute_uri, may_pass, open_store, prepare, store_name
 
-__all__ = ["Destination", "Mirror", "SyncReport", "destination_of", "mirroring", "prepare", "store_name", "sync"]
+__all__ = [
+    "Destination", "Mirror", "SyncReport", "destination_of", "lacks_end", "mirroring", "prepare", "store_name", "sync",
+]  # fmt: skip
 
 STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
@@ -167,6 +170,15 @@ def destination_of(config: Mapping[str, Any]) -> Callable[[], Destination] | Non
         return None
     outputs = Path(config["paths"]["outputs"])
     return partial(prepare, config["tracking"]["uri"], config["sweep"]["name"], outputs)
+
+
+def lacks_end(folder: Path, uri: str) -> bool:
+    """Say whether a finished run was to be sent to this address, and its folder does not note that its end was."""
+    address = absolute_uri(uri)
+    if load_position(folder, store_name(address)).status == STATUS["done"]:
+        return False
+    asked = load_config(folder / "config.yaml")["tracking"]["uri"]
+    return asked is not None and absolute_uri(asked) == address
 
 
 class _MirroredRun:
