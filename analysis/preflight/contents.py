@@ -9,10 +9,10 @@ from jaxtyping import Float
 
 from analysis.drawing import style
 from analysis.preflight.gradients import NEGLIGIBLE, Gradient
-from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Measured, Sampled, Setting
 from analysis.preflight.statistics import SamplingError, Summary, other_score_limit
 from analysis.preflight.verdict import BASIS, Verdict
+from rftlab.intervals import Estimate
 from rftlab.runs.naming import NEAR_CHANCE, source_in_words
 
 NOISY = 0.5  # error / norm of a gradient, above which the page says so

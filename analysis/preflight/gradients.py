@@ -6,7 +6,7 @@ from math import nan, sqrt
 
 import pandas as pd
 
-from analysis.preflight.intervals import Estimate
+from rftlab.intervals import Estimate
 
 NEGLIGIBLE = 0.1  # of the root mean square of the gradient norms: a bound below this share leaves next to nothing
 

@@ -9,9 +9,9 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from analysis.preflight.gradients import Gradient, measure
-from analysis.preflight.intervals import LEVEL, Estimate, bootstrap, clip, within_prompts
 from analysis.preflight.reading import Measured, Sampled, Setting
-from analysis.statistics.stats import share_interval
+from rftlab import intervals
+from rftlab.intervals import LEVEL, Estimate, bootstrap, clip, within_prompts
 
 PERCENTILES = (1, 5, 10, 25, 50)  # of the reward std over prompts
 RESAMPLES = 100  # of the samples of a prompt
@@ -112,7 +112,7 @@ def _estimates(
         rows = _rows(*moments.T, setting, std_limit)
         found = bootstrap(_statistics, rows, generator)
         shares = zip(found[2:6], rows.T[2:6], strict=True)
-        return [*found[:2], *(Estimate(each.value, *share_interval(flags)) for each, flags in shares), *found[6:]]
+        return [*found[:2], *(Estimate(each.value, *intervals.share(flags)) for each, flags in shares), *found[6:]]
 
     def of_scores(scores: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " m"]:
         return _statistics(_rows(*_moments(scores), setting, std_limit))

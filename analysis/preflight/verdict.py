@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
 
-from analysis.preflight.intervals import NORMAL_95, Estimate
 from analysis.preflight.statistics import Summary
 from analysis.summary.words import MANY
+from rftlab.intervals import NORMAL_95, Estimate
 
 FEW = 0.1  # below this share of held prompts, RFT alone is worth its run; from MANY of those not solved on, it is not
 WIDE = 0.2  # an interval wider than this does not decide when its ends disagree

@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.statistics import stats
 from analysis.statistics.frames import Frames
+from rftlab import intervals
 
 REWARDS = ["eval/validation/reward", "eval/test/reward"]
 KL = "policy/kl"
@@ -67,7 +68,7 @@ def outcomes(frames: Frames) -> pd.DataFrame:
     by_cell = rows.groupby(stats.CELL, sort=True)
     reduced = by_cell.agg(
         **{name: (name, "mean") for name in ("start", "end", "gain", "kl", "seconds", "peak_mib")},
-        error=("gain", stats.half_interval),
+        error=("gain", intervals.half_width),
         n=("run_key", "size"),
     ).reset_index()
     reduced = reduced.assign(low=reduced["gain"] - reduced["error"], high=reduced["gain"] + reduced["error"])

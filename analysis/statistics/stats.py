@@ -4,12 +4,10 @@ Every input frame carries the identity columns of `load` (one row is a value, a 
 A cell is all seeds of one setting. Only finished runs enter a statistic; `coverage` names those that do not.
 """
 
-import math
-
 import numpy as np
 import pandas as pd
-import scipy.stats
-from jaxtyping import Float
+
+from rftlab import intervals
 
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
 PANEL = [*KIND, "data", "model"]  # what may never share an axis
@@ -119,31 +117,6 @@ def over_seeds(ends: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def half_interval(values: pd.Series, level: float = 0.95) -> float:
-    """Return half the width of Student's interval of a mean; NaN for fewer than two values."""
-    n = len(values)
-    if n < 2:
-        return math.nan
-    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-
-
-def share_interval(values: Float[np.ndarray, " k"], level: float = 0.95, draws: int = 1000) -> tuple[float, float]:
-    """Return the interval of a share of prompts, given the share of seeds or samples of each; (nan, nan) of none.
-
-    A percentile bootstrap over prompts. At a share of 0 or 1, where it has no width, the exact binomial interval. The
-    draws are always the same and know no order, so that one measurement has one interval wherever it is shown.
-    """
-    if len(values) == 0:
-        return float("nan"), float("nan")
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) == 1 and distinct[0] in (0, 1):
-        reach = 1 - ((1 - level) / 2) ** (1 / len(values))
-        return (0.0, reach) if distinct[0] == 0 else (1 - reach, 1.0)
-    drawn = np.random.default_rng(0).multinomial(len(values), counts / len(values), size=draws)
-    low, high = np.quantile(drawn @ distinct / len(values), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def vanishing_share(prompts: pd.DataFrame, std_below: float = STD_BELOW) -> pd.DataFrame:
     """Give the share of prompts whose reward std is under a threshold, before and after finetuning.
 
@@ -168,7 +141,7 @@ def _share(rows: pd.DataFrame) -> dict:
     per_prompt = rows.groupby("prompt_id")[["vanishes", "is_low"]].mean()
     known = per_prompt["vanishes"].dropna()
     whole = len(per_prompt) >= rows["n_train"].iloc[0]  # false where that is NaN
-    low, high = share_interval(known.to_numpy()) if not whole else (float("nan"), float("nan"))
+    low, high = intervals.share(known.to_numpy()) if not whole else (float("nan"), float("nan"))
     return {
         "share": known.mean(),
         "low": low,

@@ -7,10 +7,10 @@ linear in ln(1/std). Bounds (Theorem 1, Proposition 1): every measured gradient 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats as distributions
 
 from analysis.statistics.frames import Frames
 from analysis.statistics.stats import CELL, PANEL, run_keys
+from rftlab import intervals
 
 BOUNDS = {"bound_std": "STD", "bound_two_thirds": "STD^(2/3)"}  # columns of Theorem 1's two forms
 ROUNDING = 1e-5  # a value above its bound by less than this share of it is rounding
@@ -80,17 +80,9 @@ def separation_axes(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def linear_fit(x: Float[np.ndarray, " k"], y: Float[np.ndarray, " k"], level: float = 0.95) -> dict[str, float]:
     """Fit a line by least squares; the interval of the slope is Student's, NaN under 3 points."""
-    n, unknown = len(x), float("nan")
-    if n < 2 or np.ptp(x) == 0:
-        return dict.fromkeys(FIT, unknown) | {"n_points": n}
-    slope, intercept = np.polyfit(x, y, 1)
-    residuals, spread = y - (slope * x + intercept), ((x - x.mean()) ** 2).sum()
-    half, total = unknown, ((y - y.mean()) ** 2).sum()
-    if n > 2:
-        error = np.sqrt((residuals**2).sum() / (n - 2) / spread)
-        half = float(distributions.t.ppf((1 + level) / 2, n - 2) * error)
-    values = [slope, slope - half, slope + half, intercept, 1 - (residuals**2).sum() / total if total > 0 else unknown]
-    return dict(zip(FIT, [*map(float, values), n], strict=True))
+    fit = intervals.line(x, y, level)
+    values = [fit.slope.value, fit.slope.low, fit.slope.high, fit.intercept, fit.r2, len(x)]
+    return dict(zip(FIT, values, strict=True))
 
 
 def bound_points(cases: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from analysis.statistics.frames import Frames
 from analysis.statistics.stats import CELL, PANEL, STD_BELOW, TRAIN_REWARD, curves, finished, of_family, run_keys
+from rftlab import intervals
 
 PERCENTILES = (5, 10, 20, 30)  # of the pretrain std over the prompts of a dataset
 PERCENTILE = 10  # of the figure; the paper does not say which one it uses
@@ -133,11 +134,7 @@ def _interval(pairs: pd.DataFrame, generator: np.random.Generator, draws: int) -
     change = pairs.pivot(index="prompt_id", columns=RUN, values="change").to_numpy()
     times = generator.multinomial(len(std), np.full(len(std), 1 / len(std)), size=draws)
     means = weighted_correlations(std, change, times).mean(axis=1)
-    means = means[np.isfinite(means)]  # a draw may hold one value only
-    if len(means) == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    return intervals.percentiles(means)  # a draw may hold one value only, and has no correlation then
 
 
 def weighted_correlations(

@@ -10,9 +10,10 @@ import yaml
 from analysis.drawing.save import Drawn
 from analysis.figures import reward_against_kl
 from analysis.missing.wanted import never_made
-from analysis.statistics import frontier, stats
+from analysis.statistics import frontier
 from analysis.statistics.frames import Frames
 from analysis.tables import algorithms
+from rftlab import intervals
 
 CELL = {
     "scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "optimizer": "adamw", "heuristic": "none",
@@ -142,4 +143,4 @@ def test_all_policies_of_the_sweep_are_wanted() -> None:
 
 
 def test_values_that_agree_have_an_interval_of_no_width() -> None:
-    assert stats.half_interval(pd.Series([1.0, 1.0])) == 0.0
+    assert intervals.half_width([1.0, 1.0]) == 0.0

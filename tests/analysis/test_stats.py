@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from analysis import everything, load
 from analysis.missing import coverage
 from analysis.statistics import stats
+from rftlab import intervals
 
 PPO = {"scale": "mini", "source": "bundled", "data": "imdb", "model": "m", "algo": "ppo", "optimizer": "adamw"} | {
     "heuristic": "none",
@@ -101,15 +102,15 @@ def test_a_prompt_without_a_finite_std_is_counted_apart() -> None:
 
 def test_the_interval_of_a_share_matches_the_normal_one_and_knows_no_order() -> None:
     sample = (np.random.default_rng(1).random(400) < 0.3).astype(float)
-    low, high = stats.share_interval(sample, draws=4000)
+    low, high = intervals.share(sample, draws=4000)
     half = 1.96 * sample.std() / 20
     assert (low, high) == pytest.approx((sample.mean() - half, sample.mean() + half), abs=0.01)
-    assert (low, high) == stats.share_interval(sample[::-1], draws=4000)
+    assert (low, high) == intervals.share(sample[::-1], draws=4000)
 
 
 def test_the_interval_of_equal_shares_is_a_point_and_of_none_unknown() -> None:
-    assert stats.share_interval(np.full(5, 0.3)) == pytest.approx((0.3, 0.3))
-    assert all(map(math.isnan, stats.share_interval(np.array([]))))
+    assert intervals.share(np.full(5, 0.3)) == pytest.approx((0.3, 0.3))
+    assert all(map(math.isnan, intervals.share(np.array([]))))
 
 
 def test_a_share_of_every_train_prompt_has_no_interval_over_prompts() -> None:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from rftlab.diagnostics.pairs import pair_accuracy, wilson
+from rftlab.diagnostics.pairs import pair_accuracy
+from rftlab.intervals import wilson
 
 
 def test_the_interval_of_a_share_is_the_published_one():

@@ -16,22 +16,28 @@ from typing import Any
 from rich.console import Console
 
 from rftlab import runs
+from rftlab.commands.compare import add_arguments as add_compare
+from rftlab.commands.compare import show_comparison
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
+from rftlab.commands.status import add_arguments as add_status
+from rftlab.commands.status import found_runs, show_status
 from rftlab.errors import Parser, UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
 from rftlab.launch.edited import refuse_other_runs
 from rftlab.launch.whole_sweep import exit_code
+from rftlab.runs.identity import KEY_LENGTH
 from rftlab.runs.parents import needed_runs
 from rftlab.runs.records import log_path
+from rftlab.sweeps.asked import forget_asked
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import PREFIX, ledgers
 from rftlab.sweeps.slurm.logs import submission_logs
 from rftlab.sweeps.snapshot import FOLDER as SNAPSHOTS
-from rftlab.sweeps.status import UNFINISHED, Queue, RunStatus, launcher_of, read_queue, statuses, to_cancel
-from rftlab.sweeps.table import make_console, show_outcomes, show_statuses
+from rftlab.sweeps.status import UNFINISHED, RunStatus, launcher_of, read_queue, to_cancel
+from rftlab.sweeps.table import make_console, show_outcomes
 from rftlab.tracking.store import absolute_uri
 
 BAD_INPUT = 2
@@ -69,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function)
         return command
 
-    status = add("status", show_status, "show every run with its state, from run folders and the queue")
-    status.add_argument("--json", action="store_true", help="one JSON list, for scripts")
+    add_status(add("status", show_status, "show every run with its state, from run folders and the queue"))
+    add_compare(add("compare", show_comparison, "compare the settings of a sweep: means over seeds, with intervals"))
     logs = add("logs", show_log, "print the log of a run")
     logs.add_argument("key", metavar="KEY", help="run key, or the beginning of one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
@@ -90,27 +96,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def show_status(arguments: argparse.Namespace, console: Console) -> int:
-    """Print the table, or JSON."""
-    queue = read_queue(arguments.outputs, PREFIX)
-    found = _found(arguments, queue, linked=True)
-    if arguments.json:
-        print(json.dumps([run.to_dict() for run in found], indent=1))
-        return 0
-    show_statuses(console, found)
-    if not queue.known:
-        console.print("SLURM does not answer: queued jobs may be shown as new, stopped or lost", style="yellow")
-    return 0
-
-
-def _found(arguments: argparse.Namespace, queue: Queue, *, linked: bool = False) -> list[RunStatus]:
-    outputs, sweep = arguments.outputs, arguments.sweep
-    if not (outputs / (sweep or "")).is_dir():
-        found = f"no folder {outputs / (sweep or '')}"
-        raise UserError(found, "the outputs of a sweep", "--sweep" if outputs.is_dir() else "--outputs")
-    return statuses(outputs, sweep, queue, linked=linked)
-
-
 def _one(found: Sequence[RunStatus], key: str) -> RunStatus:
     matches = [run for run in found if run.key.startswith(key)]
     if len({run.key for run in matches}) == 1:
@@ -122,7 +107,7 @@ def _one(found: Sequence[RunStatus], key: str) -> RunStatus:
 def show_log(arguments: argparse.Namespace, console: Console) -> int:
     """Print a log, and follow it."""
     queue = read_queue(arguments.outputs, PREFIX)
-    run = _one(_found(arguments, queue), arguments.key)
+    run = _one(found_runs(arguments, queue), arguments.key)
     folder = Path(run.folder)
     files = [log_path(folder)] if log_path(folder).exists() else submission_logs(folder.parent, run.job_id or "none")
     if not files and not arguments.follow:
@@ -173,7 +158,7 @@ def cancel_runs(arguments: argparse.Namespace, console: Console) -> int:
         raise UserError(
             "a squeue that does not answer", "the jobs that are to be cancelled", "nothing; try again later"
         )
-    found = _found(arguments, queue)
+    found = found_runs(arguments, queue)
     if arguments.keys:
         found = [_one(found, key) for key in arguments.keys]
     tasks = to_cancel(found)
@@ -223,7 +208,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
     queue = read_queue(arguments.outputs, PREFIX)
     if not queue.known:
         raise UserError("a squeue that does not answer", "an answer, so that no job is submitted twice", "nothing")
-    every = _found(arguments, queue)
+    every = found_runs(arguments, queue)
     chosen = [_one(every, key) for key in arguments.keys] or every
     found = [run for run in chosen if run.state in UNFINISHED]
     if arguments.keys and len(found) < len(chosen):
@@ -278,7 +263,7 @@ def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
     """Send what is missing, sweep by sweep."""
     from rftlab.tracking import mirror
 
-    records = [runs.read_run(Path(run.folder)) for run in _found(arguments, read_queue(arguments.outputs, PREFIX))
+    records = [runs.read_run(Path(run.folder)) for run in found_runs(arguments, read_queue(arguments.outputs, PREFIX))
                if Path(run.folder, "config.yaml").exists()]  # fmt: skip
     if arguments.uri is not None:
         absolute_uri(arguments.uri)  # refused also where there is nothing to send
@@ -318,7 +303,7 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
         raise UserError(
             "a squeue that does not answer", "an answer, so that no waiting job loses its folder", "nothing"
         )
-    found = _found(arguments, queue)
+    found = found_runs(arguments, queue)
     folders = [Path(run.folder) for run in found if run.state in LEFTOVERS and Path(run.folder).exists()]
     if not any(run.state in ("queued", "starting", "running", "ending") for run in found):
         folders += [
@@ -342,11 +327,12 @@ def clean_up(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _forget(folder: Path) -> None:
-    """Take a removed run off the list of the last launch, which `status` shows."""
+    """Take a removed run off the lists of the last launch, which `status` shows, and of what was asked for."""
     path = folder.parent / "launch.json"
     if (note := read_json(path)) is not None:
         note["jobs"] = {key: name for key, name in note["jobs"].items() if name != folder.name}
         write_atomic(path, json.dumps(note, indent=1) + "\n")
+    forget_asked(folder.parent, folder.name[-KEY_LENGTH:])
 
 
 def _mebibytes(folder: Path) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-Z = 1.959964  # two-sided 95 %
+from rftlab import intervals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,5 @@ def pair_accuracy(margins: Float[np.ndarray, " n"], prompts: Sequence[Hashable])
         return PairAccuracy(value=math.nan, low=math.nan, high=math.nan)
     value = float(np.mean((np.sign(margins) + 1) / 2))
     counts = Counter(prompts).values()
-    low, high = wilson(value, float(sum(counts) ** 2 / sum(m * m for m in counts)))
+    low, high = intervals.wilson(value, float(sum(counts) ** 2 / sum(m * m for m in counts)))
     return PairAccuracy(value=value, low=low, high=high)
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Give the 95 % score interval of a share of n (Wilson 1927)."""
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    return centre - half, centre + half

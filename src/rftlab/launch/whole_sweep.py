@@ -14,6 +14,7 @@ from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.rows import check_rows
 from rftlab.launch.unsent import sending_unsent
+from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
@@ -23,6 +24,8 @@ from rftlab.sweeps.table import show_outcomes, show_plan
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 UNDER_WAY = ("running", "queued")
 SHOWN = 3  # keys in a sentence
+MOST_COMPARED = 500  # runs that are read at the end of a sweep
+PARTS_SHOWN, ROWS_SHOWN = 3, 6  # of the comparison at the end of a sweep
 
 
 class JobLauncher(Protocol):
@@ -78,11 +81,14 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     if sweep.dry_run:
         return DONE
     _note_elsewhere(sweep, plan, console)
+    note_asked(sweep.outputs, sweep.name, jobs)
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
     with sending_unsent(plan.rows):
-        return _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
+        code = _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
+    _show_comparison(sweep, console)
+    return code
 
 
 def _launch(
@@ -95,6 +101,30 @@ def _launch(
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
     return exit_code(ends)
+
+
+def _show_comparison(sweep: Sweep, console: Console) -> None:
+    """Print the first lines of `sweep.py compare`, where the sweep has settings to compare."""
+    if len(list((sweep.outputs / sweep.name).glob("*/DONE"))) > MOST_COMPARED:  # reading so many takes a while
+        console.print(f"compare them: {_compare_command(sweep)}", highlight=False, soft_wrap=True, markup=False)
+        return
+    from rftlab.sweeps.comparison import compare
+    from rftlab.sweeps.comparison_table import show
+
+    try:
+        found = [each for each in compare(sweep.outputs, sweep.name) if len(each.with_number) > 1]
+    except UserError:  # nothing finished, or nothing that ends with a reward
+        return
+    for each in found[:PARTS_SHOWN]:
+        console.print()
+        show(console, each, ROWS_SHOWN)
+    if found:
+        console.print(f"all of it: {_compare_command(sweep)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _compare_command(sweep: Sweep) -> str:
+    outputs = "" if str(sweep.outputs) == "outputs" else f" --outputs {sweep.outputs}"
+    return f"python src/sweep.py compare --sweep {sweep.name}{outputs}"
 
 
 def _note_elsewhere(sweep: Sweep, plan: Plan, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,11 @@ class RunStatus:
     seconds: float | None  # since the start of the last attempt, or until its end
     detail: str
     folder: str
+    record: RunRecord | None  # None where it has no folder yet
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+        """Return plain data, without the record."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "record"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +104,7 @@ def _waiting(folder: Path, key: str) -> RunStatus:
         sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"),
         label=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
         attempt=0, job_id=None, host=None, seconds=None, detail="", folder=str(folder),
+        record=None,
     )  # fmt: skip
 
 
@@ -136,6 +138,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         seconds=end - status["started"] if end and "started" in status else None,
         detail=_detail(record, state, progress.in_words(runs.flatten(record.config)) if progress else "", queued, said),
         folder=str(record.folder),
+        record=record,
     )
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from scipy.integrate import solve_ivp
-from scipy.stats import linregress, t
 
+from rftlab import intervals
 from rftlab.theory.cases import softmax
 
 Field = Callable[[Float[np.ndarray, "n k"]], Float[np.ndarray, "n k"]]
@@ -46,14 +46,11 @@ def fit_slope(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> LineFit
     Times that are computed without noise leave residuals all the same: the bend of the curve. The interval then says
     how straight the points are, not where the slope of a limit lies.
     """
-    if len(x) < 3:
-        raise ValueError(f"{len(x)} points; a confidence interval needs 3")
-    fit = linregress(x, y)
-    half = float(t.ppf(0.975, len(x) - 2)) * float(fit.stderr)
-    slope = float(fit.slope)
-    return LineFit(
-        slope=slope, low=slope - half, high=slope + half, intercept=float(fit.intercept), r2=float(fit.rvalue) ** 2
-    )
+    if len(x) < intervals.FEWEST_OF_A_SLOPE:
+        raise ValueError(f"{len(x)} points; a confidence interval needs {intervals.FEWEST_OF_A_SLOPE}")
+    fit = intervals.line(x, y)
+    slope = fit.slope
+    return LineFit(slope=slope.value, low=slope.low, high=slope.high, intercept=fit.intercept, r2=fit.r2)
 
 
 # --- the start ----------------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.preflight import gradients, intervals, statistics
+from analysis.preflight import gradients, statistics
 from analysis.preflight.reading import Measured, Sampled, read
 from analysis.preflight.statistics import Summary
 from analysis.preflight.verdict import Kind, judge, numbers_of
 from analysis.statistics import stats
-from analysis.statistics.stats import share_interval
+from rftlab import intervals
 
 ONES, HALVES, ZEROS = [1.0] * 4, [0.0, 1.0, 0.0, 1.0], [0.0] * 4
 
@@ -84,8 +84,8 @@ def test_the_bootstrap_of_a_share_is_near_the_binomial_interval() -> None:
 
 def test_a_share_of_0_or_1_has_the_exact_interval() -> None:
     reach = 1 - 0.025 ** (1 / 10)
-    assert share_interval(np.zeros(10)) == (0.0, reach)
-    assert share_interval(np.ones(10)) == (1 - reach, 1.0)
+    assert intervals.share(np.zeros(10)) == (0.0, reach)
+    assert intervals.share(np.ones(10)) == (1 - reach, 1.0)
 
 
 def test_the_reports_of_a_diagnosis_and_of_a_run_give_the_same_prompts_one_interval(tmp_path) -> None:

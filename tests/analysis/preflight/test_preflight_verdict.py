@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from analysis.preflight.commands import commands
-from analysis.preflight.intervals import Estimate
 from analysis.preflight.reading import Setting
 from analysis.preflight.verdict import BASIS, FEW, MANY, Kind, Numbers, Verdict, judge, prompts_needed, sft_share
+from rftlab.intervals import Estimate
 
 
 def share(value: float, half: float = 0.04) -> Estimate:
