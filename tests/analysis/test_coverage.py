@@ -158,7 +158,7 @@ def test_the_sweep_that_a_figure_names_makes_runs_that_it_wants(
 
 @pytest.mark.parametrize("algo", sorted(path.stem for path in (CONF / "algo").glob("*.yaml")))
 def test_the_config_of_every_algorithm_says_what_its_steps_count(algo: str, composer: Composer, tmp_path: Path) -> None:
-    for data in ("imdb", "mnist", "one_token", "corpus_causal"):
+    for data in ("imdb", "mnist", "one_token", "corpus_causal", "imdb_labels"):
         with contextlib.suppress(UserError):  # some algorithms do not train on this kind of data
             write(tmp_path, composer.job([f"algo={algo}", f"data={data}"]), "done")
     runs = load.load_runs(tmp_path)
