@@ -24,7 +24,11 @@ MATCH = {"_target_": "rftlab.rewards.squad.ExactMatch", "normalise": True}
 
 
 def config(reward: dict | None) -> dict:
-    return {"reward": reward, "data": {"name": "mine", "source": "bundled"}, "paths": {"hub_mirror": None, "outputs": "outputs"}}
+    return {
+        "reward": reward,
+        "data": {"name": "mine", "source": "bundled"},
+        "paths": {"hub_mirror": None, "outputs": "outputs"},
+    }
 
 
 def sum_of(**terms: dict) -> dict:
