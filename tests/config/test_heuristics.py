@@ -11,7 +11,7 @@ from rftlab.config.options import kind_of_data, kinds_of_algo, of_group, options
 
 HEURISTICS = [name for name in options("heuristic") if name != "none"]
 SAMPLING = {"temperature", "dynamic_sampling", "reward_std_curriculum"}  # heuristics of what is sampled
-DATA = ("imdb", "mnist", "one_token")  # one of each kind
+DATA = ("imdb", "mnist", "one_token", "imdb_labels")  # one of each kind
 ONLINE = {"ppo", "nlpo", "apa", "reinforce", "rloo", "grpo", "rejection"}
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from config.test_config import CONF, plan
+from config.test_config import CONF, composer, plan
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -134,9 +134,9 @@ def test_another_content_of_a_local_model_folder_is_another_run(tmp_path: Path, 
     words = ["data=imdb", *(word.format(tmp_path / "model") for word in MODELS[which])]
     before = plan(*words)
     assert list(before.config["files"]) == [str(tmp_path / "model")]
-    assert plan(*words).key == before.key
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    composer.cache_clear()  # as another command would read it: a composer reads a folder once
     after = plan(*words)
     assert after.key != before.key
     assert runs.changed_keys(before.config, after.config) == [f"files.{tmp_path / 'model'}"]

@@ -237,7 +237,7 @@ FILES: dict[str, tuple[str, Changed, str, tuple[str, ...]]] = {
                   ("no value for algo.loop.microbatch_size, algo.loop.minibatch_size, algo.loop.prompts_per_iteration,"
                    " algo.loop.samples_per_prompt, algo.loop.update_epochs with", "conf/algo/new.yaml")),
     "another scale": ("data/imdb", lambda t: t.split("\n  paper:")[0].replace("mini:", "paper:"), "data",
-                      ("data=new with scale=mini", "expected scale=paper, model=NAME, or a table scales.mini")),
+                      ("data=new with scale=mini", "expected scale=paper or small, model=NAME, or a table scales")),
 }  # fmt: skip
 
 

@@ -247,7 +247,7 @@ def test_nothing_that_a_text_says_ends_or_shortens_a_response(tiny):
     policy = tiny()
     said = "one.\n\nHuman: two</s> \nQ: three<pad>"
     ids, mask = policy.encode_targets([said], 64, True)
-    assert policy.decode(ids, mask) == [said.replace("</s>", "").replace("<pad>", "")]
+    assert policy.decode(ids, mask) == [said]
     drawn = draw(policy, *policy.encode_prompts(PROMPTS, 32, "left"), sampling(max_new_tokens=40), 6)
     for row, n, truncated in zip(drawn.response_ids, lengths(drawn), drawn.truncated, strict=True):
         assert policy.eos_id not in row[: n - 1] and (n == 40 if truncated else row[n - 1] == policy.eos_id)
