@@ -17,6 +17,7 @@ from rftlab.runs.naming import source_in_words
 MOST_ROWS = 40  # of points in rows: more would not fit a page
 MOST_HUES = 7
 SEED_SIZE = 4
+LEAST_REACH = 0.05  # of the axis of a metric, in parts of its largest value
 SLANT = 30  # degrees, of words under an axis
 OFFSET = 0.05  # of a hue from the next, in parts of the distance of two values
 
@@ -92,7 +93,7 @@ def _curve_of(grid: Grid, x: Axis, hue: Axis | None) -> tuple[SubFigure, pd.Data
             seeds = grid.runs if hue is None else grid.runs[grid.runs[hue.key] == label]
             shift = number - (len(hues) - 1) / 2
             _draw_curve(axes, x, places, cells, seeds, colours[number], label, shift)
-        axes.set(xlabel=x.key, ylabel=_label(grid))
+        axes.set(xlabel=x.key, ylabel=_label(grid), ylim=_widened(*axes.get_ylim()))
         if hue is not None:
             axes.legend(title=hue.key)
         sns.despine(ax=axes)
@@ -198,11 +199,17 @@ def _points(grid: Grid) -> tuple[SubFigure, pd.DataFrame]:
             axes.errorbar([cell["mean"]], [place], xerr=reach, color=colour, marker="o", markersize=6, capsize=3)
         axes.set_yticks(range(len(cells)), [_row_label(row, names) for row in cells.to_dict("records")])
         axes.set_ylim(len(cells) - 0.5, -0.5)
-        axes.set_xlabel(_label(grid))
+        axes.set(xlabel=_label(grid), xlim=_widened(*axes.get_xlim()))
         axes.grid(axis="x", alpha=0.3)
         sns.despine(ax=axes)
     data = _data(grid)
     return plots, data.merge(cells[names], on=names)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Widen the reach of an axis where it would show rounding as a difference."""
+    more = max(0.0, LEAST_REACH * max(abs(low), abs(high)) - (high - low)) / 2
+    return low - more, high + more
 
 
 def _row_label(row: dict, names: list[str]) -> str:

@@ -99,6 +99,14 @@ def test_make_figures_draws_every_sweep_with_an_axis(tmp_path: Path) -> None:
     assert drawn.name == "sweep_axes-sweep-optimizer.lr-imdb-mini-bundled" and len(drawn.keys) == 9
 
 
+def test_a_difference_of_rounding_fills_no_axis(tmp_path: Path) -> None:
+    for lr, value in ((1e-4, 0.8892), (1e-3, 0.8896)):
+        done(job_of(tmp_path, 0, lr), value)
+    (plot,) = picture(only(stats.finished(load.load_runs(tmp_path)))).figure.axes
+    low, high = plot.get_ylim()
+    assert low < 0.8892 and high > 0.8896 and high - low >= 0.04
+
+
 def test_two_rewards_are_two_figures(tmp_path: Path) -> None:
     for source in ("asset:sentiment", "asset:other"):
         for lr in (1e-4, 1e-3):
