@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not found:
             raise UserError(f"one value of {' and '.join(keys)}", "two or more in a sweep", "--x")
         for grid in found:
-            drawn = titled(lambda _, grid=grid: picture(grid, options.x, options.hue), grid.runs)
+            drawn = titled(lambda runs, grid=grid: picture(replace(grid, runs=runs), options.x, options.hue), grid.runs)
             whole = noted(drawn, runs)
             assert isinstance(whole, Drawn)
             name = f"draw-{options.y.replace('/', '_')}-{whole.name.partition('-')[2]}"

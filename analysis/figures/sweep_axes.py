@@ -5,6 +5,7 @@ a row of points for each. `python -m analysis.draw` draws other choices.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from analysis.drawing.axes import picture
 from analysis.drawing.save import Drawn
@@ -18,4 +19,4 @@ WANTED = ()
 def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw every sweep whose language runs differ in a setting."""
     for grid in axes.grids(stats.of_family(frames.runs, "language")):
-        yield titled(lambda _, grid=grid: picture(grid), grid.runs)
+        yield titled(lambda runs, grid=grid: picture(replace(grid, runs=runs)), grid.runs)

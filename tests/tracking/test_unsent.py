@@ -24,6 +24,7 @@ def done(outputs: Path, uri: str | None, seed: int = 0, sweep: str = "sweep") ->
     tracking = {"uri": uri, "send_every_s": 0.05, "close_timeout_s": 30.0}
     config = {**CONFIG, "seed": seed, "paths": {"outputs": str(outputs)}, "sweep": {"name": sweep}} | {
         "algo": {"name": "ppo", "loop": {"iterations": 3}}, "tracking": tracking,
+        "data": {"name": "imdb", "source": "bundled"}, "model": {"name": "gpt2_mini"},
     }  # fmt: skip
     make_run(outputs, config=config)
     key = run_key(config)
