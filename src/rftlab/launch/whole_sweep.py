@@ -4,7 +4,9 @@ import json
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -85,6 +87,8 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
+    # while jobs run, as the code that is here at their end may have been edited
+    Thread(target=import_module, args=("rftlab.sweeps.comparison_table",), daemon=True).start()
     with sending_unsent(plan.rows):
         code = _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
     _show_comparison(sweep, console)
