@@ -1,6 +1,7 @@
 """The content of the user's own files is part of the key; files of ours and of installed libraries are not."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from config.test_config import CONF, composer, plan
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from rftlab import runs
+from rftlab import assets, runs
 from rftlab.assets import asset_folder
 from rftlab.config import signatures, sources
 from rftlab.config.compose import Composer
@@ -158,7 +159,43 @@ def test_a_grid_lists_and_reads_a_model_folder_once(tmp_path: Path, monkeypatch:
         composer = Composer(GlobalHydra.instance().config_loader())
         words = ["data=imdb", "algo=ppo", f"model.policy.source={tmp_path / 'model'}"]
         keys = {composer.job([*words, f"seed={seed}"]).key for seed in range(5)}
-    assert len(keys) == 5 and read == [tmp_path / "model"]
+    assert len(keys) == 5 and read.count(tmp_path / "model") == 1 and len(read) == len(set(read))
+
+
+@pytest.fixture
+def remade(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give a function that changes the weights of an embedded model, or a file of it, as `make assets` would."""
+    true = sources._content
+
+    def change(name: str) -> None:
+        place = str(assets.FOLDER / name)
+        other = {place: "0" * sources.DIGITS}
+        monkeypatch.setattr(sources, "_content", lambda text, folders: other.get(text) or true(text, folders))
+
+    return change
+
+
+def test_the_first_embedded_models_do_not_count_and_made_again_they_do(remade: Callable[[str], None]) -> None:
+    words = ("data=imdb", "algo=ppo")
+    first = plan(*words)
+    assert "files" not in first.config and sources.edited_files(first.config) == []
+    for name in ("gpt2_mini", "tokenizer", "sentiment"):  # the policy, its tokenizer, the reward
+        remade(name)
+        again = plan(*words)
+        assert again.key != first.key and again.config["files"] == {f"asset:{name}": "0" * sources.DIGITS}
+        assert sources.edited_files(again.config) == []
+        assert sources.edited_files(first.config) == [f"asset:{name}"]  # a stored run is not gone on with other weights
+    remade("t5_mini")
+    assert plan(*words).key == first.key  # named by no part of this run
+
+
+def test_pretraining_counts_the_shape_of_what_it_makes_alone(remade: Callable[[str], None]) -> None:
+    words = ("data=corpus_spans", "algo=pretrain")
+    first = plan(*words).key
+    remade("t5_mini")
+    assert plan(*words).key == first
+    remade("t5_mini/config.json")
+    assert plan(*words).key != first
 
 
 def test_files_that_are_not_what_a_key_says_are_named(folder: Path) -> None:

@@ -281,6 +281,20 @@ MUTATIONS = {
         "config/test_own_files.py",
         "other weights in the same folder are done with the old numbers",
     ),
+    "embedded-weights-outside-the-key": Mutation(
+        "config/sources.py",
+        "    found |= embedded(config, folders)\n",
+        "",
+        "config/test_own_files.py",
+        "embedded models that were made again are done with the old numbers",
+    ),
+    "embedded-weights-changed-while-stopped": Mutation(
+        "config/sources.py",
+        " != content] + made_again",
+        " != content]",
+        "config/test_own_files.py",
+        "a stored run goes on with embedded models that were made again",
+    ),
     "edited-files-under-the-old-key": Mutation(
         "build/training.py",
         "        refuse_edited(config, folder.name)\n",

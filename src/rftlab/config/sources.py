@@ -1,8 +1,8 @@
 """The user's own files that a config names: their content is part of what a run computes, so it is part of its key.
 
 Read are the files of a `_target_` that is neither ours nor an installed library's, the files of the user's that it
-imports, files and folders that its values name, folders of models, and the file of rows of `data=file`. Nothing is
-imported.
+imports, files and folders that its values name, folders of models, and the file of rows of `data=file`; and the
+embedded models, once they are made again. Nothing is imported.
 """
 
 import ast
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rftlab.assets import PREFIX, converted
+from rftlab.assets import PREFIX, asset_folder, converted
 from rftlab.config.own_function import file_of, functions
 from rftlab.config.reward_nodes import reward_nodes
 from rftlab.config.signatures import NotFoundError, source_file
@@ -29,6 +29,16 @@ MOST_FILES, MOST_GIB = 10_000, 100  # of a folder, which every job reads at its 
 OF_MODELS = ("source", "tokenizer", "trunk")  # keys that may name a folder of a model
 OF_TEXTS = "corpus"  # a key of rewards that may name a file
 SHOWN = 3  # names in a message
+# The embedded models of the runs that were made before their content counted. A run on these keeps its key.
+EMBEDDED_FIRST: Mapping[str, str] = {
+    "gpt2_mini/config.json": "bf2e4e89e0ba",
+    "gpt2_mini": "1e10717beb14",
+    "sentiment/config.json": "22c29d1f0962",
+    "sentiment": "ba7d66c64c27",
+    "t5_mini/config.json": "2c5178957df8",
+    "t5_mini": "5c7f81289ef7",
+    "tokenizer": "4b3b2e9b5d3f",
+}
 
 
 def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> dict[str, str]:
@@ -56,7 +66,22 @@ def own_files(config: Mapping[str, Any], folders: dict[str, str] | None = None) 
             found[text] = _content(text, folders)
     found |= {text: _content(folder, folders) for text, folder in _model_folders(config)}
     found |= {text: _content(text, folders) for text in _data_files(config)}
+    found |= embedded(config, folders)
     return dict(sorted(found.items()))
+
+
+def embedded(config: Mapping[str, Any], folders: dict[str, str] | None = None) -> dict[str, str]:
+    """Hash the embedded models and tokenizers that a config names, where they are not the first that were shipped.
+
+    A policy with random weights reads no more of one than its `config.json`.
+    """
+    folders = {} if folders is None else folders
+    drawn = (config.get("model") or {}).get("policy") or {}
+    shapes = {drawn["source"]: "/config.json"} if drawn.get("init") == "random" else {}
+    named = {value for value in _model_sources(config) if value.startswith(PREFIX)}
+    parts = {value.removeprefix(PREFIX): shapes.get(value, "") for value in named}
+    now = {f"{name}{part}": _content(f"{asset_folder(name)}{part}", folders) for name, part in parts.items()}
+    return {f"{PREFIX}{name}": content for name, content in now.items() if content != EMBEDDED_FIRST.get(name)}
 
 
 def _files_of(function: str) -> dict[str, str]:
@@ -89,8 +114,9 @@ def edited_files(config: Mapping[str, Any], folders: dict[str, str] | None = Non
         UserError: A folder holds too much to be read.
     """
     before = config.get("files") or {}  # none in configs without such files, and where an older one did not keep them
-    now = own_files(config, folders) if before else {}
-    return [name for name, content in before.items() if now.get(name) != content]
+    now = own_files(config, folders) if before else embedded(config, folders)
+    made_again = [name for name in now if name.startswith(PREFIX) and name not in before]
+    return [name for name, content in before.items() if now.get(name) != content] + made_again
 
 
 def refuse_edited(config: Mapping[str, Any], run: str) -> None:
@@ -147,18 +173,25 @@ def _model_folders(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
     What was converted on this machine is one of them: its weights need not be those that the hub has under that name.
     """
-    mirror, model = config.get("paths", {}).get("hub_mirror"), config.get("model", {})
+    mirror = config.get("paths", {}).get("hub_mirror")
+    for value in _model_sources(config):
+        if value.startswith(PREFIX):
+            continue
+        if mirror is not None and not Path(value).is_absolute() and Path(mirror, value).is_dir():
+            continue
+        if Path(value).is_dir():
+            yield value, value
+        elif (folder := converted(value)) is not None:
+            yield value, str(folder)
+
+
+def _model_sources(config: Mapping[str, Any]) -> Iterator[str]:
+    """Give every value that says where a model or a tokenizer comes from."""
+    model = config.get("model") or {}
     rewards = (node for _, node in reward_nodes(config.get("reward")))
     for node in (model.get("policy"), model.get("network"), *rewards):
-        for value in (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ():
-            if not isinstance(value, str) or value.startswith(PREFIX):
-                continue
-            if mirror is not None and not Path(value).is_absolute() and Path(mirror, value).is_dir():
-                continue
-            if Path(value).is_dir():
-                yield value, value
-            elif (folder := converted(value)) is not None:
-                yield value, str(folder)
+        values = (node.get(key) for key in OF_MODELS) if isinstance(node, Mapping) else ()
+        yield from (value for value in values if isinstance(value, str))
 
 
 def _data_files(config: Mapping[str, Any]) -> Iterator[str]:
