@@ -156,7 +156,7 @@ def check_named_run(place: str, node: Mapping[str, Any], overrides: Collection[s
 
 
 def one_start(config: Mapping[str, Any], chosen: str | None) -> Mapping[str, Any] | None:
-    """Return the parent that a run starts from, if any: the one that the data asks for gives way to a key that is given.
+    """Return the parent that a run starts from; the one that the data asks for gives way to a key.
 
     `chosen` is the option of the group `start`.
 

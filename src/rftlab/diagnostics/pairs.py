@@ -11,9 +11,6 @@ from jaxtyping import Float
 from rftlab import intervals
 
 
-CHANCE = 0.5
-
-
 @dataclass(frozen=True, kw_only=True)
 class PairAccuracy:
     """The share of pairs whose chosen response scores higher, ties counted half, with its 95 % interval."""
@@ -36,11 +33,3 @@ def pair_accuracy(margins: Float[np.ndarray, " n"], prompts: Sequence[Hashable])
     counts = Counter(prompts).values()
     low, high = intervals.wilson(value, float(sum(counts) ** 2 / sum(m * m for m in counts)))
     return PairAccuracy(value=value, low=low, high=high)
-
-
-def accuracy_to_exceed(longer: float) -> tuple[float, str]:
-    """Return what the accuracy of a reward model must exceed, and in words whose accuracy that is.
-
-    `longer` is the accuracy of preferring the longer reply of the same pairs, NaN where nobody has measured it.
-    """
-    return (longer, "preferring the longer reply") if longer > CHANCE else (CHANCE, "chance")

@@ -26,7 +26,7 @@ class Offline:
     microbatch_size: Positive[int]
     standardise_scores: bool  # over the train responses: mean 0, std 1
     values: Literal["once", "refreshed"]  # when networks are asked for columns: before the first step, or before each
-    scores: Literal["given", "reward"]  # those that the responses bring, or of the reward of the run, asked before the first step
+    scores: Literal["given", "reward"] = "given"  # of the responses, or of the reward, asked before the first step
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the responses to train prompts; see `experience.train`.

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from rftlab.diagnostics.pairs import accuracy_to_exceed
 from rftlab.loops.draw import draw
 from rftlab.loops.evaluation import subset
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
@@ -20,6 +19,7 @@ from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.models.text import token_ids
 from rftlab.ops import by_pair
 from rftlab.ranges import Positive
+from rftlab.rewards.finished import accuracy_to_exceed
 from rftlab.streams import stream
 from rftlab.types import PairAlgorithm
 

@@ -8,6 +8,7 @@ from rftlab.runs import RunRecord, find_key
 
 PLACE = "reward"  # in the config
 KEY = f"{PLACE}.run"
+CHANCE = 0.5  # of a pair
 log = logging.getLogger("rftlab")
 
 
@@ -72,3 +73,11 @@ def refuse_chance(
             f"{place}.run, or {place}.at_chance=true to use it all the same",
         )
     log.warning("%s: it may be no better than %s, and then no score of it means much", found, rule)
+
+
+def accuracy_to_exceed(longer: float) -> tuple[float, str]:
+    """Return what the accuracy of a reward model must exceed, and in words whose accuracy that is.
+
+    `longer` is the accuracy of preferring the longer reply of the same pairs, NaN where nobody has measured it.
+    """
+    return (longer, "preferring the longer reply") if longer > CHANCE else (CHANCE, "chance")

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from rftlab.diagnostics.pairs import accuracy_to_exceed
 from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
-from rftlab.rewards.finished import PLACE, finished, refuse_chance
+from rftlab.rewards.finished import PLACE, accuracy_to_exceed, finished, refuse_chance
 from rftlab.runs import RunRecord
 
 LOOP = "RewardModelling"  # what the loop of such a run is called
