@@ -1,4 +1,4 @@
-"""Mistakes in the order SFT, reward model, RL: where runs begin, which reward model is refused, whose scores are learned."""
+"""Mistakes in SFT, reward model, RL: where runs begin, which reward model is refused, whose scores are learned."""
 
 from mutants.mutation import Mutation
 
