@@ -14,7 +14,8 @@ from rftlab.data.worlds.grammar import COLOURS, NAMES, Generated, article, fill,
 
 SIZES = {"train": 8000, "validation": 1000, "test": 1000}  # rows, i.e. questions
 QUESTIONS_PER_STORY = 2
-EVENTS_PER_STORY = 1  # of a row: a tiny model learns to copy the word of the right kind, and to choose among events it does not
+# Of a row. A tiny model learns to copy the word of the right kind, and does not learn to choose among events.
+EVENTS_PER_STORY = 1
 PROSE_EVENTS = 2  # at most, of a text for pretraining
 
 ROLES = [
