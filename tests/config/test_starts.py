@@ -138,3 +138,16 @@ def test_a_wrong_name_in_these_tables_is_named_with_its_line(
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(UserError, match=said):
         Tables(tmp_path / "conf").read(file)
+
+
+@pytest.mark.parametrize(
+    ("data", "before", "position", "most"),
+    [("hh", "", "last", 1024), ("tldr", "<|startoftext|>", "before_last", 550)],
+)
+def test_published_reward_models_read_what_they_were_trained_to_read(
+    data: str, before: str, position: str, most: int
+) -> None:
+    """HH at the EOS behind the response, TL;DR at the token before it; of a longer text the end is read."""
+    reward = plan("scale=paper", f"data={data}", "algo=apa").config["reward"]
+    assert (reward["before"], reward["after"], reward["position"]) == (before, "<|endoftext|>", position)
+    assert (reward["max_tokens"], reward["tokenizer"], reward["trunk"]) == (most, "gpt2", "EleutherAI/gpt-j-6B")
