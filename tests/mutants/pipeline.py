@@ -15,7 +15,7 @@ MUTATIONS = {
     ),
     "the-model-of-the-data-whatever-was-chosen": Mutation(
         "config/scales.py",
-        'name = default if model.startswith("default") else model',
+        'name = default if model.partition("/")[0] == "default" else model',
         "name = default",
         STARTS,
         "a base model at scale=paper gets no SFT",

@@ -200,7 +200,7 @@ class Tables:
         starts = self._of(file).get("start") or {}
         option = next((start for key, start in starts.items() if STARTS[key] & set(loops)), None)
         default = _at(self._of(file), ("scales", scale, "model"))
-        name = default if model.startswith("default") else model
+        name = default if model.partition("/")[0] == "default" else model
         name = name["name"] if isinstance(name, Mapping) else name
         if option is None or data in (self._of(f"model/{name}").get("sft_on") or ()):
             return Entry(file, (), {})
