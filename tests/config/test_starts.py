@@ -103,6 +103,12 @@ def test_adapters_of_stack_exchange_have_the_ranks_of_the_paper() -> None:
     assert [judge.parents[0].key, job.config["init_from"]] == [sft.key, sft.key]
 
 
+def test_a_reward_model_at_the_bar_is_taken_where_the_file_of_the_data_says_so_alone() -> None:
+    taken = {(data, scale) for data in DATA for scale in ("mini", "small", "paper")
+             if plan(f"data={data}", f"scale={scale}", "algo=ppo").config["reward"].get("at_chance")}  # fmt: skip
+    assert taken == {("stack_exchange", "mini")}
+
+
 def test_responses_of_rows_are_scored_by_the_reward_and_others_as_they_were() -> None:
     for scale in ("mini", "small", "paper"):
         for algo in ("ilql", "offline_awr", "offline_apa"):
