@@ -11,9 +11,20 @@ from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+
+def _seen(value: Any) -> Any:
+    """Put a sign in the place of each character that nobody can see: one may turn round the text behind it."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in value
+    )
+
+
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
+    finalize=_seen,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -27,10 +38,10 @@ def render(template: str, **content: Any) -> str:
 
 
 def write(page: str, path: Path) -> None:
-    """Write a page whole or not at all; half of a surrogate pair, which UTF-8 has no bytes for, becomes `?`."""
+    """Write a page whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(page.encode("utf-8", errors="replace"))
+        temporary.write_bytes(page.encode("utf-8"))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

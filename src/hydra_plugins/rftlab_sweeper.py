@@ -108,6 +108,7 @@ class ResumingSweeper(Sweeper):
             name=self._config.sweep.name,
             outputs=Path(self._config.paths.outputs),
             dry_run=self._config.sweep.dry_run,
+            page=self._config.sweep.page,
             config=OmegaConf.to_yaml(self._config),
         )
 

@@ -44,7 +44,9 @@ class Noting:
 
 def launch(outputs: Path, jobs: Sequence[Job], launcher: Noting) -> tuple[int, str]:
     console = Console(width=300, file=io.StringIO(), record=True)
-    code = run_sweep(Sweep(name="sweep", outputs=outputs, dry_run=False, config="seed: 0\n"), jobs, launcher, console)
+    code = run_sweep(
+        Sweep(name="sweep", outputs=outputs, dry_run=False, page=False, config="seed: 0\n"), jobs, launcher, console
+    )
     return code, console.export_text()
 
 
