@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rftlab import clock
 from rftlab.intervals import Difference, Estimate
 from rftlab.runs.axes import spelled
 from rftlab.sweeps.comparison import UNFINISHED, Cell, Comparison, Row
@@ -161,7 +162,7 @@ def _text(comparison: Comparison, row: Row) -> dict[str, str]:
         "to best": NONE if row.to_best is None else in_brackets(row.to_best.estimate, "+.3f"),
         "verdict": verdict(comparison, row),
         "KL": _number(cell.kl, ".2f"),
-        "time": duration(cell.seconds),
+        "time": clock.duration(cell.seconds),
         "peak MiB": _number(cell.peak_mib, ".0f"),
         "not counted": ", ".join(f"{count} {kind}" for kind, count in unfinished.items()) or NONE,
     }
@@ -181,14 +182,6 @@ def left_columns(comparison: Comparison) -> list[str]:
 
 def _number(value: float, form: str) -> str:
     return NONE if math.isnan(value) else format(value, form)
-
-
-def duration(seconds: float) -> str:
-    """Write a time as hours, minutes and seconds."""
-    if math.isnan(seconds):
-        return NONE
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def show(console: Console, comparison: Comparison, most: int | None = None) -> None:
