@@ -67,10 +67,11 @@ def _with_bar(items: Iterable[T], label: str, total: int | None, initial: int, c
         MofNCompleteColumn(), TimeElapsedColumn(), Rate(), Left(),
     )  # fmt: skip
     before = sys.stdout, sys.stderr
-    seen = sys.stdout.isatty()  # else it is somebody's file or pipe, which the log shall reach
+    # what is no terminal is somebody's file or pipe, which the log shall reach
     progress = Progress(
-        *columns, console=console, transient=True, refresh_per_second=REDRAWS_PER_S, redirect_stdout=seen
-    )
+        *columns, console=console, transient=True, refresh_per_second=REDRAWS_PER_S,
+        redirect_stdout=sys.stdout.isatty(), redirect_stderr=sys.stderr.isatty(),
+    )  # fmt: skip
     atexit.register(progress.stop)  # a loop that an error left unfinished gives the cursor back
     try:
         with progress, _logs_above(*before):
@@ -86,7 +87,7 @@ def _with_bar(items: Iterable[T], label: str, total: int | None, initial: int, c
 def _logs_above(*streams: object) -> Generator[None]:
     """Let the log write where rich listens: a handler keeps the stream that it was made with."""
     own = [handler for handler in logging.root.handlers if isinstance(handler, logging.StreamHandler)]
-    found = [handler for handler in own if handler.stream in streams and handler.stream.isatty()]
+    found = [handler for handler in own if handler.stream in streams]
     kept = [handler.stream for handler in found]
     for handler in found:
         handler.setStream(sys.stdout if handler.stream is streams[0] else sys.stderr)

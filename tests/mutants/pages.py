@@ -70,8 +70,8 @@ MUTATIONS = {
     ),
     "the-log-goes-where-the-bar-is": Mutation(
         "bars.py",
-        "if handler.stream in streams and handler.stream.isatty()",
-        "if handler.stream in streams",
+        "redirect_stdout=sys.stdout.isatty()",
+        "redirect_stdout=True",
         BARS,
         "a log that is piped into a file loses its lines",
     ),

@@ -31,12 +31,14 @@ def log(job: Job, *lines: tuple[int, float], attempt: int = 1) -> None:
 
 def test_a_pace_is_that_of_the_newest_attempt_with_its_evaluations_and_without_its_start(tmp_path: Path) -> None:
     job = make_job(tmp_path, iterations=10)
-    log(job, (1, 0.0), (2, 100.0))
-    log(job, (0, 190.0), (0, 200.0), (1, 208.0), (1, 210.0), (2, 218.0), (2, 220.0), attempt=2)
-    progress = read_progress(job.folder)
-    assert progress is not None and (progress.step, progress.seconds_per_step) == (2, 10.0)
-    assert progress.left_s(10, 10.0, now=225.0) == 75.0
-    assert progress.left_s(10, None) is None and progress.left_s(2, 10.0, now=1000.0) == 0.0
+    log(job, (0, 10.0), (0, 60.0), (1, 68.0), (1, 70.0), (2, 78.0), (2, 80.0))
+    first = read_progress(job.folder)
+    assert first is not None and (first.step, first.seconds_per_step) == (2, 10.0)
+    assert first.left_s(10, 10.0, now=85.0) == 75.0
+    assert first.left_s(10, None) is None and first.left_s(2, 10.0, now=1000.0) == 0.0
+    log(job, (3, 5000.0), (4, 5020.0), attempt=2)
+    second = read_progress(job.folder)
+    assert second is not None and (second.step, second.seconds_per_step) == (4, 20.0)
 
 
 def test_one_step_is_no_pace(tmp_path: Path) -> None:
