@@ -98,6 +98,25 @@ def test_a_terminal_shows_elapsed_rate_left_and_end_of_every_job(
     assert "5/10" in text and "10.0 s each" in text and "0:00:50 left, ends" in text
 
 
+@pytest.mark.parametrize("width", [60, *range(66, 100, 3), 200])
+def test_a_narrow_terminal_loses_whole_columns_and_cuts_none(tmp_path: Path, width: int) -> None:
+    job = make_job(tmp_path, "imdb-ppo", iterations=10)
+    log(job, (0, time.time() - 50), (5, time.time()))
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, no_color=True)
+    with Board(console, [job], "waiting") as shown:
+        shown.update(View(running=[job], waiting=0, ended={}))
+    text = console.file.getvalue()
+    assert f"imdb-ppo-{job.key}" in text and "5/10" in text and "left, ends " in text and "…" not in text
+    assert ("reward/mean 0.500" in text) == (width > 95)
+
+
+def test_a_job_that_starts_takes_as_long_as_those_of_its_shape_that_run(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, f"job{i}", iterations=10) for i in range(2)]
+    log(jobs[0], (0, 0.0), (5, 50.0))
+    left = Pace(jobs, now=lambda: 50.0).left({jobs[0].key: read_progress(jobs[0].folder), jobs[1].key: None}, {})
+    assert left == Left(seconds=100.0, unknown=0)
+
+
 def test_status_tells_of_a_running_run_how_long_it_takes(tmp_path: Path) -> None:
     job = make_job(tmp_path, iterations=10)
     now = time.time()

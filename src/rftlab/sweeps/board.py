@@ -20,6 +20,8 @@ from rftlab.sweeps.progress import read_progress
 from rftlab.sweeps.table import painted
 
 ROWS = 16  # running jobs that are shown; the others are counted
+BAR, GAP = 12, 2
+LEAST = ("bar", "metrics", "elapsed", "rate")  # columns that a narrow terminal goes without, the first ones first
 LINE_EVERY_S = 60.0  # without a terminal
 LOOK_EVERY_S = 5.0  # at all running jobs, for the time left
 
@@ -94,15 +96,42 @@ class Board:
         return Text.assemble(*parts, f"{clock.duration(elapsed)} elapsed", f"  {self._left}" if self._left else "")
 
     def _table(self, view: View, elapsed: float) -> Group:
+        rows = [self._row(job, elapsed) for job in view.running[:ROWS]]
+        shown = _fitting(rows, self._console.width)
         table = Table(box=None, show_header=False, pad_edge=False)
-        for job in view.running[:ROWS]:
-            total, progress = total_steps(job.config), read_progress(job.folder)
-            step = progress.step if progress is not None else 0
-            metrics = progress.in_words(flatten(job.config)) if progress is not None else "starting"
-            bar, left = ProgressBar(total=total, completed=step, width=20), self._pace.left_s(job, progress)
-            times = [clock.duration(elapsed - self._begun[job.key]), clock.rate(self._pace.of(job, progress))]
-            times += ["" if left is None else f"{clock.duration(left)} left, ends {clock.end(left)}"]
-            table.add_row(self._names[job.key], bar, f"{step}/{total}", *times, metrics)
+        for _ in shown:
+            table.add_column(no_wrap=True)
+        for row in rows:
+            table.add_row(*(_drawn(row[name]) for name in shown))
         if len(view.running) > ROWS:
             table.add_row(f"and {len(view.running) - ROWS} more")
         return Group(self._summary(view, elapsed), table)
+
+    def _row(self, job: Job, elapsed: float) -> dict[str, str | ProgressBar]:
+        total, progress = total_steps(job.config), read_progress(job.folder)
+        step, left = progress.step if progress is not None else 0, self._pace.left_s(job, progress)
+        return {
+            "name": self._names[job.key],
+            "bar": ProgressBar(total=total, completed=step, width=BAR),
+            "step": f"{step}/{total}",
+            "elapsed": clock.duration(elapsed - self._begun[job.key]),
+            "rate": clock.rate(self._pace.of(job, progress)),
+            "left": "" if left is None else f"{clock.duration(left)} left, ends {clock.end(left)}",
+            "metrics": progress.in_words(flatten(job.config)) if progress is not None else "starting",
+        }
+
+
+def _fitting(rows: Sequence[Mapping[str, str | ProgressBar]], width: int) -> list[str]:
+    """Name the columns that a terminal has room for: it loses whole ones, those of LEAST first, and cuts none."""
+    shown = list(rows[0]) if rows else []
+    widths = {
+        name: max(BAR if isinstance(row[name], ProgressBar) else len(str(row[name])) for row in rows) for name in shown
+    }
+    for name in LEAST:
+        if sum(widths[each] + GAP for each in shown) - GAP > width:
+            shown.remove(name)
+    return shown
+
+
+def _drawn(cell: str | ProgressBar) -> Text | ProgressBar:
+    return Text(cell) if isinstance(cell, str) else cell

@@ -64,7 +64,8 @@ class Pace:
         seconds = {key: self.left_s(self._jobs[key], progress) for key, progress in running.items()}
         here = dict.fromkeys(map(self._shape, (self._jobs[key] for key in running)))
         own = {each: self._of_running(each, running) for each in here}
-        for key in self._jobs.keys() - running.keys() - ended.keys():
+        waiting = self._jobs.keys() - running.keys() - ended.keys()
+        for key in [*waiting, *(key for key, value in seconds.items() if value is None)]:
             job = self._jobs[key]
             like = self._ended.get(self._shape(job)) or own.get(self._shape(job))
             seconds[key] = median(like) * total_steps(job.config) if like else None
