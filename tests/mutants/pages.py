@@ -35,8 +35,8 @@ MUTATIONS = {
     ),
     "words-of-a-command-unquoted": Mutation(
         "sweeps/account.py",
-        'return shlex.join(["python", f"src/{Path(words[0]).name}", *multirun, *rest])',
-        'return " ".join(["python", f"src/{Path(words[0]).name}", *multirun, *rest])',
+        'return shlex.join(["python", f"src/{script}", *multirun, *rest])',
+        'return " ".join(["python", f"src/{script}", *multirun, *rest])',
         ACCOUNT,
         "a shell reads the printed command as another one",
     ),

@@ -68,6 +68,13 @@ def test_commands_are_those_that_were_typed_and_quoted_for_a_shell(tmp_path: Pat
     assert told(tmp_path)["commands"] == expected
 
 
+def test_a_command_is_printed_as_it_is_taken(tmp_path: Path) -> None:
+    """`src/diagnose.py` adds its algorithm to what was typed, and refuses one that is."""
+    job = done(job_of(tmp_path, 0), 0.5)
+    environment(job.folder, "src/diagnose.py", "data=imdb", "algo=diagnose", "sweep.name=preflight")
+    assert told(tmp_path)["commands"] == ["python src/diagnose.py data=imdb sweep.name=preflight"]
+
+
 def test_the_last_launch_gives_the_command_where_no_run_noted_one(tmp_path: Path) -> None:
     grid(tmp_path, {1e-4: 0.5})
     overrides = {"hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=slurm"], "task": ["seed=0,1"]}

@@ -23,17 +23,18 @@ UNFINISHED = ("failed", "lost", "stopped", "new")  # states that the page explai
 MOST_VALUES = 12  # of an axis
 LOG_LINES = 12  # of the log of a run that failed
 LOG_BYTES = 8_192
-SHOWN_METRIC = "eval/test/reward"  # of a run, where there is no comparison that names another
 SCRIPTS = ("train.py", "diagnose.py")
+IMPLIED = {"diagnose.py": ("algo=diagnose",)}  # words that a script adds itself, and takes from nobody
 
 
 def account(outputs: Path, sweep: str, found: Sequence[RunStatus]) -> dict[str, Any]:
     """Tell of one sweep; `found` are its runs with their states, those that lie in other sweeps included."""
     records = [run.record for run in found if run.record is not None]
     comparisons, why = _comparisons(outputs, sweep)
-    metrics = list(dict.fromkeys(each.y for each in comparisons)) or [SHOWN_METRIC]
-    axes = list(dict.fromkeys(key for each in comparisons for key in each.axes))
+    metrics = list(dict.fromkeys(each.y for each in comparisons))
     compared = without_parents(records, read_asked(outputs, sweep))
+    axes = list(dict.fromkeys(key for each in comparisons for key in each.axes))
+    axes = axes or asked_axes([words_of_run(record) for record in compared])
     commands = _commands(outputs / sweep, records)
     return {
         "sweep": sweep,
@@ -257,8 +258,9 @@ def _commands(folder: Path, records: Sequence[RunRecord]) -> list[str]:
 
 def _line(words: Sequence[str]) -> str:
     multirun = ["-m"] if {"-m", "--multirun"} & set(words) else []
-    rest = [word for word in words[1:] if word not in ("-m", "--multirun")]
-    return shlex.join(["python", f"src/{Path(words[0]).name}", *multirun, *rest])
+    script = Path(words[0]).name
+    rest = [word for word in words[1:] if word not in ("-m", "--multirun", *IMPLIED.get(script, ()))]
+    return shlex.join(["python", f"src/{script}", *multirun, *rest])
 
 
 def _noted(path: Path) -> list[str]:
