@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 OUTPUTS ?= outputs
 FIGURES ?= figures
 PORT ?= 5000
+QUICKSTART := algo=ppo,apa data=narrativeqa experiment=apa/like_for_like algo.loop.iterations=30 sweep.name=quickstart
 # of the tracking server; `=`, as some shells export a HOST
 DIR = tracking-server
 HOST = 127.0.0.1
@@ -31,8 +32,8 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone and after a little SFT, one seed each; table and figure
-	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa experiment=apa/like_for_like sweep.name=quickstart
-	$(PY) src/train.py -m algo=ppo,apa data=narrativeqa experiment=apa/like_for_like heuristic=partial_sft sweep.name=quickstart
+	$(PY) src/train.py -m $(QUICKSTART)
+	$(PY) src/train.py -m $(QUICKSTART) heuristic=partial_sft
 	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 	$(PY) -m analysis.learned --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
 

@@ -20,6 +20,7 @@ from analysis.statistics.frames import Frames
 METRICS = [frontier.REWARD, frontier.KL]
 WANTED = ALGORITHMS
 FIRST_NATS = 1.0  # below so many nats the axis is linear: a start has none, others hundreds
+FEW_NATS = 10.0  # it is linear throughout where no curve goes further
 
 
 def draw(frames: Frames) -> Iterator[Drawn]:
@@ -53,7 +54,8 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str], untold: list[str]) 
             axes.plot(line["kl"], line["reward"], color=colour, marker=marker, markersize=4.5, linewidth=1.2)
             axes.errorbar(line["kl"], line["reward"], yerr=bars, color=colour, linestyle="", elinewidth=0.6)
             handles.append(Line2D([], [], color=colour, marker=marker, markersize=4.5, label=cell["label"]))
-        axes.set_xscale("symlog", linthresh=FIRST_NATS)
+        if curves["kl"].max() > FEW_NATS:
+            axes.set_xscale("symlog", linthresh=FIRST_NATS)
         axes.set(
             xlabel="KL to the start (nats per response)",
             ylabel="reward, test prompts",

@@ -74,7 +74,7 @@ def picture(table: pd.DataFrame) -> Drawn:
             tick.set_fontweight("bold" if line["row"] is None else "normal")
         axes.axvline(0, color="0.45", linewidth=0.8, zorder=0)
         axes.set(
-            xlim=(-1.05, 1.05), ylim=((0.3 if table["n_null"].any() else 0.6) - len(lines), 0.6), xlabel="correlation"
+            xlim=(-1.05, 1.05), ylim=((0.3 if table["n_null"].any() else 0.4) - len(lines), 0.6), xlabel="correlation"
         )
         axes.tick_params(axis="y", length=0)
         sns.despine(ax=axes, left=True)

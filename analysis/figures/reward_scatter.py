@@ -11,6 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
@@ -102,6 +103,7 @@ def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame, counts: 
     label = style.cell_label(first["algo"], first["heuristic"], first["variant"], counts)
     axes.set_title(f"{label}\n{percent} (n={layout.span(share['n'].min(), share['n'].max())})")
     axes.set(xlabel="", ylabel="")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     sns.despine(ax=axes)
 
 

@@ -57,7 +57,7 @@ def test_prose_holds_no_question_and_no_literal_newline_mark():
 
 def test_stories_have_the_length_they_are_meant_to_have():
     lengths = [len(stories.story(0, "train", index).text.split()) for index in range(300)]
-    assert 50 <= np.mean(lengths) <= 90
+    assert 20 <= np.mean(lengths) <= 30
 
 
 def test_every_answer_stands_in_its_story():
