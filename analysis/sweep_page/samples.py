@@ -40,6 +40,7 @@ class Responses:
     key: str
     seed: int
     split: str
+    how: str  # they were drawn
     steps: tuple[int, int]
     pairs: list[Pair]
 
@@ -60,7 +61,7 @@ def _responses(setting: str, run: RunRecord) -> Responses | None:
     samples = run.samples()
     for split in SPLITS:
         rows = [row for row in samples if row["split"] == split]
-        evaluated = [row for row in rows if "phase" not in row]  # decoded as the data says; else looks of the probe
+        evaluated = [row for row in rows if "phase" not in row]  # else looks of the probe
         rows = evaluated or [row for row in rows if row["phase"] in WHEN]
         steps = sorted({row["step"] for row in rows})
         if len(steps) < 2:
@@ -68,7 +69,8 @@ def _responses(setting: str, run: RunRecord) -> Responses | None:
         first, last = (_by_prompt(rows, step) for step in (steps[0], steps[-1]))
         pairs = [_pair(first[prompt], last[prompt]) for prompt in first if prompt in last]
         if pairs:
-            return Responses(setting, run.key, run.config["seed"], split, (steps[0], steps[-1]), pairs[:PROMPTS])
+            how = "decoded as the data is evaluated" if evaluated else "sampled as by the probe"
+            return Responses(setting, run.key, run.config["seed"], split, how, (steps[0], steps[-1]), pairs[:PROMPTS])
     return None
 
 

@@ -92,6 +92,15 @@ def test_versions_say_how_many_runs_had_each_where_they_differ(tmp_path: Path) -
     assert ("the code of 2 of 3 runs", "git checkout aaa") in told(tmp_path)["repeat"]
 
 
+def test_only_commands_that_have_something_to_do_are_named(tmp_path: Path) -> None:
+    failed(job_of(tmp_path, 0), "no such column")
+    assert {purpose for purpose, _ in told(tmp_path)["repeat"]} == {
+        "what failed or was lost", "the figures, as PDF with their numbers", "this page",
+    }  # fmt: skip
+    grid(tmp_path, {1e-4: 0.5})
+    assert "the comparison" in dict(told(tmp_path)["repeat"])
+
+
 def test_a_run_alone_is_repeated_with_its_words_its_seed_and_its_place(tmp_path: Path) -> None:
     job = done(job_of(tmp_path, 3, 2e-4), 0.5)
     ((key, command),) = told(tmp_path)["run_commands"]

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from rftlab.errors import UserError
-from rftlab.files import read_json
 from rftlab.runs.axes import asked_axes, spelled, value_of, words_of_run
 from rftlab.runs.naming import NEAR_CHANCE, data_source, near_chance, source_in_words
 from rftlab.runs.records import RunRecord, log_path
@@ -48,7 +47,7 @@ def account(outputs: Path, sweep: str, found: Sequence[RunStatus]) -> dict[str, 
         "unfinished": _unfinished(outputs, found, axes),
         "runs": _runs(found, axes, metrics, sweep),
         "versions": _versions(records),
-        "repeat": _repeat(outputs, sweep, commands, records),
+        "repeat": _repeat(outputs, sweep, commands, records, compared=bool(comparisons)),
         "run_commands": [(run.key, _run_command(run.record, outputs)) for run in found if run.record is not None],
     }
 
@@ -293,7 +292,9 @@ def _of(commits: Counter[str], count: int) -> str:
     return "the code" if len(commits) == 1 else f"the code of {count} of {commits.total()} runs"
 
 
-def _repeat(outputs: Path, sweep: str, commands: Sequence[str], records: Sequence[RunRecord]) -> list[tuple[str, str]]:
+def _repeat(
+    outputs: Path, sweep: str, commands: Sequence[str], records: Sequence[RunRecord], *, compared: bool
+) -> list[tuple[str, str]]:
     """Return pairs of what a command is for, and the command."""
     commits = Counter(sha for record in records if (sha := record.env.get("git_sha")))
     lines = [(_of(commits, count), f"git checkout {commit}") for commit, count in commits.most_common(1)]
@@ -301,13 +302,14 @@ def _repeat(outputs: Path, sweep: str, commands: Sequence[str], records: Sequenc
     for number, line in enumerate(commands, 1):
         which = f"command {number} of {len(commands)}" if len(commands) > 1 else "what is done is not run again"
         lines.append((f"the sweep: {which}", line))
-    if (read_json(outputs / sweep / "launch.json") or {}).get("jobs"):
+    if any(record.state in ("failed", "lost") for record in records):
         lines.append(("what failed or was lost", _own("retry", "--sweep", sweep, outputs=outputs)))
+    if compared:
+        lines.append(("the comparison", _own("compare", "--sweep", sweep, outputs=outputs)))
     figures = ["python", "-m", "analysis.make_figures", "--sweep", sweep]
     figures += ["--outputs", str(outputs)] if str(outputs) != "outputs" else []
     return [
         *lines,
-        ("the comparison", _own("compare", "--sweep", sweep, outputs=outputs)),
         ("the figures, as PDF with their numbers", shlex.join(figures)),
         ("this page", _own("report", "--sweep", sweep, outputs=outputs)),
     ]
