@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from config.test_own_files import own
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -56,10 +57,10 @@ def test_a_target_of_ones_own_takes_the_place_of_the_default_reward() -> None:
 def test_the_file_and_what_it_imports_are_part_of_the_run(composer: Composer, folder: Path) -> None:
     word = "reward._target_=my_reward.py:fn"
     before = job(composer, word)
-    assert set(before.config["files"]) == {"my_reward.py", "my_help.py", "my_numbers.py"}
+    assert set(own(before.config)) == {"my_reward.py", "my_help.py", "my_numbers.py"}
     assert job(composer, word).key == before.key
     keys = {before.key}
-    for name in before.config["files"]:
+    for name in own(before.config):
         (folder / name).write_text(FILES[name] + "Y = 2\n")
         keys.add(job(composer, word).key)
     assert len(keys) == 4
@@ -79,7 +80,7 @@ def test_arguments_and_the_files_that_they_name_are_part_of_the_run(composer: Co
 def test_a_module_of_ones_own_counts_too(composer: Composer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     _file.cache_clear()
-    assert set(job(composer, "reward._target_=my_reward.fn").config["files"]) == {"my_help", "my_numbers", "my_reward"}
+    assert set(own(job(composer, "reward._target_=my_reward.fn").config)) == {"my_help", "my_numbers", "my_reward"}
     sys.modules.pop("my_reward", None)
 
 
