@@ -19,6 +19,7 @@ WORDS_SHOWN = 5  # of a setting, in a label; more are counted
 LINE = 95  # characters of a line across the figure
 HANDLE = 5  # characters that the line beside an entry of a legend takes
 LINE_HEIGHT = 0.2  # inches
+FOOT = 0.05  # inches, where a caption was taken away
 
 
 def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
@@ -203,6 +204,19 @@ def add_to_caption(figure: Figure, text: str) -> None:
     figure.set_figheight(drawn + room)
     grid = upper._subplotspec.get_gridspec()  # ty: ignore[missing-attribute]  # matplotlib has no public name for it
     grid.set_height_ratios([drawn, room])
+
+
+def take_caption(figure: Figure) -> str:
+    """Take the caption off a figure that `with_caption` made, with its room, and return it on one line."""
+    upper, lower = figure.subfigs
+    (caption,) = lower.texts
+    text = caption.get_text()
+    drawn = figure.get_figheight() - _caption_room(len(_caption_lines(text, figure.get_figwidth())))
+    caption.set_text("")
+    figure.set_figheight(drawn + FOOT)
+    grid = upper._subplotspec.get_gridspec()  # ty: ignore[missing-attribute]  # matplotlib has no public name for it
+    grid.set_height_ratios([drawn, FOOT])
+    return " ".join(text.split())
 
 
 def _caption_lines(caption: str, width: float) -> list[str]:

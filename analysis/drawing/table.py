@@ -10,11 +10,9 @@ from analysis.drawing import layout
 
 NONE = "-"  # where there is no number
 NUMBER = re.compile(r"[-+]?\d[\d.e+-]*( .*)?|-")  # with what may follow it: an interval, n, another number
-LATEX = {
-    **{character: rf"\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "→": r"$\to$", "±": r"$\pm$", "·": r"$\cdot$"},
-}
+LATEX = str.maketrans(  # what pandas leaves as it is, and the usual fonts of LaTeX show as something else
+    {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "→": r"$\to$", "±": r"$\pm$", "·": r"$\cdot$"}
+)
 
 
 @dataclass(frozen=True)
@@ -55,35 +53,17 @@ def kind_name(kind: str, frame: pd.DataFrame) -> str:
 def markdown(table: Table) -> str:
     """Write a table as Markdown, its caption below."""
     right = _numeric(table.cells)
-    rules = ["---:" if column in right else "---" for column in table.cells]
-    lines = [list(table.cells.columns), rules, *table.cells.astype(str).to_numpy().tolist()]
-    escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in escaped), "", table.caption, ""])
+    sides = ["right" if column in right else "left" for column in table.cells]
+    cells = table.cells.astype(str).map(lambda cell: cell.replace("|", r"\|"))
+    return f"{cells.to_markdown(index=False, disable_numparse=True, colalign=sides)}\n\n{table.caption}\n"
 
 
 def latex(table: Table) -> str:
     """Write a table for the LaTeX package booktabs, its caption as a comment."""
     right = _numeric(table.cells)
     columns = "".join("r" if column in right else "l" for column in table.cells)
-    head, *body = [
-        " & ".join(map(escape, line)) + r" \\"
-        for line in [list(table.cells.columns), *table.cells.astype(str).to_numpy().tolist()]
-    ]
-    lines = [
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        head,
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join([f"% {table.caption}", *lines, ""])
-
-
-def escape(text: str) -> str:
-    """Escape what LaTeX reads as a command; every other character stays."""
-    return "".join(LATEX.get(character, character) for character in text)
+    text = table.cells.astype(str).to_latex(index=False, escape=True, column_format=columns)
+    return f"% {table.caption}\n{text.translate(LATEX)}"
 
 
 def _numeric(cells: pd.DataFrame) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from analysis import pages
 from analysis.drawing.save import save
 from analysis.preflight import contents as said
 from analysis.preflight import plots, terminal
@@ -75,7 +76,7 @@ def write(contents: Contents, figures: Path) -> list[Path]:
     name = file_name(contents.setting)
     drawn = save(plots.overview(contents, name), figures)
     html, numbers, cases = (figures / f"{name}{end}" for end in (".html", "-numbers.csv", "-cases.csv"))
-    html.write_text(page(contents, plots.page_panels(contents)), encoding="utf-8")
+    pages.write(page(contents, plots.page_panels(contents)), html)
     said.table(contents).to_csv(numbers, index=False, lineterminator="\n")
     if contents.measured.cases is None:
         return [html, *drawn, numbers]

@@ -24,6 +24,7 @@ from rftlab.errors import UserError
 
 MOST_JOBS = 100_000  # composing them takes an hour
 DEFAULT_SCALE = "mini"  # as conf/train.yaml says
+LONG = 100  # jobs, whose composing shows how far it is
 
 
 @dataclass
@@ -113,15 +114,14 @@ class ResumingSweeper(Sweeper):
         return self._scales.get(scales[-1], self._grids)
 
     def _jobs(self, grid: Sequence[Sequence[str]]) -> list[Any]:
-        from tqdm import tqdm
-
+        from rftlab.bars import make_console, track
         from rftlab.config.compose import Composer
 
         hydra_overrides = OmegaConf.to_container(self._config.hydra.overrides.hydra)
         assert isinstance(hydra_overrides, list)
         composer = Composer(self._loader, self._config.hydra.job.config_name, list(map(str, hydra_overrides)))
-        hidden = None if len(grid) > 100 else True  # None: hidden unless on a terminal
-        return [composer.job(overrides) for overrides in tqdm(grid, "composing", disable=hidden, leave=False)]
+        shown = track(grid, "composing", console=make_console()) if len(grid) > LONG else grid
+        return [composer.job(overrides) for overrides in shown]
 
     def _settings(self) -> Any:
         from rftlab.launch.whole_sweep import Sweep
@@ -130,6 +130,7 @@ class ResumingSweeper(Sweeper):
             name=self._config.sweep.name,
             outputs=Path(self._config.paths.outputs),
             dry_run=self._config.sweep.dry_run,
+            page=self._config.sweep.page,
             config=OmegaConf.to_yaml(self._config),
         )
 

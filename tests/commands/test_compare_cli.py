@@ -112,7 +112,7 @@ def test_a_sweep_ends_with_its_comparison_and_keeps_what_it_was_asked(tmp_path: 
     for job in jobs:
         done(job, job.config["optimizer"]["lr"] * 1000 + 0.01 * job.config["seed"])
     console = Console(record=True, width=200, file=io.StringIO())
-    settings = Sweep(name="sweep", outputs=tmp_path, dry_run=False, config="")
+    settings = Sweep(name="sweep", outputs=tmp_path, dry_run=False, page=False, config="")
     assert run_sweep(settings, jobs, Nothing(), console) == 0
     said = console.export_text()
     assert "Best: optimizer.lr=0.0005" in said and "sweep.py compare --sweep sweep" in said

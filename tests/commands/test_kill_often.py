@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 RUN_KILLS, SWEEP_KILLS = 20, 12
 ITERATIONS = "algo.loop.iterations=40"  # more than the kills leave time for
-GRID = ["-m", "seed=0,1,2", "algo.loop.iterations=12", "hydra.launcher.slots=2", "tracking=mlflow"]
+GRID = ["-m", "seed=0,1,2", "algo.loop.iterations=12", "hydra.launcher.slots=2", "tracking=mlflow", "sweep.page=false"]
 
 pytestmark = pytest.mark.faults
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sweeps.finished import done, failed, grid, job_of
 from sweeps.jobs import end, finish, make_job
 
 from rftlab import runs
 from rftlab.commands import sweep as sweep_cli
 from rftlab.errors import UserError
+from rftlab.launch import sweep_end
 from rftlab.launch.whole_sweep import noted_launch
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.slurm.refusal import Refused
@@ -33,6 +35,14 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         return int(stop.value.code or 0), printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note of which sweeps a page is asked for, and write none: each takes seconds."""
+    asked: list[str] = []
+    monkeypatch.setattr(sweep_end, "_write_page", lambda outputs, sweep, console: asked.append(sweep))
+    return asked
 
 
 @pytest.fixture
@@ -209,6 +219,21 @@ def test_retry_runs_exactly_the_failed_and_the_lost(call, made, tmp_path: Path, 
     code, _, _ = call("retry")
     assert launched == [["failed", "lost"]]
     assert code == 1
+
+
+def test_retry_ends_like_the_sweep_with_its_comparison_and_its_page(
+    call, tmp_path: Path, monkeypatch, pages: list[str]
+) -> None:
+    grid(tmp_path / "out", {1e-4: 0.5, 5e-4: 0.7})
+    again = failed(job_of(tmp_path / "out", 3, 5e-4), "no space")
+
+    def run(jobs, *_: object) -> dict[str, str]:
+        return {done(job, 0.7).key: "done" for job in jobs}
+
+    monkeypatch.setattr(sweep_cli.launchers, "run", run)
+    code, text, _ = call("retry", again.key)
+    assert code == 0 and text.index("sweep: 1 done") < text.index("Best: optimizer.lr=0.0005")
+    assert pages == ["sweep"]
 
 
 def test_retry_of_one_key_leaves_the_others(call, made, tmp_path: Path, monkeypatch) -> None:

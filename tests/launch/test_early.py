@@ -117,8 +117,9 @@ def members(group: int) -> list[int]:
 
 def run(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "src/train.py", "-m", *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": "src"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        [sys.executable, "src/train.py", "-m", *arguments, "sweep.page=false"], cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "src"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
 
 

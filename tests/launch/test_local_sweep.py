@@ -21,7 +21,7 @@ TINY = [
     "algo.loop.prompts_per_iteration=8", "algo.loop.samples_per_prompt=2", "algo.loop.minibatch_size=8",
     "algo.loop.microbatch_size=8", "runtime.checkpoint_every=5", "eval.n_train=4", "eval.n_validation=4",
     "eval.n_test=4", "eval.probe_prompts=8", "data.loader.n_train=32", "data.loader.n_validation=4",
-    "data.loader.n_test=4", "tracking=none", "hydra.launcher.slots=2",
+    "data.loader.n_test=4", "tracking=none", "hydra.launcher.slots=2", "sweep.page=false",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"PYTHONPATH": "src"}
 

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 
 
 def sweep(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "src/train.py", "-m", *overrides, f"paths.outputs={folder / 'out'}"]
+    command = [sys.executable, "src/train.py", "-m", *overrides, "sweep.page=false", f"paths.outputs={folder / 'out'}"]
     environment = os.environ | {"PYTHONPATH": f"src:{folder}"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert "Traceback" not in done.stderr, done.stderr

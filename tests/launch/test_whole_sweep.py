@@ -13,8 +13,9 @@ from sweeps.jobs import finish, make_job
 
 from rftlab import files, runs
 from rftlab.errors import UserError
-from rftlab.launch import clusters
+from rftlab.launch import clusters, sweep_end
 from rftlab.launch.whole_sweep import Sweep, run_sweep
+from rftlab.sweeps import comparison
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.slurm import scheduler
 
@@ -42,9 +43,10 @@ class Noting:
         return {job.key: "done" for job in jobs}
 
 
-def launch(outputs: Path, jobs: Sequence[Job], launcher: Noting) -> tuple[int, str]:
+def launch(outputs: Path, jobs: Sequence[Job], launcher: Noting, *, page: bool = False) -> tuple[int, str]:
     console = Console(width=300, file=io.StringIO(), record=True)
-    code = run_sweep(Sweep(name="sweep", outputs=outputs, dry_run=False, config="seed: 0\n"), jobs, launcher, console)
+    sweep = Sweep(name="sweep", outputs=outputs, dry_run=False, page=page, config="seed: 0\n")
+    code = run_sweep(sweep, jobs, launcher, console)
     return code, console.export_text()
 
 
@@ -89,3 +91,35 @@ def test_a_cluster_that_does_not_answer_is_told_in_one_line(monkeypatch: pytest.
         clusters.require_slurm()
     monkeypatch.setattr(scheduler, "silence", lambda: None)
     clusters.require_slurm()
+
+
+@pytest.mark.parametrize(("page", "written"), [(True, 1), (False, 0)])
+def test_the_end_of_a_sweep_writes_its_page_once_where_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: bool, written: int
+) -> None:
+    asked: list[str] = []
+
+    def write(outputs: Path, sweep: str, console: Console) -> None:
+        asked.append(sweep)
+        (outputs / sweep / "index.html").touch()
+
+    monkeypatch.setattr(sweep_end, "_write_page", write)
+    job, launcher = make_job(tmp_path), Noting()
+    for _ in range(2):  # the second time nothing is left to do, and the page says so already
+        launch(tmp_path, [job], launcher, page=page)
+    assert len(asked) == written
+
+
+def test_what_breaks_at_the_end_of_a_sweep_leaves_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("edited")
+
+    class Failing(Noting):
+        def run(self, jobs: Sequence[Job], *given: Any) -> Mapping[str, str]:
+            return dict.fromkeys(super().run(jobs, *given), "failed")
+
+    monkeypatch.setattr(comparison, "compare", fail)
+    code, said = launch(tmp_path, [make_job(tmp_path)], Failing())
+    assert code == 1 and "sweep: 1 failed" in said and "not compared: ZeroDivisionError: edited" in said

@@ -356,3 +356,28 @@ def test_runs_are_found_by_sweep_and_by_key_finished_ones_first(tmp_path):
     ]
     assert [record.sweep for record in find_runs(tmp_path, "one")] == ["one"]
     assert [record.done for record in find_key(tmp_path, key)] == [True, False]
+
+
+@pytest.mark.parametrize(("resumed_at", "steps"), [(None, 10), (4, 6)])
+def test_the_cost_counts_every_step_of_an_attempt_also_of_a_loop_that_logs_its_last_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed_at: int | None, steps: int
+) -> None:
+    now = [1000.0]
+    config = {"seed": 0, "algo": {"loop": {"iterations": 10}}}
+    folder = tmp_path / "sweep" / f"run-{runs.run_key(config)}"
+    monkeypatch.setattr("rftlab.runs.attempt.time.time", lambda: now[0])
+    with runs.Run.claim(folder, config) as run:
+        if resumed_at is not None:
+            run.goes_on_from(resumed_at)
+        now[0] += 60.0
+        run.log(10, {"reward/mean": 0.5})
+        run.finish({})
+    assert json.loads((folder / "DONE").read_text())["cost"]["seconds_per_step"] == 60.0 / steps
+
+
+def test_an_attempt_that_did_no_step_has_no_cost(tmp_path: Path) -> None:
+    config = {"seed": 0, "algo": {"loop": {"iterations": 10}}}
+    with runs.Run.claim(tmp_path / "sweep" / f"run-{runs.run_key(config)}", config) as run:
+        run.log(0, {"reward/mean": 0.5})
+        run.finish({})
+    assert json.loads((run.folder / "DONE").read_text())["cost"] is None

@@ -52,7 +52,8 @@ class Product:
     def command(self, *overrides: str, iterations: int = 4, **launcher: object) -> list[str]:
         """Return the command of a sweep; `launcher` are keys of hydra.launcher."""
         settings = [f"hydra.launcher.{key}={value}" for key, value in (LAUNCHER | launcher).items()]
-        values = [*TINY, f"algo.loop.iterations={iterations}", "tracking=none", f"paths.outputs={self.outputs}"]
+        values = [*TINY, f"algo.loop.iterations={iterations}", "tracking=none", "sweep.page=false"]
+        values.append(f"paths.outputs={self.outputs}")
         return [sys.executable, "src/train.py", "-m", "hydra/launcher=slurm", *settings, *values, *overrides]
 
     def start(self, *overrides: str, iterations: int = 4, **launcher: object) -> subprocess.Popen[str]:

@@ -134,6 +134,19 @@ def test_jobs_that_ask_for_gpus_are_summed_in_gpu_hours_of_runs_on_gpus(tmp_path
     assert (cost.hours, cost.unit) == (1.0, "GPU")
 
 
+def test_measurements_of_two_kinds_of_gpu_are_never_mixed(tmp_path: Path) -> None:
+    like = shape(make_job(tmp_path).config)
+    for number, (seconds, device) in enumerate([(50.0, "NVIDIA A100"), (50.0, "NVIDIA A100"), (10.0, "NVIDIA H100")]):
+        finish(make_job(tmp_path, f"done{number}"), seconds, like, device=device)
+    plain = make_job(tmp_path, "plain", iterations=36, resources={"gpus_per_node": 8})
+    fast = make_job(tmp_path, "fast", iterations=36, resources={"gpus_per_node": 8, "gpu_type": "h100"})
+    plan = make_plan([plain, fast], tmp_path)
+    costs = estimate(plan, tmp_path, gpus=0)
+    assert (costs[plain.key].hours, costs[plain.key].device) == (pytest.approx(4.0), "NVIDIA A100")
+    assert (costs[fast.key].hours, costs[fast.key].device) == (pytest.approx(0.8), "NVIDIA H100")
+    assert "4.0 GPU h on NVIDIA A100, 0.8 GPU h on NVIDIA H100" in totals(plan, costs)
+
+
 def test_a_column_of_costs_says_what_it_counts(tmp_path: Path) -> None:
     like = shape(make_job(tmp_path).config)
     finish(make_job(tmp_path, "done"), 1.0, like)

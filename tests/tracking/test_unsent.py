@@ -33,7 +33,7 @@ def done(outputs: Path, uri: str | None, seed: int = 0, sweep: str = "sweep") ->
 
 def command_again(outputs: Path, *jobs: Job) -> int:
     launcher: Any = SimpleNamespace(begin=lambda: None, queued=lambda outputs: {}, follows=False, gpus=0)
-    sweep = Sweep(name="sweep", outputs=outputs, dry_run=False, config="")
+    sweep = Sweep(name="sweep", outputs=outputs, dry_run=False, page=False, config="")
     return run_sweep(sweep, jobs, launcher, Console(file=io.StringIO()))
 
 

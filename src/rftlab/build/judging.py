@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from rftlab.bars import make_console, track
 from rftlab.build.held_out import with_held_out
 from rftlab.build.labs import splits_of, task_of
 from rftlab.build.policies import finished_run, policy_of, refuse_without_policy, responses_of, stored_responses
@@ -353,5 +352,5 @@ def _decoded(decoding: Sampling | BeamSearch) -> str:
 
 
 def _bar(plan: Plan, items: Any, label: str, total: int | None = None) -> Any:
-    hidden = {"auto": None, "always": False, "never": True}[plan.config["runtime"]["progress"]]
-    return tqdm(items, desc=label, total=total, disable=hidden, dynamic_ncols=True, leave=False)
+    shown = plan.config["runtime"]["progress"]
+    return items if shown == "never" else track(items, label, total, console=make_console(forced=shown == "always"))

@@ -19,12 +19,14 @@ from rftlab import runs
 from rftlab.commands.compare import add_arguments as add_compare
 from rftlab.commands.compare import show_comparison
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
+from rftlab.commands.report import WritePage, no_pages, write_pages
 from rftlab.commands.status import add_arguments as add_status
 from rftlab.commands.status import found_runs, show_status
 from rftlab.errors import Parser, UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch import launchers
 from rftlab.launch.edited import refuse_other_runs
+from rftlab.launch.sweep_end import show_end
 from rftlab.launch.whole_sweep import exit_code
 from rftlab.runs.identity import KEY_LENGTH
 from rftlab.runs.parents import needed_runs
@@ -44,17 +46,17 @@ BAD_INPUT = 2
 BEGIN_S = 5.0  # between a run's hold of its folder and its first status, at most
 FOLLOW_S = 0.5
 LOOK_S = 2.0  # between two looks at whether a run that is followed has ended
-WORK = ("cancel", "retry", "sync", "clean")  # commands that do more than print
+WORK = ("report", "cancel", "retry", "sync", "clean")  # commands that do more than print
 LEFTOVERS = ("failed", "lost", "stopped", "new")
 
 
-def main() -> None:
-    """Run one command; exit codes: 0, 1 something failed, 2 bad input."""
+def main(write_page: WritePage = no_pages) -> None:
+    """Run one command; exit codes: 0, 1 something failed, 2 bad input. `write_page` draws what `report` tells it."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         works = any(word in WORK for word in sys.argv[1:2])
         with outlive_reader() if works else reader_may_leave():
-            arguments = _parser().parse_args()
+            arguments = _parser(write_page).parse_args()
             sys.exit(arguments.command(arguments, make_console()))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -63,7 +65,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(write_page: WritePage = no_pages) -> argparse.ArgumentParser:
     parser = Parser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = Parser(add_help=False)
@@ -77,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
 
     add_status(add("status", show_status, "show every run with its state, from run folders and the queue"))
     add_compare(add("compare", show_comparison, "compare the settings of a sweep: means over seeds, with intervals"))
+    add(
+        "report",
+        lambda arguments, console: write_pages(arguments, console, write_page),
+        "write the page of a sweep, index.html in its folder: what was asked, what came out, how to repeat it",
+    )
     logs = add("logs", show_log, "print the log of a run")
     logs.add_argument("key", metavar="KEY", help="run key, or the beginning of one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
@@ -232,6 +239,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
         ends = outcomes(jobs, states)
         show_outcomes(console, ends)
         code = code or exit_code(ends)
+        show_end(arguments.outputs, sweep, console, page=True)
         if "stopped" in states.values():  # by a Ctrl-C, which is for the other sweeps too
             break
     return code

@@ -15,6 +15,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.rows import check_rows
+from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Job
@@ -26,8 +27,6 @@ from rftlab.sweeps.table import show_outcomes, show_plan
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 UNDER_WAY = ("running", "queued")
 SHOWN = 3  # keys in a sentence
-MOST_COMPARED = 500  # runs that are read at the end of a sweep
-PARTS_SHOWN, ROWS_SHOWN = 3, 6  # of the comparison at the end of a sweep
 
 
 class JobLauncher(Protocol):
@@ -60,6 +59,7 @@ class Sweep:
     name: str
     outputs: Path
     dry_run: bool
+    page: bool  # whether its end writes index.html
     config: str  # what the command line made, in YAML
 
 
@@ -91,8 +91,12 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     Thread(target=import_module, args=("rftlab.sweeps.comparison_table",), daemon=True).start()
     with sending_unsent(plan.rows):
         code = _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
-    _show_comparison(sweep, console)
+    show_end(sweep.outputs, sweep.name, console, page=sweep.page and (bool(to_do) or not _has_page(sweep)))
     return code
+
+
+def _has_page(sweep: Sweep) -> bool:
+    return (sweep.outputs / sweep.name / "index.html").exists()
 
 
 def _launch(
@@ -105,30 +109,6 @@ def _launch(
     ends = outcomes(to_do, states)
     show_outcomes(console, ends)
     return exit_code(ends)
-
-
-def _show_comparison(sweep: Sweep, console: Console) -> None:
-    """Print the first lines of `sweep.py compare`, where the sweep has settings to compare."""
-    if len(list((sweep.outputs / sweep.name).glob("*/DONE"))) > MOST_COMPARED:  # reading so many takes a while
-        console.print(f"compare them: {_compare_command(sweep)}", highlight=False, soft_wrap=True, markup=False)
-        return
-    from rftlab.sweeps.comparison import compare
-    from rftlab.sweeps.comparison_table import show
-
-    try:
-        found = [each for each in compare(sweep.outputs, sweep.name) if len(each.with_number) > 1]
-    except UserError:  # nothing finished, or nothing that ends with a reward
-        return
-    for each in found[:PARTS_SHOWN]:
-        console.print()
-        show(console, each, ROWS_SHOWN)
-    if found:
-        console.print(f"all of it: {_compare_command(sweep)}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _compare_command(sweep: Sweep) -> str:
-    outputs = "" if str(sweep.outputs) == "outputs" else f" --outputs {sweep.outputs}"
-    return f"python src/sweep.py compare --sweep {sweep.name}{outputs}"
 
 
 def _note_elsewhere(sweep: Sweep, plan: Plan, console: Console) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
-from tqdm import tqdm
+from rich.console import Console
 
+from rftlab.bars import make_console, track
 from rftlab.loops import checkpoint
 from rftlab.runs import Run
 from rftlab.stop import StopFlag
@@ -20,7 +22,7 @@ class Session:
     run: Run
     seed: int
     checkpoint_every: int  # iterations, optimiser steps or epochs
-    progress: bool | None  # None shows bars on a terminal only
+    progress: bool | None  # None: a bar on a terminal, a line every minute elsewhere; True: a bar in any case
     describe: Callable[[str], None]  # one line for the reader of the log
     stop: StopFlag
 
@@ -45,6 +47,9 @@ class Session:
         self.stop.check()
 
     def bar(self, items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
-        """Wrap a long loop in a progress bar on stderr."""
-        hidden = None if self.progress is None else not self.progress
-        return tqdm(items, desc=label, total=total, initial=initial, disable=hidden, dynamic_ncols=True, leave=False)
+        """Show on stderr how far a long loop is, how fast, and when it ends."""
+        return items if self.progress is False else track(items, label, total, initial, console=self._console)
+
+    @cached_property
+    def _console(self) -> Console:
+        return make_console(forced=bool(self.progress))

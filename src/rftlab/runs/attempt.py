@@ -61,7 +61,7 @@ class Run:
         self.folder = folder
         self.attempt: int = status["attempt"]
         self._shape, self._gpu = shape, gpu
-        self._first_step: int | None = None  # of this attempt
+        self._first_step = 1  # of this attempt; a loop may log no step before its last
         self._lock = lock
         self._status = status
         self._status_lock = threading.Lock()
@@ -101,8 +101,6 @@ class Run:
         """Append one line of metrics."""
         line = {"step": step, "time": time.time(), "attempt": self.attempt, "metrics": encode_floats(metrics)}
         self._metrics.append(json.dumps(line, allow_nan=False) + "\n")
-        if self._first_step is None and step > 0:
-            self._first_step = step
         self._status["step"] = step
 
     def log_samples(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -158,11 +156,11 @@ class Run:
 
     def _cost(self) -> dict[str, Any] | None:
         """Say what a step of this run took, start-up and evaluations included, for estimates of runs like it."""
-        if self._first_step is None:
+        steps = (self._status["step"] or 0) - self._first_step + 1
+        if steps < 1:  # nothing was done but the end
             return None
-        steps = self._status["step"] - self._first_step + 1
         seconds = time.time() - self._status["started"]
-        cost = {"shape": self._shape, "seconds_per_step": seconds / max(1, steps), "peak_mib": _peak_mib(self._gpu)}
+        cost = {"shape": self._shape, "seconds_per_step": seconds / steps, "peak_mib": _peak_mib(self._gpu)}
         return {**cost, "device": _device_name(self._gpu), "gpu": self._gpu}
 
     def fail(self, error: BaseException) -> None:

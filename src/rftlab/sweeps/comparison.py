@@ -99,7 +99,7 @@ def compare(
     """
     every = runs.sweep_runs(outputs, sweep)
     asked = read_asked(outputs, sweep)
-    records = _without_parents(every, asked)
+    records = without_parents(every, asked)
     y = _target(records, y)
     _check(by, records)
     measured = [record for record in records if record.final is None or y in record.final]
@@ -120,7 +120,7 @@ def compare(
 # --- which runs -----------------------------------------------------------------------------------------------------
 
 
-def _without_parents(records: Sequence[RunRecord], asked: Mapping[str, Asked]) -> list[RunRecord]:
+def without_parents(records: Sequence[RunRecord], asked: Mapping[str, Asked]) -> list[RunRecord]:
     """Leave out what others learn from and nobody asked for; older sweeps do not say what was asked for."""
     needed = {key for record in records for key in needed_runs(record.config).values()}
     return [record for record in records if record.key not in needed or record.key in asked]

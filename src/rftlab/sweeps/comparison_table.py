@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rftlab import clock
 from rftlab.intervals import Difference, Estimate
 from rftlab.runs.axes import spelled
 from rftlab.sweeps.comparison import UNFINISHED, Cell, Comparison, Row
@@ -161,22 +162,26 @@ def _text(comparison: Comparison, row: Row) -> dict[str, str]:
         "to best": NONE if row.to_best is None else in_brackets(row.to_best.estimate, "+.3f"),
         "verdict": verdict(comparison, row),
         "KL": _number(cell.kl, ".2f"),
-        "time": duration(cell.seconds),
+        "time": clock.duration(cell.seconds),
         "peak MiB": _number(cell.peak_mib, ".0f"),
         "not counted": ", ".join(f"{count} {kind}" for kind, count in unfinished.items()) or NONE,
     }
 
 
+def shown_columns(comparison: Comparison) -> list[str]:
+    """Name the columns that say something of a row."""
+    rows = texts(comparison)
+    idle = {name for name in ("KL", "peak MiB", "not counted") if all(row[name] == NONE for row in rows)}
+    return [name for name in rows[0] if name not in idle]
+
+
+def left_columns(comparison: Comparison) -> list[str]:
+    """Name the columns of words; the others hold numbers."""
+    return [*comparison.axes, "verdict", "not counted"]
+
+
 def _number(value: float, form: str) -> str:
     return NONE if math.isnan(value) else format(value, form)
-
-
-def duration(seconds: float) -> str:
-    """Write a time as hours, minutes and seconds."""
-    if math.isnan(seconds):
-        return NONE
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def show(console: Console, comparison: Comparison, most: int | None = None) -> None:
@@ -186,9 +191,7 @@ def show(console: Console, comparison: Comparison, most: int | None = None) -> N
     console.print(first, highlight=False, soft_wrap=True, markup=False)
     rows = texts(comparison)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    left = {*comparison.axes, "verdict", "not counted"}
-    idle = {name for name in ("KL", "peak MiB", "not counted") if all(row[name] == NONE for row in rows)}
-    names = [name for name in rows[0] if name not in idle]
+    left, names = left_columns(comparison), shown_columns(comparison)
     for name in names:
         table.add_column(Text(name), justify="left" if name in left else "right", no_wrap=name not in comparison.axes)
     for row in rows[:most]:
@@ -254,7 +257,7 @@ def latex(comparison: Comparison) -> str:
     import pandas as pd
 
     caption = f"{comparison.title}. {' '.join(sentences(comparison))} {LEGEND}"
-    rows, left = texts(comparison), (*comparison.axes, "verdict", "not counted")
+    rows, left = texts(comparison), left_columns(comparison)
     columns = "".join("l" if name in left else "r" for name in rows[0])
     return pd.DataFrame(rows).to_latex(
         index=False, escape=True, caption=_escaped(caption), column_format=columns, position="t"

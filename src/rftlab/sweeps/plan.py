@@ -1,5 +1,6 @@
 """What a sweep would do: every job with its state, parents first, and what the rest costs by runs that are finished."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,9 +157,9 @@ def estimate(plan: Plan, outputs: Path, gpus: int) -> dict[str, Cost | None]:
 def _cost(row: Row, like: Sequence[Mapping[str, Any]], gpus: int) -> Cost | None:
     if not like:
         return None
-    own = (row.job.config.get("resources") or {}).get("gpus_per_node")
-    gpus = gpus if own is None else own
-    known = [cost for cost in like if _on_gpu(cost) == bool(gpus)] or like
+    asked = row.job.config.get("resources") or {}
+    gpus = gpus if asked.get("gpus_per_node") is None else asked["gpus_per_node"]
+    known = _of_one_device([cost for cost in like if _on_gpu(cost) == bool(gpus)] or like, asked.get("gpu_type"))
     on_gpu = _on_gpu(known[-1])
     seconds = median(cost["seconds_per_step"] for cost in known) * _steps_left(row)
     return Cost(
@@ -167,6 +168,17 @@ def _cost(row: Row, like: Sequence[Mapping[str, Any]], gpus: int) -> Cost | None
         unit="GPU" if on_gpu else "",
         elsewhere=bool(gpus) and not on_gpu,
     )
+
+
+def _of_one_device(like: Sequence[Mapping[str, Any]], wanted: str | None) -> list[Mapping[str, Any]]:
+    """Keep what was measured on one kind of device: the one that is asked for, else the most measured."""
+    counts = Counter(cost["device"] for cost in like)
+
+    def rank(device: str) -> tuple[bool, int, str]:
+        return bool(wanted) and str(wanted).lower() in device.lower(), counts[device], device
+
+    device = max(counts, key=rank)
+    return [cost for cost in like if cost["device"] == device]
 
 
 def _on_gpu(cost: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """How far running jobs are, read from the end of their metrics file: the same for a laptop and a cluster."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,15 @@ class Progress:
 
     step: int
     metrics: dict[str, float]
+    logged: float | None  # when that step was logged
+    seconds_per_step: float | None  # over the steps at the end of the file; None before the second of an attempt
+
+    def left_s(self, total: int, seconds_per_step: float | None, now: float | None = None) -> float | None:
+        """Return how long the steps up to `total` still take at a pace; None where it is not known."""
+        if seconds_per_step is None or self.logged is None:
+            return None
+        since = (time.time() if now is None else now) - self.logged
+        return max(0.0, (total - self.step) * seconds_per_step - since)
 
     def in_words(self, flat: Mapping[str, object]) -> str:
         """Return the metrics worth a look, named as the run's flat config says."""
@@ -33,8 +43,19 @@ def read_progress(folder: Path) -> Progress | None:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return None
-    step, metrics = None, {}
-    for row in filter(None, map(parse_line, lines)):
-        step = row["step"]
+    metrics: dict[str, float] = {}
+    rows = list(filter(None, map(parse_line, lines)))
+    if not rows:
+        return None
+    for row in rows:
         metrics |= {name: float(value) for name, value in row["metrics"].items()}
-    return None if step is None else Progress(step=step, metrics=metrics)
+    last = rows[-1]
+    return Progress(step=last["step"], metrics=metrics, logged=last.get("time"), seconds_per_step=_pace(rows))
+
+
+def _pace(rows: list[dict]) -> float | None:
+    """Return the seconds per step between the first and the last step of the newest attempt, evaluations included."""
+    own = [row for row in rows if row.get("attempt") == rows[-1].get("attempt") and "time" in row]
+    steps = {row["step"]: row["time"] for row in own}  # the last line of each: what came before step 1 is no step
+    first, last = min(steps, default=0), max(steps, default=0)
+    return (steps[last] - steps[first]) / (last - first) if last > first else None

@@ -37,6 +37,8 @@ class RunStatus:
     job_id: str | None  # of SLURM
     host: str | None
     seconds: float | None  # since the start of the last attempt, or until its end
+    seconds_per_step: float | None  # these two of a run that is running, where its steps were measured
+    seconds_left: float | None
     detail: str
     folder: str
     record: RunRecord | None  # None where it has no folder yet
@@ -103,7 +105,8 @@ def _waiting(folder: Path, key: str) -> RunStatus:
     return RunStatus(
         sweep=folder.parent.name, name=folder.name.removesuffix(f"-{key}"),
         label=folder.name.removesuffix(f"-{key}"), key=key, state="new", step=0, steps=0,
-        attempt=0, job_id=None, host=None, seconds=None, detail="", folder=str(folder),
+        attempt=0, job_id=None, host=None, seconds=None, seconds_per_step=None, seconds_left=None, detail="",
+        folder=str(folder),
         record=None,
     )  # fmt: skip
 
@@ -122,6 +125,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         elif state != "running":
             state = "starting"  # its process loads libraries
     progress = read_progress(record.folder)
+    steps, each = total_steps(record.config), progress.seconds_per_step if progress and state == "running" else None
     said = _said(record, state, queue, task)
     end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
     return RunStatus(
@@ -131,11 +135,13 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         key=record.key,
         state=state,
         step=progress.step if progress is not None else 0,
-        steps=total_steps(record.config),
+        steps=steps,
         attempt=int(status.get("attempt", 0)),
         job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),
         host=status.get("host"),
         seconds=end - status["started"] if end and "started" in status else None,
+        seconds_per_step=each,
+        seconds_left=progress.left_s(steps, each) if progress is not None else None,
         detail=_detail(record, state, progress.in_words(runs.flatten(record.config)) if progress else "", queued, said),
         folder=str(record.folder),
         record=record,

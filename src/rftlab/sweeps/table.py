@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rftlab import clock
 from rftlab.sweeps.labels import labels
 from rftlab.sweeps.outcome import Outcome
 from rftlab.sweeps.plan import Cost, Plan, Row
@@ -22,6 +23,7 @@ GAP = 2  # between two columns
 SHORTEST_DETAIL = 20  # with less room a table has no column for it
 ELSEWHERE = " (measured there; these ask for a GPU)"
 MOST_AGAIN = 3  # runs named again of which the words are shown
+PACE = ("rate", "left", "ends")  # columns of running jobs
 SHORT = 12  # rows of the table that opens a sweep
 
 
@@ -109,17 +111,20 @@ def counted_once(plan: Plan) -> list[str]:
 def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
     """Print runs with their states, and below why some are not done where the table has no room; keys are never cut."""
     sweep = ["sweep"] if len({run.sweep for run in found}) > 1 else []
-    names = [*sweep, "run", "key", "state", "step", "time", "job"]
+    running = any(run.state == "running" for run in found)
+    names = [*sweep, "run", "key", "state", "step", "time", *(PACE if running else []), "job"]
     rows = []
     for run in found:
         step = f"{run.step}/{run.steps}" if run.steps else ""
         first = [run.sweep] if sweep else []
-        rows.append([*first, run.label, run.key, run.state, step, _duration(run.seconds), run.job_id or ""])
+        time = "" if run.seconds is None else clock.duration(run.seconds)
+        rows.append([*first, run.label, run.key, run.state, step, time, *(_pace(run) if running else []),
+                     run.job_id or ""])  # fmt: skip
     widths = [max(map(len, column)) + GAP for column in zip(names, *rows, strict=True)]
     left = console.width - sum(widths)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in [*names, *(["detail"] if left >= SHORTEST_DETAIL else [])]:
-        table.add_column(name, justify="right" if name in ("step", "time") else "left", no_wrap=name != "run")
+        table.add_column(name, justify="right" if name in ("step", "time", *PACE) else "left", no_wrap=name != "run")
     for run, row in zip(found, rows, strict=True):
         cells = [painted(cell) if name == "state" else Text(cell) for name, cell in zip(names, row, strict=True)]
         detail = run.detail if len(run.detail) <= left else f"{run.detail[: left - 1]}…"
@@ -137,11 +142,11 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
     console.print(total + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+def _pace(run: RunStatus) -> list[str]:
+    """Say how fast a run goes, how long it still takes, and when it ends; empty where it does not run."""
+    if run.state != "running":
+        return [""] * len(PACE)
+    return [clock.rate(run.seconds_per_step), clock.duration(run.seconds_left), clock.end(run.seconds_left)]
 
 
 def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:

@@ -77,7 +77,7 @@ def test_what_was_sampled_is_escaped_in_the_page_and_plain_on_the_terminal(tmp_p
     folder = diagnoses.write(tmp_path, SCORES, response=evil, prompt="<img src=x> & [/bold]")
     written, printed = shown(folder, width=200)
     assert "<script" not in written and "<img src=x" not in written
-    assert "&lt;script&gt;alert(&#x27;x&#x27;)" in written
+    assert "&lt;script&gt;alert(&#39;x&#39;)" in written
     assert "[red]loud[/red]" in printed and "[/bold]" in printed
     assert "\x1b[2J" not in printed and "\u202e" not in printed
 

@@ -11,6 +11,7 @@ class Sweep:
     name: str
     dry_run: bool
     snapshot: bool
+    page: bool
 
 
 @dataclass
