@@ -1,8 +1,8 @@
 """A world of small-town stories with questions, in the schema of `deepmind/narrativeqa`.
 
 A story binds people, things and places to each other, tells an event or two and later recalls each of them in other
-words. Whoever fills a gap in it has to look elsewhere in the text. Answers are short and hold no articles, so that story text
-at random scores near 0 ROUGE-L.
+words. Whoever fills a gap in it has to look elsewhere in the text. Answers are short and hold no articles, so that
+story text at random scores near 0 ROUGE-L.
 """
 
 from dataclasses import dataclass
