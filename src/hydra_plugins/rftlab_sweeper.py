@@ -1,5 +1,6 @@
 """Sweeper of rftlab: a grid, or a union of grids, of which only what is missing is run."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from rftlab.config.texts import kept
 from rftlab.errors import UserError
 
 MOST_JOBS = 100_000  # composing them takes an hour
+DEFAULT_SCALE = "mini"  # as conf/train.yaml says
 LONG = 100  # jobs, whose composing shows how far it is
 
 
@@ -30,6 +32,7 @@ class SweeperConf:
     _target_: str = "hydra_plugins.rftlab_sweeper.ResumingSweeper"
     params: dict[str, Any] = field(default_factory=dict)  # axes of the grid: KEY: "value,value"
     grids: list[dict[str, Any]] | None = None  # several grids, of which the sweep is the union
+    scales: dict[str, Any] = field(default_factory=dict)  # SCALE -> the same, in place of `grids` at this scale
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="rftlab", node=SweeperConf, provider="rftlab")
@@ -38,10 +41,16 @@ ConfigStore.instance().store(group="hydra/sweeper", name="rftlab", node=SweeperC
 class ResumingSweeper(Sweeper):
     """Compose and check all jobs, then launch those that are neither done nor running, parents first."""
 
-    def __init__(self, params: Mapping[str, Any] | None, grids: Sequence[Mapping[str, Any]] | None) -> None:
+    def __init__(
+        self,
+        params: Mapping[str, Any] | None,
+        grids: Sequence[Mapping[str, Any]] | None,
+        scales: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
         """Take the axes that a sweep file sets; those of the command line replace them key by key."""
         self._params = dict(params or {})
         self._grids = [dict(grid) for grid in grids or [{}]]
+        self._scales = {scale: [dict(grid) for grid in of_scale] for scale, of_scale in (scales or {}).items()}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives and make its launcher."""
@@ -76,7 +85,7 @@ class ResumingSweeper(Sweeper):
 
         parser = OverridesParser.create(config_loader=self._loader)
         jobs = []
-        for grid in self._grids:
+        for grid in self._grids_of(arguments):
             axes = [f"{key}={_word(value)}" for key, value in {**self._params, **grid}.items()]
             for axis in axes:
                 check_override(axis)
@@ -90,6 +99,19 @@ class ResumingSweeper(Sweeper):
             (batch,) = BasicSweeper.split_arguments(parsed, None)
             jobs += batch
         return jobs
+
+    def _grids_of(self, arguments: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the grids at the scale of the command line.
+
+        Raises:
+            UserError: They depend on the scale, and it is varied.
+        """
+        if not self._scales:
+            return self._grids
+        scales = [word.removeprefix("scale=") for word in arguments if word.startswith("scale=")] or [DEFAULT_SCALE]
+        if re.search(r"\W", scales[-1]):
+            raise UserError(f"scale={scales[-1]} with a sweep whose grids depend on the scale", "one scale", "scale")
+        return self._scales.get(scales[-1], self._grids)
 
     def _jobs(self, grid: Sequence[Sequence[str]]) -> list[Any]:
         from rftlab.bars import make_console, track

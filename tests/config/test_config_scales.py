@@ -19,9 +19,11 @@ from test_config import CONF, composed, options
 
 from rftlab import runs
 from rftlab.config import messages, scales
+from rftlab.config.yaml_files import yaml_loader
 from rftlab.errors import UserError
 
 FILES = sorted(str(path.relative_to(CONF)) for path in CONF.rglob("*.yaml"))
+ONLINE = scales.ROWS["online"]
 AXES = {"scale": options("scale"), "data": options("data"), "algo": options("algo"), "kind": options("data/kind")}
 
 
@@ -114,7 +116,7 @@ def test_an_algorithm_that_is_like_another_takes_every_row_of_it_below_its_own(c
 
 def test_what_holds_for_online_algorithms_holds_for_no_other(conf: Path) -> None:
     assert compose_in(conf, "data=narrativeqa", "algo=sft").optimizer.lr == 1e-3
-    loop = f"{{algo: {{loop: {{_target_: {scales.ONLINE_LOOP}}}}}}}"
+    loop = f"{{algo: {{loop: {{_target_: {ONLINE}}}}}}}"
     (conf / "algo/mine.yaml").write_text(f"{SFT}kinds: {{labels: sft, text: {loop}}}\n")
     tables = scales.Tables(conf)
     assert tables.find("data/scales/online/narrativeqa/mini/mine/text") is not None
@@ -175,7 +177,7 @@ def test_the_keys_of_every_entry_are_keys_of_the_config() -> None:
             cfg = OmegaConf.load(CONF / f"data/{data}.yaml")
             kind = next(item["kind"] for item in cfg.defaults if "kind" in item)
             for scale, table in cfg.scales.items():
-                for algo in {any_of[kind], *table} - {"model", "reward", "all", "online"}:
+                for algo in {any_of[kind], *table} - {"model", "reward", "all", *scales.ROWS}:
                     groups = [f"scale={scale}", f"data={data}", f"algo={algo}"]
                     loader.load_configuration("train", groups, run_mode=RunMode.RUN)
 
@@ -254,10 +256,10 @@ def test_a_mistake_outside_the_tables_has_no_place_in_them() -> None:
 @pytest.mark.parametrize("text", ["a: 1e-4\nb: 1_000\nc: 2026-01-01\nd: {on: .inf}", *FILES], ids=["text", *FILES])
 def test_values_are_read_as_omegaconf_reads_them(text: str) -> None:
     text = (CONF / text).read_text() if text in FILES else text
-    ours, theirs = (yaml.load(text, Loader=loader) for loader in (scales.yaml_loader(), get_yaml_loader()))
+    ours, theirs = (yaml.load(text, Loader=loader) for loader in (yaml_loader(), get_yaml_loader()))
     assert repr(ours) == repr(theirs)
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     with pytest.raises(yaml.YAMLError, match="duplicate key a"):
-        yaml.load("a: 1\na: 2", Loader=scales.yaml_loader())
+        yaml.load("a: 1\na: 2", Loader=yaml_loader())

@@ -22,7 +22,8 @@ def jobs_of(words: Sequence[str]) -> list[Job]:
         loader = GlobalHydra.instance().config_loader()
         overrides = [word for word in as_hydra_wants(["-m", *words]) if not word.startswith("--")]
         config = loader.load_configuration("train", overrides, run_mode=RunMode.MULTIRUN)
-        sweeper = ResumingSweeper(params=config.hydra.sweeper.params, grids=config.hydra.sweeper.grids)
+        node = config.hydra.sweeper
+        sweeper = ResumingSweeper(params=node.params, grids=node.grids, scales=node.scales)
         sweeper._loader = loader
         composer = Composer(loader, "train")
         return [composer.job(each) for each in sweeper.overrides(list(config.hydra.overrides.task))]

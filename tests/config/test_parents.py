@@ -163,8 +163,10 @@ def test_every_reward_composes(composer: Composer, name: str) -> None:
         "function": ["reward.function=json.dumps"],
         "intent": ["reward.label=0"],
         "published": ["reward.source=a/b"],
+        "none": ["algo=sft"],
     }.get(name, [])
-    assert made(composer, f"reward={name}", *given).config["reward"]["_target_"]
+    reward = made(composer, f"reward={name}", *given).config["reward"]
+    assert (reward is None) == (name == "none") and (reward is None or reward["_target_"])
 
 
 REFUSED = {

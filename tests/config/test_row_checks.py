@@ -107,26 +107,30 @@ def test_a_learned_reward_is_trained_on_the_pairs_of_the_rows(plan: Plan, path: 
 
 @pytest.mark.parametrize("data", ["hh", "tldr", "stack_exchange"])
 def test_the_default_reward_is_a_model_of_the_pairs_of_the_rows_and_that_one_has_none(plan: Plan, data: str) -> None:
-    alone = plan(f"data={data}", "algo=reward_model")
+    alone = plan(f"data={data}", "algo=reward_model", "start=base")
     assert (alone.config["reward"], alone.parents) == (None, ())
+    alone = plan(f"data={data}", "algo=reward_model")
     job = plan(f"data={data}", "algo=ppo", "heuristic=partial_sft")
     start, judge = job.parents
     assert needed_runs(job.config) == {"init_from": start.key, "reward.run": judge.key}
     assert judge.key == alone.key
     assert [parent.key for parent in start.parents] == [alone.key]  # one reward model evaluates both
-    assert [parent.key for parent in plan(f"data={data}", "algo=dpo").parents] == [alone.key]
+    assert [parent.key for parent in plan(f"data={data}", "algo=dpo", "start=base").parents] == [alone.key]
 
 
 def test_runs_that_are_evaluated_otherwise_share_one_reward_model(plan: Plan) -> None:
-    keys = {plan("data=hh", "algo=ppo", word).parents[0].key for word in ("eval.n_test=7", "eval.probe_samples=5")}
+    keys = {
+        plan("data=hh", "algo=ppo", "start=base", word).parents[0].key
+        for word in ("eval.n_test=7", "eval.probe_samples=5")
+    }
     assert keys == {plan("data=hh", "algo=reward_model").key}
 
 
 def test_sampled_responses_of_such_data_are_scored_by_the_same_model(plan: Plan) -> None:
-    job = plan("data=hh", "algo=offline_apa", "data.responses=false")
+    job = plan("data=hh", "algo=offline_apa", "data.responses=false", "start=base")
     alone = plan("data=hh", "algo=reward_model").key
     assert [parent.config["algo"]["name"] for parent in job.parents] == ["reward_model", "responses"]
-    assert job.parents[0].key == alone == job.parents[1].parents[0].key
+    assert job.parents[0].key == alone == job.parents[1].parents[1].key  # behind the SFT of what samples
 
 
 def test_a_reward_that_was_chosen_for_a_reward_model_stays(plan: Plan) -> None:
@@ -139,4 +143,4 @@ def test_sft_has_prompts_of_its_own_where_the_dataset_has_some(plan: Plan) -> No
     start, judge = (parent.config["data"]["loader"]["prompts_dir"] for parent in job.parents)
     assert (job.config["data"]["loader"]["prompts_dir"], start, judge) == ("data/rl", "data/finetune", "data/rl")
     words = ("data=stack_exchange", "algo=offline_apa", "data.responses=false", "data.loader.prompts_dir=data/finetune")
-    assert plan(*words).parents[1].config["data"]["loader"]["prompts_dir"] == "data/finetune"
+    assert plan(*words, "start=base").parents[1].config["data"]["loader"]["prompts_dir"] == "data/finetune"

@@ -45,7 +45,7 @@ def reward_run(outputs: Path, *words: str, final: dict[str, float] | None = None
 
 def reward_of_runs(outputs: Path) -> str:
     """Leave the folder of the reward model that the runs of this file compose as their reward."""
-    (parent,) = plan(*SMALL, "algo=ppo", f"paths.outputs={outputs}").parents
+    _, parent = plan(*SMALL, "algo=ppo", f"paths.outputs={outputs}").parents
     return finish(parent, GOOD)
 
 

@@ -57,8 +57,8 @@ MUTATIONS = {
     ),
     "classifier-per-evaluation": Mutation(
         "config/inheritance.py",
-        " and not _reads_documents(named):",
-        ":",
+        " or _reads_documents(named)):",
+        "):",
         PARENT,
         "runs that are evaluated otherwise fit the same classifier again",
     ),

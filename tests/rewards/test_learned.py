@@ -14,7 +14,7 @@ from rftlab.build import labs
 from rftlab.errors import UserError
 from rftlab.models import LoRA, adapt, load_policy, save_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
-from rftlab.rewards.learned import load
+from rftlab.rewards.learned import above_chance, finished_reward_model, load
 from rftlab.runs import Run
 from rftlab.types import Example, Reward, Splits
 
@@ -44,7 +44,7 @@ def config(
 
 def made(outputs: Path, final: Mapping[str, float] | None, **values: Any) -> RewardModel:
     """Leave a run folder as training would; without `final` it is not finished."""
-    said = config(**values)
+    said = config(**{name: value for name, value in values.items() if name != "longer"})
     run = Run.claim(outputs / "sweep" / f"some-{KEY}", said)
     reading = Reading(max_prompt_tokens=12, truncation_side="left", max_response_tokens=values.get("most", 5) or 7)
     policy = load_policy(**POLICY)
@@ -61,7 +61,8 @@ def made(outputs: Path, final: Mapping[str, float] | None, **values: Any) -> Rew
     if final is None:
         run.stop()
     else:
-        run.finish({f"eval/validation/pair_accuracy{end}": value for end, value in final.items()})
+        longer = {} if values.get("longer") is None else {"eval/validation/longer_accuracy": values["longer"]}
+        run.finish({f"eval/validation/pair_accuracy{end}": value for end, value in final.items()} | longer)
     return model
 
 
@@ -127,7 +128,25 @@ def test_a_model_that_may_be_at_chance_is_refused_unless_that_is_asked_for(
         loaded(tmp_path)
     with caplog.at_level(logging.WARNING, "rftlab"):
         assert np.isfinite(loaded(tmp_path, at_chance=True)(["p"], ["r"], [()])).all()
-    assert "may be at chance" in caplog.text
+    assert "may be no better than chance" in caplog.text
+
+
+@pytest.mark.parametrize(("longer", "taken"), [(0.69, True), (0.7, False), (0.72, False), (0.2, True), (None, True)])
+def test_a_model_that_is_not_above_the_longer_reply_is_refused_unless_that_is_asked_for(
+    tmp_path: Path, longer: float | None, taken: bool
+) -> None:
+    made(tmp_path, GOOD, longer=longer)
+    record = finished_reward_model(KEY, tmp_path, "reward")
+    assert above_chance(record) == taken
+    if taken:
+        loaded(tmp_path)
+        return
+    said = (
+        rf"accuracy 0\.800 \(0\.700 to 0\.900\) on held-out pairs; expected an interval above {longer:.3g} \(preferring"
+    )
+    with pytest.raises(UserError, match=said):
+        loaded(tmp_path)
+    loaded(tmp_path, at_chance=True)
 
 
 def test_a_run_is_built_with_the_reward_model_that_its_config_names(tmp_path: Path) -> None:

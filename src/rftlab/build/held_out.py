@@ -106,6 +106,6 @@ def _against(node: Mapping[str, Any], record: RunRecord, rewards: set[str], outp
     if record.key in rewards:
         return "is the reward"
     if not (node["at_chance"] or above_chance(record)):
-        return "may be at chance"
+        return "may be at chance, or no better than length"
     share, other = _most_shared(record, rewards, outputs)
     return f"shares {share:.4f} of its texts with {other}" if share > node["shared"] else None

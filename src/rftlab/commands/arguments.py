@@ -123,7 +123,7 @@ def _check_parent(override: str, name: str, value: str) -> None:
         return
     parent, part = match.groups()
     if (part and not override.startswith(f"{parent}.overrides=")) or (not part and value.startswith("{")):
-        expected = "heuristic=partial_sft, or parent in a file of conf/experiment"
+        expected = "start=sft, heuristic=partial_sft, or parent in a file of conf/experiment"
         expected = expected if parent == "parent" else f"{parent}.overrides=[KEY=VALUE,...], or the key of a run"
         raise UserError(f"{override}, a parent by hand", expected, parent)
 

@@ -33,7 +33,9 @@ Keys (comments in conf/judging.yaml and conf/judge/)
 Every verdict is stored as it comes, in a folder under paths.outputs/comparisons; the same command goes on where it was
 stopped. docs/judge.md says what is measured.
 """
-NOT_HERE = ("algo", "data", "model", "reward", "heuristic", "optimizer", "scale", "experiment", "tracking", "sweep")
+NOT_HERE = (
+    "algo", "data", "model", "reward", "start", "heuristic", "optimizer", "scale", "experiment", "tracking", "sweep"
+)  # fmt: skip
 DRY_RUN = "judge.dry_run="
 KEY_ENV = "judge.key_env="
 PATHS = ("paths.outputs", "paths.hub_mirror", "judge.source", "judge.tokenizer")

@@ -29,7 +29,7 @@ Printed are mean and standard deviation (of these responses: population form), q
 second. A reward with `corpus=train` (cider_d) counts the targets of the file. Nothing is trained and nothing is kept.
 """
 OWN = ("file", "out")
-NOT_HERE = ("algo", "heuristic", "init_from", "experiment")
+NOT_HERE = ("algo", "heuristic", "start", "init_from", "experiment")
 CHUNK = 4096  # responses at a time; no score depends on it
 
 

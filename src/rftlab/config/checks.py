@@ -140,6 +140,8 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
         raise UserError(found, "a dataset with one, or reward=NAME", "data or reward")
     if "pairs" in loop:
         _check_pairs(config)
+    if loop.get("scores") == "reward" and config["reward"] is None:
+        raise UserError("algo.loop.scores=reward with no reward", "reward=NAME, or given", "reward or algo.loop.scores")
     if config["reward"] is not None and data["evaluation"] is None:
         raise UserError("data.evaluation=null", "how responses are decoded for the reward", "data.evaluation")
     if "iterations" in loop:

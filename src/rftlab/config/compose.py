@@ -29,9 +29,9 @@ from rftlab.config.inheritance import (
     check_named_run,
     groups_of_parent,
     learns_rows,
+    one_start,
     refuse_other_work,
     refuse_parent_of_rows,
-    refuse_two_starts,
     values_of_parent,
 )
 from rftlab.config.own_function import with_own_function
@@ -174,8 +174,8 @@ class Composer:
         """
         found: dict[str, Job] = {}
         asked = {**config, "reward": as_asked(config["reward"])}  # before a run in it gets its key
+        config["parent"] = one_start(config, choices.get("start"))
         if config["parent"] is not None:
-            refuse_two_starts(config)
             parent = self._parent(asked, choices, config["parent"]["overrides"], "parent")
             config["init_from"] = parent.key
             found[parent.key] = parent

@@ -25,6 +25,8 @@ MAKERS = {  # what is named there, or what reads the run -> loop, algorithm
     "rftlab.rewards.learned.load": ("RewardModelling", "reward_model"),
     CLASSIFIER: ("TextClassification", "text_classifier"),
 }
+SFT = "sft"  # option of the group `start`
+STARTS_ONCE = "one of them, as a parent is what the run starts from"
 (IS_KEY,) = RunKey.__metadata__
 
 
@@ -50,10 +52,11 @@ def values_of_parent(config: Mapping[str, Any], named: Mapping[str, Any], place:
     that differ in them share one parent. What counts iterations of the child's loop means nothing in another. Where a
     dataset has prompts for each kind of run, only the run that samples responses to them (`place`) takes the child's. A
     reward model of pairs that the rows bring is evaluated on pairs, so that all runs on the data share one; a
-    classifier of texts, on all of its own.
+    classifier of texts, on all of its own; a run without a reward, on gold texts, as the same run alone.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-    if not (place == "reward.parent" and config["data"].get("responses")) and not _reads_documents(named):
+    on_pairs = place == "reward.parent" and config["data"].get("responses")
+    if not (on_pairs or named.get("reward") == "none" or _reads_documents(named)):
         shared["eval"] = _without(config["eval"], OWN_EVAL)
     shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
     if "model" not in named:
@@ -152,13 +155,21 @@ def check_named_run(place: str, node: Mapping[str, Any], overrides: Collection[s
         raise UserError(f"{place}.run={run} with {typed[0]}", "one of them, as each names the run", keys)
 
 
-def refuse_two_starts(config: Mapping[str, Any]) -> None:
-    """Refuse a start that is given beside a parent.
+def one_start(config: Mapping[str, Any], chosen: str | None) -> Mapping[str, Any] | None:
+    """Return the parent that a run starts from; the one that the data asks for gives way to a key.
+
+    `chosen` is the option of the group `start`.
 
     Raises:
-        UserError: Both are there.
+        UserError: A start is given beside a parent that was asked for, or the data knows no SFT.
     """
-    if config["init_from"] is not None:
-        name = config["heuristic"]["name"]
-        found = f"init_from={config['init_from']} with {'a parent' if name == 'none' else f'heuristic={name}'}"
-        raise UserError(found, "one of them, as a parent is what the run starts from", "init_from or heuristic")
+    parent, key = config["parent"], config["init_from"]
+    if chosen == SFT and kind_of_data(config["data"]) != "text":
+        raise UserError(f"start=sft with data={config['data']['name']}", "start=base, or a dataset of texts", "start")
+    if parent is None or key is None:
+        return parent
+    if str(chosen).startswith("default/") and parent == content(f"start/{SFT}")["parent"]:
+        return None
+    name = config["heuristic"]["name"]
+    what = f"heuristic={name}" if name != "none" else f"start={chosen}" if chosen == SFT else "a parent"
+    raise UserError(f"init_from={key} with {what}", STARTS_ONCE, "init_from, start or heuristic")

@@ -9,7 +9,8 @@ from yaml import MarkedYAMLError
 
 from rftlab.config.culprits import culprit
 from rftlab.config.options import CONF, choices, groups, known_keys
-from rftlab.config.scales import place_of_mistake, unreadable
+from rftlab.config.scales import place_of_mistake
+from rftlab.config.yaml_files import unreadable
 from rftlab.errors import UserError
 
 TYPES = {  # as OmegaConf calls them

@@ -180,6 +180,7 @@ def help_of_groups() -> str:
         "data": _by(of_group("data"), lambda data: [_words_of_data(data)]),
         "reward": f"{' '.join(options('reward'))} (the default suits the data)",
         "algo": _by(of_group("algo"), lambda algo: [WORDS[kind] for kind in kinds_of_algo(algo)]),
+        "start": f"{_with_first_words('start')} (the default suits the data)",
         "optimizer": f"{' '.join(options('optimizer'))} (the default suits the data)",
         "heuristic": " ".join(options("heuristic")),
         "scale": _with_first_words("scale"),

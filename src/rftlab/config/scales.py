@@ -1,7 +1,8 @@
 """Tables of the config files: the values that a dataset, an algorithm or a scale has in combination with other groups.
 
     conf/data/NAME.yaml       scales: {SCALE: {model: MODEL, reward: {...}, all: {...}, online: {...}, ALGO: {...}}}
-                              reward: REWARD
+                              reward: REWARD    start: {policy: START, reward_model: START}
+    conf/model/NAME.yaml      sft_on: [DATA ...]
     conf/data/kind/KIND.yaml  optimizer: NAME
     conf/algo/NAME.yaml       kinds: {KIND: {...}}    scales: {SCALE: {KIND: {...}}}    like: ALGO
     conf/scale/NAME.yaml      kinds: {KIND: {...}}
@@ -13,7 +14,11 @@ of no config.
 
 `model` is the default model: its name, or `{name: MODEL, KEY: VALUE ...}`. `reward` is the default reward: the same, or
 `{_target_: ...}` for one that has no file in `conf/reward`, or null; the row `reward` of a scale holds values for this
-reward and no other. `online` holds for every algorithm whose loop on this kind of data is `rftlab.loops.online.Online`.
+reward and no other, or names another one. `online` holds for every algorithm whose loop on this kind of data is
+`rftlab.loops.online.Online`, `offline` the same of `rftlab.loops.offline.Offline`.
+
+`start` is the default start: of algorithms whose loop trains a policy on scores or pairs, or samples responses for one,
+and of reward models. A model that is after SFT on the dataset (`sft_on`) and other algorithms start as they are.
 
 In an algorithm's file the name of another algorithm may stand for an entry: it means the entry at the same place in
 that algorithm's file. `like: ALGO` means more: the rows `scales` of that algorithm's file, and its own rows in the
@@ -24,25 +29,27 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf._utils import get_yaml_loader
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
 
+from rftlab.config.yaml_files import unreadable, yaml_loader
 from rftlab.errors import UserError
 
 TABLES = {
-    "data": ("scales", "reward"),
+    "data": ("scales", "reward", "start"),
+    "model": ("sft_on",),
     "data/kind": ("optimizer",),
     "algo": ("kinds", "scales", "like"),
     "scale": ("kinds",),
     "experiment": ("scales", "algos"),
 }
-ONLINE_LOOP = "rftlab.loops.online.Online"
+ROWS = {"online": "rftlab.loops.online.Online", "offline": "rftlab.loops.offline.Offline"}  # of a scale -> their loop
+STARTS = {  # a key of `start` -> the loops that it is for
+    "policy": {*ROWS.values(), "rftlab.loops.preference.Preference", "rftlab.loops.responses.Responses"},
+    "reward_model": {"rftlab.loops.reward_model.RewardModelling"},
+}
 GLOBAL = "_global_"
 Restore = Callable[[Any, str, str], None]  # of content, given the text and the name of its file
 
@@ -114,6 +121,8 @@ class Tables:
                 return self._model(name)
             case ["reward", "default", name]:
                 return self._reward(name)
+            case ["start", "default", scale, data, algo, kind, *model]:
+                return self._start(data, scale, self._loops(algo, kind), "/".join(model))
             case ["optimizer", "default", kind] if option := self._of(f"data/kind/{kind}").get("optimizer"):
                 return _default(f"data/kind/{kind}", ("optimizer",), f"/optimizer/{option}", {})
             case ["scale", "kinds", scale, kind]:
@@ -126,8 +135,8 @@ class Tables:
                 return self._of_algo(algo, "scales", scale, kind)
             case ["data", "scales", "all", data, scale]:
                 return self._entry(f"data/{data}", "scales", scale, "all")
-            case ["data", "scales", "online", data, scale, algo, kind] if self._is_online(algo, kind):
-                return self._entry(f"data/{data}", "scales", scale, "online")
+            case ["data", "scales", row, data, scale, algo, kind] if ROWS.get(row) in self._loops(algo, kind):
+                return self._entry(f"data/{data}", "scales", scale, row)
             case ["data", "scales", "like", data, scale, algo]:
                 return self._entry(f"data/{data}", "scales", scale, other) if (other := self._like(algo)) else None
             case ["data", "scales", "algo", data, scale, algo]:
@@ -185,6 +194,19 @@ class Tables:
             return Entry(file, keys, values, package=None)
         return _default(file, keys, f"/reward/{name}", values)
 
+    def _start(self, data: str, scale: str, loops: Collection[str], model: str) -> Entry:
+        """Return how a run with such loops starts; `model` is its option, or `default`."""
+        file = f"data/{data}"
+        starts = self._of(file).get("start") or {}
+        option = next((start for key, start in starts.items() if STARTS[key] & set(loops)), None)
+        default = _at(self._of(file), ("scales", scale, "model"))
+        name = default if model.partition("/")[0] == "default" else model
+        name = name["name"] if isinstance(name, Mapping) else name
+        if option is None or data in (self._of(f"model/{name}").get("sft_on") or ()):
+            return Entry(file, (), {})
+        content = yaml.load((self._root / "start" / f"{option}.yaml").read_text(encoding="utf-8"), Loader=yaml_loader())
+        return Entry(f"start/{option}", (), content)
+
     def _refuse_scale(self, data: str, scale: str) -> None:
         """Refuse a scale where the file of a dataset has a table for others only."""
         tables = self._of(f"data/{data}").get("scales", {})
@@ -220,10 +242,11 @@ class Tables:
         """Name the algorithm whose entries hold for this one too."""
         return self._of(f"algo/{algo}").get("like")
 
-    def _is_online(self, algo: str, kind: str) -> bool:
+    def _loops(self, algo: str, kind: str) -> set[str]:
+        """Name the loops of an algorithm on a kind of data."""
         file, entry = self.read(f"algo/{algo}"), self._of_algo(algo, "kinds", kind)
         loops = (file.values.get("loop") if file else None, _at(entry.content, ("algo", "loop")) if entry else None)
-        return any(isinstance(loop, Mapping) and loop.get("_target_") == ONLINE_LOOP for loop in loops)
+        return {str(loop.get("_target_")) for loop in loops if isinstance(loop, Mapping)}
 
     def _entry(self, file: str, *keys: str) -> Entry | None:
         content = _at(self._of(file), keys)
@@ -245,6 +268,9 @@ class _Check:
         match group:
             case "data/kind":
                 self._value(("optimizer",), tables.get("optimizer"), self._options("optimizer"))
+            case "model":
+                for name in tables.get("sft_on", ()):
+                    self._value(("sft_on",), name, self._options("data"))
             case "scale":
                 self._kinds(("kinds",), tables.get("kinds", {}), self._options("data/kind"))
             case "algo":
@@ -257,6 +283,8 @@ class _Check:
                     self._kinds(("scales", scale), table, own, self._options("algo"))
             case "data":
                 self._reward(tables.get("reward"))
+                for key, start in self._rows(("start",), tables.get("start", {}), list(STARTS)):
+                    self._value(("start", key), start, self._options("start"))
                 for scale, table in self._rows(("scales",), tables.get("scales", {}), self._options("scale")):
                     self._scale_of_data(("scales", scale), table)
             case _:
@@ -277,10 +305,12 @@ class _Check:
                 self.mapping((*keys, kind), entry)
 
     def _scale_of_data(self, keys: tuple[str, ...], table: Any) -> None:
-        for name, entry in self._rows(keys, table, ["model", "reward", "all", "online", *self._options("algo")]):
+        for name, entry in self._rows(keys, table, ["model", "reward", "all", *ROWS, *self._options("algo")]):
             here = (*keys, name)
             if name != "model":
                 self.mapping(here, entry)
+                if name == "reward" and "name" in entry:
+                    self._value((*here, "name"), entry["name"], self._options("reward"))
             elif isinstance(entry, Mapping):
                 self._value((*here, "name"), entry.get("name"), self._options("model"))
             else:
@@ -319,32 +349,6 @@ def place_of_mistake(root: Path, text: str) -> str | None:
     """Say where in a table the value stands that Hydra could not merge, from Hydra's words; None if it is in none."""
     entry, key = re.search(r"In '([^']+)': \w+ raised", text), re.search(r"full_key: (\S+)", text)
     return Tables(root).place(entry.group(1), key.group(1)) if entry and key else None
-
-
-def unreadable(where: str, error: Exception) -> UserError:
-    """Word what YAML cannot read of a file, with its line."""
-    mark = getattr(error, "problem_mark", None)
-    line = f", line {mark.line + 1}" if mark is not None else ""
-    reasons = {UnicodeDecodeError: "bytes that are not UTF-8", RecursionError: "something in itself, or too deep"}
-    reason = getattr(error, "problem", None) or reasons.get(type(error), "a character that no text of YAML has")
-    return UserError(f"{where}{line}: {reason}", "lines of KEY: VALUE in YAML", where)
-
-
-@cache
-def yaml_loader() -> type[yaml.SafeLoader]:
-    """Return OmegaConf's loader (1e-4 is a number, no key stands twice), with libyaml's parser where there is one."""
-    omegaconf = get_yaml_loader()
-    if not yaml.__with_libyaml__:
-        return omegaconf
-    from yaml.cyaml import CParser
-
-    class Loader(CParser, omegaconf):
-        def __init__(self, stream: str) -> None:
-            CParser.__init__(self, stream)
-            SafeConstructor.__init__(self)
-            Resolver.__init__(self)
-
-    return Loader
 
 
 def _default(file: str, keys: tuple[str, ...], option: str, values: Mapping[str, Any]) -> Entry:

@@ -8,8 +8,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rftlab.config.scales import unreadable
 from rftlab.config.texts import refuse_rewritten
+from rftlab.config.yaml_files import unreadable
 from rftlab.errors import UserError
 
 KINDS = {

@@ -18,10 +18,11 @@ from hydra.errors import HydraException
 
 from rftlab.config.annotations import Meaning
 from rftlab.config.options import groups, of_group
-from rftlab.config.scales import GLOBAL, TABLES, yaml_loader
+from rftlab.config.scales import GLOBAL, TABLES
 from rftlab.config.schema import ELSEWHERE, GROUPS, ROOTS
 from rftlab.config.signatures import NotFoundError
 from rftlab.config.typed import takes_of
+from rftlab.config.yaml_files import yaml_loader
 from rftlab.errors import UserError
 
 TEXTS = (str, str | None, list[str], list[str] | None)
@@ -244,12 +245,12 @@ def _key(place: Place, group: str, package: str) -> str:
 
 
 def _axes(node: yaml.Node, place: Place) -> Iterator[tuple[Place, yaml.Node]]:
-    """Give what stands in `params`, and in each of `grids`, of a file with a sweep."""
+    """Give what stands in `params`, and in each of `grids` and of those in `scales`, of a file with a sweep."""
     for name, child in node.value if isinstance(node, yaml.MappingNode) else ():
         here = (*place, name.value)
         if name.value == "params" and isinstance(child, yaml.MappingNode):
             yield from (((*here, axis.value), value) for axis, value in child.value)
-        elif name.value == "grids" and isinstance(child, yaml.SequenceNode):
+        elif isinstance(child, yaml.SequenceNode) and (name.value == "grids" or place[-1:] == ("scales",)):
             grids = [(number, grid) for number, grid in enumerate(child.value) if isinstance(grid, yaml.MappingNode)]
             yield from (((*here, number, axis.value), value) for number, grid in grids for axis, value in grid.value)
         else:

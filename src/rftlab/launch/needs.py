@@ -1,15 +1,31 @@
-"""What runs need of the hub, looked up before the first of them takes its folder."""
+"""What runs need, of the hub and of finished runs, looked up before the first of them takes its folder."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rftlab import runs
 from rftlab.assets import locate
 from rftlab.config.reward_nodes import reward_nodes
 from rftlab.errors import UserError
 from rftlab.hub import hub_answers
+from rftlab.runs.parents import needed_runs
+from rftlab.sweeps.job import Job
 
 SHOWN = 3  # names in a message
+
+
+def require_runs(job: Job) -> None:
+    """Refuse a run that names another one by a key that is given and not finished, before its parents are made.
+
+    Raises:
+        UserError: There is no such finished run.
+    """
+    made = {parent.key for parent in job.parents}
+    outputs = Path(job.config["paths"]["outputs"])
+    for place, key in needed_runs(job.config).items():
+        if key not in made and not any(record.done for record in runs.find_key(outputs, key)):
+            raise UserError(f"{place}={key}, which is no finished run in {outputs}", "the key of a finished run", place)
 
 
 def require_hub(configs: Iterable[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from rftlab import runs
 from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
 from rftlab.files import disk_errors
-from rftlab.launch.needs import require_hub
+from rftlab.launch.needs import require_hub, require_runs
 from rftlab.launch.rows import check_rows
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
@@ -65,6 +65,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     require_hub([job.config])
+    require_runs(job)
     for parent in job.parents:
         _finish(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds

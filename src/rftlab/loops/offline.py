@@ -19,13 +19,14 @@ from rftlab.types import Algorithm, ScoredResponse
 
 @dataclass(frozen=True, kw_only=True)
 class Offline:
-    """Take optimiser steps on a fixed set of scored responses; the reward is asked in evaluations alone."""
+    """Take optimiser steps on a fixed set of scored responses; nothing is sampled but in evaluations."""
 
     steps: Positive[int]
     batch_size: Positive[int]
     microbatch_size: Positive[int]
     standardise_scores: bool  # over the train responses: mean 0, std 1
     values: Literal["once", "refreshed"]  # when networks are asked for columns: before the first step, or before each
+    scores: Literal["given", "reward"] = "given"  # of the responses, or of the reward, asked before the first step
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on the responses to train prompts; see `experience.train`.
@@ -40,7 +41,7 @@ class Offline:
         if not rows:
             found = f"no scored responses to train prompts of data={lab.task.name}"
             raise UserError(found, "a run of algo=responses with some", "algo.responses.run")
-        rows = shortened(lab, rows)
+        rows = shortened(lab, rescored(lab, rows) if self.scores == "reward" else rows)
         raw = np.array([row.score for row in rows])
         collector = Scored(
             rows=rows, scores=standardised(raw) if self.standardise_scores else raw, size=self.batch_size
@@ -58,6 +59,23 @@ class Offline:
         )
         at_start = partial(collector.annotate_once, lab) if self.values == "once" else None
         return train(lab, algorithm, collector, schedule, at_start)
+
+
+def rescored(lab: Lab, rows: Sequence[ScoredResponse]) -> list[ScoredResponse]:
+    """Score responses with the reward of the task in place of the scores that they bring; tell what came of it."""
+    reward, size = lab.task.reward, lab.evaluation.batch_size
+    assert reward is not None  # see config.checks
+    scores: list[float] = []
+    for start in lab.session.bar(range(0, len(rows), size), "scores"):
+        lab.session.stop.check()
+        part = rows[start : start + size]
+        asked = [row.example for row in part]
+        found = reward([e.prompt for e in asked], [row.response for row in part], [e.targets for e in asked])
+        scores += found.tolist()
+    lab.session.describe(
+        f"{len(rows)} responses of the dataset, scored by the reward: {np.mean(scores):.3f} +- {np.std(scores):.3f}"
+    )
+    return [replace(row, score=score) for row, score in zip(rows, scores, strict=True)]
 
 
 def shortened(lab: Lab, rows: Sequence[ScoredResponse]) -> list[ScoredResponse]:

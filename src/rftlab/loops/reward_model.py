@@ -1,7 +1,7 @@
 """Training of a reward model on preference pairs; it scores and samples nothing, so it is no policy in the end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.models.text import token_ids
 from rftlab.ops import by_pair
 from rftlab.ranges import Positive
+from rftlab.rewards.finished import accuracy_to_exceed
 from rftlab.streams import stream
 from rftlab.types import PairAlgorithm
 
@@ -73,6 +74,8 @@ class RewardModelling:
         session.run.log(self.steps, moments)
         final = self._evaluate(lab, network, algorithm, pairs, self.steps)
         save_weights(network, session.run.folder / "final" / "model.safetensors")
+        if (told := warning(final)) is not None:
+            session.describe(told)
         return updates | moments | final
 
     def _looks(self, lab: Lab, step: int) -> bool:
@@ -174,6 +177,15 @@ def moments_of(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> dict[st
     """Give mean and std of the scores of all responses in pairs, before they are centred."""
     scores = np.concatenate(scores_of(lab, network, pairs))
     return {"reward_model/mean": float(scores.mean()), "reward_model/std": float(scores.std())}
+
+
+def warning(final: Mapping[str, float]) -> str | None:
+    """Say that a trained model will be refused as a reward; None if it will not."""
+    accuracy, low = (final[f"eval/validation/pair_accuracy{end}"] for end in ("", "_low"))
+    least, rule = accuracy_to_exceed(final["eval/validation/longer_accuracy"])
+    if low > least:
+        return None
+    return f"accuracy {accuracy:.3f}, from {low:.3f}, is not above {least:.3f} ({rule}): refused as a reward by default"
 
 
 def tell_what_is_cut(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> None:

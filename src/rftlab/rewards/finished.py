@@ -8,6 +8,7 @@ from rftlab.runs import RunRecord, find_key
 
 PLACE = "reward"  # in the config
 KEY = f"{PLACE}.run"
+CHANCE = 0.5  # of a pair
 log = logging.getLogger("rftlab")
 
 
@@ -35,7 +36,15 @@ def finished(key: str | None, outputs: Path, loop: str, algo: str, makes: str, p
 
 
 def refuse_chance(
-    record: RunRecord, model: str, accuracy: str, of: str, chance: float, at_chance: bool, place: str = PLACE
+    record: RunRecord,
+    model: str,
+    accuracy: str,
+    of: str,
+    chance: float,
+    at_chance: bool,
+    place: str = PLACE,
+    *,
+    rule: str = "chance",
 ) -> None:
     """Refuse a run whose interval of a held-out accuracy, a final metric, reaches chance; or say so in the log.
 
@@ -44,12 +53,13 @@ def refuse_chance(
         model: What it makes, in words.
         accuracy: The metric, whose ends have `_low` and `_high` behind its name.
         of: What the accuracy is of, in words.
-        chance: The accuracy of a guess.
+        chance: The accuracy of a guess, or of a rule that has read nothing.
         at_chance: Take it all the same.
         place: The key of the config that holds `run`.
+        rule: What has this accuracy, in words.
 
     Raises:
-        UserError: It may be at chance.
+        UserError: It may be no better.
     """
     final = record.final or {}
     low, value, high = (final.get(f"{accuracy}{end}", float("nan")) for end in ("_low", "", "_high"))
@@ -59,7 +69,15 @@ def refuse_chance(
     if not at_chance:
         raise UserError(
             found,
-            f"an interval above {chance:.3g}, so that it tells good from bad",
+            f"an interval above {chance:.3g} ({rule}), so that it tells good from bad",
             f"{place}.run, or {place}.at_chance=true to use it all the same",
         )
-    log.warning("%s: it may be at chance, and then no score of it means much", found)
+    log.warning("%s: it may be no better than %s, and then no score of it means much", found, rule)
+
+
+def accuracy_to_exceed(longer: float) -> tuple[float, str]:
+    """Return what the accuracy of a reward model must exceed, and in words whose accuracy that is.
+
+    `longer` is the accuracy of preferring the longer reply of the same pairs, NaN where nobody has measured it.
+    """
+    return (longer, "preferring the longer reply") if longer > CHANCE else (CHANCE, "chance")

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from rftlab.models import LoRA, adapt, chat_of, load_policy, load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
 from rftlab.ranges import Given, Positive, RunKey
-from rftlab.rewards.finished import PLACE, finished, refuse_chance
+from rftlab.rewards.finished import PLACE, accuracy_to_exceed, finished, refuse_chance
 from rftlab.runs import RunRecord
 
 LOOP = "RewardModelling"  # what the loop of such a run is called
 ACCURACY = "eval/validation/pair_accuracy"
-CHANCE = 0.5
+LONGER = "eval/validation/longer_accuracy"
 log = logging.getLogger("rftlab")
 
 
@@ -53,14 +53,15 @@ def load(
     `data` names the dataset whose responses it scores; the log says so where it was trained on another. `place` is the
     key of the config that holds these.
 
-    `at_chance` allows a model whose accuracy on held-out pairs may be chance: without it that is refused, with it the
-    log says so.
+    `at_chance` allows a model whose accuracy on held-out pairs may be chance, or no higher than that of preferring the
+    longer reply: without it that is refused, with it the log says so.
 
     Raises:
-        UserError: There is no such run, it is not finished, trains no reward model, or may be no better than chance.
+        UserError: There is no such run, it is not finished, trains no reward model, or may be no better than that.
     """
     key, record = f"{place}.run", finished_reward_model(run, outputs, place)
-    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", CHANCE, at_chance, place)
+    least, rule = _to_exceed(record)
+    refuse_chance(record, "a reward model", ACCURACY, "held-out pairs", least, at_chance, place, rule=rule)
     if (trained_on := record.config["data"]["name"]) != data:
         log.warning(
             "%s=%s was trained on responses to data=%s, and scores those to data=%s", key, run, trained_on, data
@@ -98,8 +99,12 @@ def trains_reward_model(config: Mapping[str, Any]) -> bool:
 
 
 def above_chance(record: RunRecord) -> bool:
-    """Say whether a finished reward model tells good from bad on held-out pairs, with its whole interval."""
-    return (record.final or {}).get(f"{ACCURACY}_low", float("nan")) > CHANCE
+    """Say whether a finished reward model tells good from bad on held-out pairs, and better than length does."""
+    return (record.final or {}).get(f"{ACCURACY}_low", float("nan")) > _to_exceed(record)[0]
+
+
+def _to_exceed(record: RunRecord) -> tuple[float, str]:
+    return accuracy_to_exceed((record.final or {}).get(LONGER, float("nan")))
 
 
 def _reading(config: Mapping[str, Any]) -> Reading:

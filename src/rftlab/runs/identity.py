@@ -24,6 +24,7 @@ NOT_IDENTITY = BATCHES | {
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
     "Supervised": {"sample_seed": None},
+    "Offline": {"scores": "given"},
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
