@@ -31,11 +31,11 @@ def laid_out(cells: pd.DataFrame) -> Table:
     cells = layout.without(cells, words)
     rows = [_row(row) for row in cells.assign(rank=cells["algo"].map(order.index)).sort_values(by).to_dict("records")]
     caption = (
-        "Gain per KL: the reward of test prompts gained since the start, averaged over the KL to the start from 0 to "
+        "Mean gain: the reward of test prompts gained since the start, averaged over the KL to the start from 0 to "
         "the common KL, in nats per response (the area below the reward-KL curve, divided by that KL); mean over the n "
         "seeds with a 95 % interval (Student's t), and its difference from PPO (of shared seeds where there are two). "
         "The common KL is the largest that all runs of the sweep reach which told one; KL reached: the least of the "
-        "seeds. Points: evaluations below the common KL, the fewest of the seeds; with 0 the curve is one straight "
+        "seeds. Points: evaluations below the common KL, the fewest of the seeds; with 0 it is one straight "
         "line. A dash: no KL was told, or a run of the sweep never moved. Collapsed: finished runs whose last reward "
         f"is more than the limit below their best, {efficiency.LOST:g} of the usual gain of the sweep's runs; with the "
         "share's 95 % interval (Wilson). Runs that ended with an error are in no row."
@@ -58,7 +58,7 @@ def _row(row: dict) -> dict[str, str]:
         "algorithm": label if row["heuristic"] == "none" else f"{label}, {row['heuristic']}",
         "KL reached": number(row["reach"], ".2f"),
         "common KL": number(row["common"], ".2f"),
-        "gain per KL": interval(row["gain"], row["low"], row["high"], "+.3f") + fewer if told else NONE,
+        "mean gain": interval(row["gain"], row["low"], row["high"], "+.3f") + fewer if told else NONE,
         "minus PPO": interval(row["more"], row["more_low"], row["more_high"], "+.3f")
         if np.isfinite(row["more"])
         else NONE,

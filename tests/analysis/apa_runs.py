@@ -8,6 +8,7 @@ import builder
 import kinds
 
 from rftlab.runs import note_elsewhere
+from rftlab.runs.comparisons import find_comparisons, open_comparison, store_report
 
 SEEDS = (0, 1, 2)
 STEPS = (0, 5, 10, 15, 20)  # of evaluations
@@ -15,7 +16,6 @@ LIKE = "experiment=apa/like_for_like"
 PPO = {"kl": {"initial": 0.05, "target": 6.0, "unit": "response"}}
 # reward gained at the end, KL at the end, and the share of the gain that is lost again after three quarters
 PATHS = {"ppo": (0.8, 12.0, 0.0), "apa": (1.0, 6.0, 0.0), "awr": (0.3, 3.0, 0.0)}
-JUDGED = {"won": 120, "tied": 20, "lost": 58, "prompts": 200}
 
 
 def config(sweep: str, data: str, algo: str, seed: int, words: Sequence[str] = (), **loss: object) -> dict:
@@ -98,18 +98,43 @@ def write_offline(outputs: Path) -> None:
             write(outputs, config("apa_offline", "hh", algo, seed, words), rows)
 
 
-def write_comparison(outputs: Path, a: Path, b: Path, orders: int = 2, report: Mapping | None = None) -> Path:
-    """Write a finished comparison of two runs; `report` changes its numbers."""
+def write_comparison(outputs: Path, a: Path, b: Path, won: int, tied: int, orders: int = 2, left_out: int = 0) -> None:
+    """Write a finished comparison of two runs on 200 prompts, from the side of the lower key as `src/judge.py` does."""
     keys = [folder.name.rpartition("-")[2] for folder in (a, b)]
-    folder = outputs / "comparisons" / f"{keys[0]}{keys[1]}"
-    folder.mkdir(parents=True)
-    return folder
+    lost = 200 - left_out - won - tied
+    if keys[1] < keys[0]:
+        keys, won, lost = keys[::-1], lost, won
+    rate = (won + tied / 2) / (200 - left_out)
+    judges = {"_target_": "rftlab.judges.local.load", "run": None, "source": "some-chat-model"}
+    held_out = {"_target_": "rftlab.judges.reward_model.load", "run": "97d995916612"}
+    none = dict.fromkeys(("value", "low", "high"))
+    about = {"runs": keys, "judge": judges if orders == 2 else held_out, "split": "test"}
+    open_comparison(outputs, about, [])
+    (comparison,) = [found for found in find_comparisons(outputs) if found.about == about]
+    store_report(
+        comparison,
+        {"run": keys[0], "other": keys[1], "prompts": 200, "won": won, "tied": tied, "lost": lost}
+        | {"left_out": left_out, "identical": 0, "orders": orders}
+        | {"rate": {"value": rate, "low": rate - 0.06, "high": rate + 0.07}}
+        | {"bias": {"value": 0.6, "low": 0.55, "high": 0.65} if orders == 2 else none},
+    )
+
+
+def write_judged(outputs: Path, others: Mapping[str, Path]) -> None:
+    """Write SFT beside the runs of apa_stack, and who answers better."""
+    sft = write(outputs, config("judge", "stack_exchange", "sft", 0, ["reward=none"]), [(0, {"sft/loss": 1.0})])
+    write_comparison(outputs, others["ppo0"], sft, won=120, tied=20)
+    write_comparison(outputs, others["apa0"], sft, won=130, tied=20, left_out=10)
+    write_comparison(outputs, others["ppo0"], others["apa0"], won=80, tied=30)
+    write_comparison(outputs, others["ppo1"], others["apa1"], won=90, tied=0, orders=1)
 
 
 def write_all(outputs: Path) -> dict[str, Path]:
-    """Write the sweeps on HH and one on Stack Exchange."""
+    """Write the sweeps on HH, one on Stack Exchange and what a judge said of it; returns the runs of apa_hh."""
     others = write_online(outputs, "apa_hh", "hh")
     write_lambda(outputs, others)
     write_kl_control(outputs, others)
     write_offline(outputs)
-    return write_online(outputs, "apa_stack", "stack_exchange")
+    stack = write_online(outputs, "apa_stack", "stack_exchange")
+    write_judged(outputs, stack)
+    return others

@@ -1,0 +1,42 @@
+"""Comparisons of two runs by a judge, from the side of the algorithm that figures name first."""
+
+import pandas as pd
+
+from analysis.drawing import style
+from analysis.statistics import stats
+from analysis.statistics.frames import Frames
+
+GROUP = [*stats.KIND, "data"]
+OF_RUN = ["model", "algo", "variant", "heuristic", "seed"]
+
+
+def sided(frames: Frames) -> pd.DataFrame:
+    """Join comparisons with their runs; A is the run whose algorithm figures name first (SFT last), else the lower key.
+
+    Returns GROUP, of each run `a_` and `b_` with OF_RUN and the key, comparison, judge, split, prompts, won, tied, lost
+    (from the side of A), judged (their sum), left_out, identical, orders, rate and bias with `_low` and `_high`,
+    run_keys.
+    """
+    who = frames.runs.drop_duplicates("run_key").set_index("run_key")
+    rows = []
+    for found in frames.comparisons.to_dict("records"):
+        a, b = found.pop("run_a"), found.pop("run_b")
+        if _place(who.loc[b, "algo"]) < _place(who.loc[a, "algo"]):
+            a, b, found = b, a, _swapped(found)
+        of_runs = {f"{side}_{name}": who.loc[key, name] for side, key in (("a", a), ("b", b)) for name in OF_RUN}
+        row = who.loc[a, GROUP].to_dict() | of_runs | {"a_key": a, "b_key": b} | found
+        rows.append(row | {"judged": found["won"] + found["tied"] + found["lost"], "run_keys": f"{a} {b}"})
+    columns = ["a_algo", "a_variant", "b_algo", "b_variant", "judge", "a_seed", "b_seed", "comparison"]
+    return pd.DataFrame(rows).sort_values(columns, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _place(algo: str) -> tuple[bool, int, str]:
+    """Order algorithms as figures do, supervised finetuning last: it is what others are compared with."""
+    known = list(style.KEPT)
+    return algo == "sft", known.index(algo) if algo in known else len(known), algo
+
+
+def _swapped(found: dict) -> dict:
+    """Look at a comparison from the other side; the response that stood first stays the same one, and so the bias."""
+    other = {"won": found["lost"], "lost": found["won"], "rate": 1 - found["rate"]}
+    return found | other | {"rate_low": 1 - found["rate_high"], "rate_high": 1 - found["rate_low"]}
