@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from mutants import (
     adapters,
+    apa_figures,
     choices,
     classifiers,
     comparisons,
@@ -85,6 +86,7 @@ SECTIONS = (
     rewards,
     runs,
     adapters,
+    apa_figures,
     told,
     unsent,
     words,

@@ -19,6 +19,7 @@ from analysis.statistics.frames import Frames
 
 WANTED = ()
 WORDS = 36  # characters of a line beside a row
+SETTINGS = {"a": "variant", "b": "sft_variant"}  # columns whose shared words go into the title
 SHADES = {"won": "0.55", "tied": "0.75", "lost": "0.9"}
 NOTE = (
     "Bars: prompts that A wins (dark), ties (lined) and B wins (light). Point: win rate of A, ties counted half, with "
@@ -31,41 +32,39 @@ NO_ORDER = "A reward model reads one response at a time and has no position bias
 def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw each dataset, scale and source with a comparison of two of the runs."""
     for here in stats.parts(win_rates.sided(frames), win_rates.GROUP):
-        yield titled(picture, _distinct(here), notes=_settings(here))
+        yield titled(picture, here.rename(columns={f"{side}_variant": name for side, name in SETTINGS.items()}))
 
 
-def _variants(rows: pd.DataFrame) -> pd.DataFrame:
-    """List the settings of all runs: algo, variant."""
-    sides = [rows[[f"{side}_algo", f"{side}_variant"]].set_axis(["algo", "variant"], axis=1) for side in "ab"]
-    return pd.concat(sides, ignore_index=True)
+def _per_algorithm(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Map each algorithm to the words that all its settings share."""
+    sides = [rows[[f"{side}_algo", column]].set_axis(["algo", "variant"], axis=1) for side, column in SETTINGS.items()]
+    both = pd.concat(sides, ignore_index=True).groupby("algo")["variant"]
+    return {str(algo): layout.shared_words(variants) for algo, variants in both}
 
 
-def _settings(rows: pd.DataFrame) -> list[str]:
-    """Say of each algorithm what all its runs changed."""
-    shared = {algo: layout.shared_words(part["variant"]) for algo, part in _variants(rows).groupby("algo")}
-    said = {str(algo): " ".join(layout.setting_lines(words).split()) for algo, words in shared.items()}
-    return [f"{style.name(algo)}: {said[algo]}." for algo in style.algo_order(list(said)) if said[algo]]
-
-
-def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
+def _without(rows: pd.DataFrame, shared: dict[str, list[str]]) -> pd.DataFrame:
     """Leave in the settings what tells the runs of one algorithm apart."""
-    shared = {algo: layout.shared_words(part["variant"]) for algo, part in _variants(rows).groupby("algo")}
-    for side in "ab":
-        named = zip(rows[f"{side}_algo"], rows[f"{side}_variant"], strict=True)
+    for side, column in SETTINGS.items():
+        named = zip(rows[f"{side}_algo"], rows[column], strict=True)
         kept = [" ".join(word for word in variant.split() if word not in shared[algo]) for algo, variant in named]
-        rows = rows.assign(**{f"{side}_variant": kept})
+        rows = rows.assign(**{column: kept})
     return rows
 
 
-def picture(rows: pd.DataFrame, notes: list[str]) -> Drawn:
-    """Draw the comparisons of one dataset; `rows` is what `win_rates.sided` returns, `notes` go into the caption."""
+def _in_words(shared: dict[str, list[str]]) -> list[str]:
+    said = {algo: " ".join(layout.setting_lines(words).split()) for algo, words in shared.items()}
+    return [f"{style.name(algo)}: {said[algo]}." for algo in style.algo_order(list(said)) if said[algo]]
+
+
+def picture(rows: pd.DataFrame) -> Drawn:
+    """Draw the comparisons of one dataset; `rows` is what `win_rates.sided` returns, the settings named by SETTINGS."""
     scale, source, data = rows[win_rates.GROUP].iloc[0]
+    shared = _per_algorithm(rows)
+    rows = _without(rows, shared)
     rows = rows.assign(label=[_label(row) for row in rows.to_dict("records")])
-    notes = [
-        NOTE,
-        *([BIAS] if (rows["orders"] > 1).any() else []),
-        *([NO_ORDER] if (rows["orders"] == 1).any() else []),
-    ]
+    notes = [NOTE, *_in_words(shared)]
+    notes += [BIAS] if (rows["orders"] > 1).any() else []
+    notes += [NO_ORDER] if (rows["orders"] == 1).any() else []
     height = 0.8 + sum(0.14 + 0.17 * len(label.split("\n")) for label in rows["label"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, height, layout.runs_caption(notes, rows["run_keys"]))
@@ -117,7 +116,7 @@ def _label(row: dict) -> str:
 def _named(row: dict, side: str, seed: str) -> str:
     heuristic = row[f"{side}_heuristic"]
     words = [
-        layout.setting_label(row[f"{side}_algo"], row[f"{side}_variant"]),
+        layout.setting_label(row[f"{side}_algo"], row[SETTINGS[side]]),
         "" if heuristic == "none" else heuristic,
     ]
     return ", ".join(filter(None, words)) + seed

@@ -22,7 +22,7 @@ def sided(frames: Frames) -> pd.DataFrame:
     for found in frames.comparisons.to_dict("records"):
         a, b = found.pop("run_a"), found.pop("run_b")
         if _place(who.loc[b, "algo"]) < _place(who.loc[a, "algo"]):
-            a, b, found = b, a, _swapped(found)
+            a, b, found = b, a, swapped(found)
         of_runs = {f"{side}_{name}": who.loc[key, name] for side, key in (("a", a), ("b", b)) for name in OF_RUN}
         row = who.loc[a, GROUP].to_dict() | of_runs | {"a_key": a, "b_key": b} | found
         rows.append(row | {"judged": found["won"] + found["tied"] + found["lost"], "run_keys": f"{a} {b}"})
@@ -36,7 +36,7 @@ def _place(algo: str) -> tuple[bool, int, str]:
     return algo == "sft", known.index(algo) if algo in known else len(known), algo
 
 
-def _swapped(found: dict) -> dict:
+def swapped(found: dict) -> dict:
     """Look at a comparison from the other side; the response that stood first stays the same one, and so the bias."""
     other = {"won": found["lost"], "lost": found["won"], "rate": 1 - found["rate"]}
     return found | other | {"rate_low": 1 - found["rate_high"], "rate_high": 1 - found["rate_low"]}
