@@ -1,6 +1,6 @@
 """Final test reward and, beside it, KL to the start against the settings of a sweep (Zhu et al. 2023, Figures 7 and 8).
 
-One numeric setting, such as lambda, is a curve; anything else a row per setting. Seeds, mean and 95 % interval.
+One numeric setting, such as lambda, is a curve; else a row per setting. Seeds, mean and 95 % interval.
 """
 
 from collections.abc import Iterator
