@@ -1,5 +1,6 @@
 """Tiny random models and a byte-level tokenizer, so that every path runs in seconds without a download."""
 
+import logging
 import os
 import signal
 
@@ -8,7 +9,7 @@ os.environ["RFTLAB_MODELS"] = os.devnull  # what `make small` has put on this ma
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -29,6 +30,16 @@ from transformers import (
 from rftlab.models import Policy
 
 PolicyFactory = Callable[..., Policy]
+
+
+@pytest.fixture(autouse=True)
+def no_handler_stays() -> Iterator[None]:
+    """Take back the handlers that Hydra gives the log of a process: their streams end with the test."""
+    before = list(logging.root.handlers)
+    yield
+    for handler in list(logging.root.handlers):
+        if type(handler) is logging.StreamHandler and handler not in before:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
