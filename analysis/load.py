@@ -28,8 +28,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, held_elsewhere, key_today, sweep_runs
-from rftlab.runs.comparisons import find_comparisons
+from rftlab.runs import RunRecord, find_comparisons, find_runs, held_elsewhere, key_today, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -31,8 +31,13 @@ NO_ORDER = "A reward model reads one response at a time and has no position bias
 
 def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw each dataset, scale and source with a comparison of two of the runs."""
-    for here in stats.parts(win_rates.sided(frames), win_rates.GROUP):
+    for here in stats.parts(win_rates.sided(frames, order_of(frames.runs)), win_rates.GROUP):
         yield titled(picture, here.rename(columns={f"{side}_variant": name for side, name in SETTINGS.items()}))
+
+
+def order_of(runs: pd.DataFrame) -> list[str]:
+    """Order algorithms as figures do, but for supervised finetuning: others are compared with it, so it is last."""
+    return sorted(style.algo_order(list(runs["algo"])), key=lambda algo: algo == "sft")
 
 
 def _per_algorithm(rows: pd.DataFrame) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.missing.coverage import COLUMNS
+from analysis.statistics.offline import FIXED_RESPONSES
 from analysis.statistics.stats import of_family
 
 
@@ -56,7 +57,6 @@ def of_apa(data: str, sweep: str, algos: Sequence[str], key: str = "") -> Wanted
 
 
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
-FIXED_RESPONSES = ("offline_apa", "offline_awr", "ilql", "dpo")  # algorithms that learn from these
 ONLINE = ("ppo", "nlpo", "apa", "reinforce", "rloo", "grpo", "awr", "rejection")
 ALGORITHMS = tuple(map(beside_others, (*ONLINE, *FIXED_RESPONSES)))
 PREFERENCES = {"hh": "apa_hh", "stack_exchange": "apa_stack", "tldr": "apa_tldr"}

@@ -61,9 +61,9 @@ def collapses(runs: pd.DataFrame, lost: float = LOST) -> pd.DataFrame:
     """Say which runs ended more than a limit below their best evaluation.
 
     The limit is `lost` times the usual gain of the runs given: the median over them of best minus start. So it has the
-    unit of their reward, and a wobble of a run that gained nothing is no collapse. Half of it: a run that keeps less
-    than half of what such a run gains has lost more than evaluations differ by. There is none (NaN) where the usual run
-    gained nothing.
+    unit of their reward, and a wobble of a run that gained nothing is no collapse. Half of it: a run
+    that gained as the usual one does and then lost more than it kept. There is none (NaN) where the usual run gained
+    nothing.
 
     Returns `runs` with fall, limit and collapsed (NaN where there is no limit).
     """

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from analysis.missing.wanted import FIXED_RESPONSES
 from analysis.statistics import stats
 from analysis.statistics.evaluations import KL, REWARD
 from analysis.statistics.frames import Frames
 
+FIXED_RESPONSES = ("offline_apa", "offline_awr", "ilql", "dpo")  # algorithms that learn from these
 DECODED = {REWARD: "", f"{REWARD}_b1": "b = 1", f"{REWARD}_b4": "b = 4"}  # how, by the metric
 METRICS = [*DECODED, KL]
 START = "start"

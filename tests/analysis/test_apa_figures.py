@@ -167,7 +167,7 @@ def test_runs_that_began_with_different_policies_have_no_common_start(tmp_path: 
 
 
 def test_a_comparison_is_told_from_the_side_that_figures_name_first(frames: Frames) -> None:
-    rows = sides.sided(frames)
+    rows = sides.sided(frames, win_rates.order_of(frames.runs))
     pairs = rows[["a_algo", "b_algo", "a_seed"]].itertuples(index=False, name=None)
     assert list(pairs) == [("apa", "sft", 0), ("ppo", "apa", 0), ("ppo", "apa", 1), ("ppo", "sft", 0)]
     assert rows["won"].tolist() == [130, 80, 90, 120] and rows["judged"].tolist() == [190, 200, 200, 200]
