@@ -129,9 +129,10 @@ def load_comparisons(outputs: Path) -> pd.DataFrame:
 
 
 def _judge_in_words(judge: Mapping[str, Any]) -> str:
-    """Name a judge as `src/judge.py` does: its kind, and which one of these it is."""
+    """Name a judge: its kind, and the last word of which one of these it is."""
     kind = judge["_target_"].split(".")[-2]
-    return f"{kind} {next(judge[name] for name in ('run', 'source', 'model') if judge.get(name))}"
+    which = next(judge[name] for name in ("run", "source", "model") if judge.get(name))
+    return f"{kind} {which.rstrip('/').rpartition('/')[2]}"
 
 
 def _estimate(name: str, found: Mapping[str, Any]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from analysis.statistics.frames import Frames
 
 WANTED = ()
 WORDS = 36  # characters of a line beside a row
+EDGE = 0.02  # of the axis beyond 0 and 1, so that a point there is whole
 SETTINGS = {"a": "variant", "b": "sft_variant"}  # columns whose shared words go into the title
 SHADES = {"won": "0.55", "tied": "0.75", "lost": "0.9"}
 NOTE = (
@@ -79,7 +80,7 @@ def picture(rows: pd.DataFrame) -> Drawn:
         right.set(xlabel="position bias")
         right.tick_params(axis="y", left=False)
         for axes in (left, right):
-            axes.set(xlim=(0, 1))
+            axes.set(xlim=(-EDGE, 1 + EDGE))
             axes.axvline(0.5, color="0.3", linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
             sns.despine(ax=axes)
         models = ", ".join(sorted({*rows["a_model"], *rows["b_model"]}))

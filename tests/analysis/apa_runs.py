@@ -105,7 +105,7 @@ def write_comparison(outputs: Path, a: Path, b: Path, won: int, tied: int, order
     if keys[1] < keys[0]:
         keys, won, lost = keys[::-1], lost, won
     rate = (won + tied / 2) / (200 - left_out)
-    judges = {"_target_": "rftlab.judges.local.load", "run": None, "source": "some-chat-model"}
+    judges = {"_target_": "rftlab.judges.local.load", "run": None, "source": "/models/some-chat-model/"}
     held_out = {"_target_": "rftlab.judges.reward_model.load", "run": "97d995916612"}
     none = dict.fromkeys(("value", "low", "high"))
     about = {"runs": keys, "judge": judges if orders == 2 else held_out, "split": "test"}

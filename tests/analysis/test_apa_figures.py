@@ -124,6 +124,27 @@ def test_rollouts_between_evaluations_are_no_points(tmp_path: Path) -> None:
     assert each.data["low"].isna().all() and "(n=1)" in each.figure.subfigs[0].legends[0].get_texts()[0].get_text()
 
 
+def test_each_model_has_its_own_curves_and_a_row_where_sweeps_end(tmp_path: Path) -> None:
+    for model, gain in (("small", 0.5), ("large", 1.0)):
+        for algo in ("apa", "ppo"):
+            resolved = apa_runs.config("apa_hh", "hh", algo, 0, [f"model={model}"]) | {"model": {"name": model}}
+            apa_runs.write(tmp_path, resolved, apa_runs.path_of(gain, 4.0, 0.0, 0))
+    frames = frames_of(tmp_path)
+    names = {each.name: len(each.keys) for each in evaluation_curves.draw(frames)}
+    assert names == {f"evaluation_curves-apa_hh-hh-{model}-mini-bundled": 2 for model in ("large", "small")}
+    (each,) = reward_and_kl.draw(frames)
+    assert each.data["label"].nunique() == 4 and "model large, small" in each.figure.subfigs[0].get_suptitle()
+    (table,) = kl_efficiency.draw(frames)
+    assert table.cells["model"].tolist() == ["large", "large", "small", "small"]
+
+
+def test_a_sweep_all_of_whose_runs_lie_elsewhere_is_drawn(tmp_path: Path) -> None:
+    others = apa_runs.write_online(tmp_path, "apa_hh", "hh", {"ppo": (0.8, 12.0, 0.0), "apa": (1.0, 6.0, 0.0)})
+    runs.note_elsewhere(tmp_path, "apa_dolly", dict(others))
+    names = {each.name.split("-")[1]: each.keys for each in evaluation_curves.draw(frames_of(tmp_path))}
+    assert names["apa_dolly"] == names["apa_hh"] and len(names["apa_hh"]) == 6
+
+
 def test_an_algorithm_with_one_setting_keeps_its_colour(drawn: dict[str, Drawn]) -> None:
     legend = drawn["evaluation_curves-apa_hh-hh-gpt2_mini-mini-bundled"].figure.subfigs[0].legends[0]
     other = drawn["evaluation_curves-apa_stack-stack_exchange-gpt2_mini-mini-bundled"].figure.subfigs[0].legends[0]
