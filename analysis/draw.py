@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = Console()
     try:
-        runs = stats.finished(load.load_runs(options.outputs, options.sweep))
+        runs = stats.under_every_sweep(stats.finished(load.load_runs(options.outputs, options.sweep)))
         if options.y not in runs or runs[options.y].isna().all():
             raise UserError(f"no final metric {options.y}", "one that a finished run has", "--y")
         keys = [key for key in (options.x, options.hue) if key is not None]

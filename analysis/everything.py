@@ -25,12 +25,14 @@ def files() -> list[ModuleType]:
 
 def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Frames:
     """Read what the given runs wrote, as far as a figure or table shows it."""
+    compared = load.load_comparisons(outputs)
     names = sorted({name for file in files() for name in getattr(file, "METRICS", ())})
     return Frames(
         runs,
         stats.of_runs(load.load_metrics(outputs, sweeps, names), runs),
         stats.of_runs(load.load_prompts(outputs, sweeps), runs),
         stats.of_runs(load.load_cases(outputs, sweeps), runs),
+        compared[compared["run_a"].isin(runs["run_key"]) & compared["run_b"].isin(runs["run_key"])],
     )
 
 

@@ -22,13 +22,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_runs, key_today, sweep_runs
+from rftlab.runs import RunRecord, find_comparisons, find_runs, held_elsewhere, key_today, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +41,10 @@ IDENTITY = [
     *["algo", "optimizer", "heuristic", "variant", "cell", "low_reward", "state"],
     *["family", "wrong_reward", "init_from", "partial", "overrides", "changed", "sampling", "counts"],
     *["model_option", "data_option", "sampled", "decoded", "n_train"],
+]
+COMPARED = [
+    *["comparison", "run_a", "run_b", "judge", "split", "prompts", "won", "tied", "lost", "left_out", "identical"],
+    *["orders", "rate", "rate_low", "rate_high", "bias", "bias_low", "bias_high"],
 ]
 DIAGNOSE = "diagnose"  # the algorithm that trains nothing and looks once
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
@@ -56,9 +60,18 @@ MLFLOW_STATES = {
 def load_runs(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one row per run: identity, folder, hub_mirror ("" where none), cost/seconds, cost/peak_mib, final metrics.
 
-    `settings` holds the flat config, from which is read what runs that stand side by side do not share.
+    `settings` holds the flat config, from which is read what runs that stand side by side do not share; `sweeps` names
+    every sweep (of those asked for) that holds the run, also those that found it done elsewhere.
     """
-    return _tidy(_records(outputs, sweeps), _run_rows, ["folder", "hub_mirror", "settings"])
+    shared = held_elsewhere(outputs)
+
+    def rows(run: RunRecord) -> list[dict]:
+        held = dict.fromkeys([run.sweep, *shared.get(run.folder, [])])
+        return [
+            row | {"sweeps": tuple(name for name in held if sweeps is None or name in sweeps)} for row in _run_rows(run)
+        ]
+
+    return _tidy(_records(outputs, sweeps), rows, ["folder", "hub_mirror", "settings", "sweeps"])
 
 
 def load_metrics(
@@ -94,6 +107,38 @@ def load_samples(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataF
     """Read one row per logged response, in the order in which they were logged."""
     columns = ["phase", "step", "split", "prompt_id", "prompt", "response", "score"]
     return _tidy(_records(outputs, sweeps), RunRecord.samples, columns)
+
+
+def load_comparisons(outputs: Path) -> pd.DataFrame:
+    """Read one row per comparison of `src/judge.py` in which all is judged: what is compared, and its numbers.
+
+    Columns: comparison (its key), run_a, run_b, judge, split, prompts (asked), won, tied, lost (prompts, from the side
+    of run_a), left_out, identical, orders, and rate, bias with `_low` and `_high`; bias is NaN of a judge that sees no
+    order.
+    """
+    rows = [
+        {"comparison": found.folder.name, "run_a": found.report["run"], "run_b": found.report["other"]}
+        | {"judge": _judge_in_words(found.about["judge"]), "split": found.about["split"]}
+        | {name: found.report[name] for name in ("prompts", "won", "tied", "lost", "left_out", "identical", "orders")}
+        | _estimate("rate", found.report["rate"])
+        | _estimate("bias", found.report["bias"])
+        for found in find_comparisons(outputs)
+        if found.report is not None
+    ]
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def _judge_in_words(judge: Mapping[str, Any]) -> str:
+    """Name a judge: its kind, and the last word of which one of these it is."""
+    kind = judge["_target_"].split(".")[-2]
+    which = next(judge[name] for name in ("run", "source", "model") if judge.get(name))
+    return f"{kind} {which.rstrip('/').rpartition('/')[2]}"
+
+
+def _estimate(name: str, found: Mapping[str, Any]) -> dict[str, float]:
+    """Lay an estimate out in columns; NaN where there was nothing to measure."""
+    columns = {name: "value", f"{name}_low": "low", f"{name}_high": "high"}
+    return {column: math.nan if found[key] is None else float(found[key]) for column, key in columns.items()}
 
 
 def _records(outputs: Path, sweeps: Sequence[str] | None) -> list[RunRecord]:

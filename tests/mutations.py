@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 from mutants import (
     adapters,
+    apa_figures,
     choices,
     classifiers,
     comparisons,
@@ -85,13 +86,15 @@ SECTIONS = (
     rewards,
     runs,
     adapters,
+    apa_figures,
     told,
     unsent,
     words,
     spectrum,
     worlds,
 )
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "outputs", "figures", "shared", "*.egg-info")
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+MADE = {"outputs", "figures", "shared"}  # of the top folder alone: `analysis/figures` is code
 LIMIT_S = 300.0  # a mistake may also make a test run for ever
 SOUND_LIMIT_S = 1800.0  # for all tests together, without a mistake
 KINDS = {pytest.ExitCode.OK: "survived", pytest.ExitCode.TESTS_FAILED: "noticed"}
@@ -163,6 +166,11 @@ def warm_up() -> None:
     assert all((beartype, datasets, hydra, hypothesis, jaxtyping, pd, scipy.stats, sklearn.datasets))
     ours = [name for name in sys.modules if name.split(".")[0] in ("rftlab", "analysis", "hydra_plugins")]
     assert not ours, ours
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Name what a copy of the tree does without, for `shutil.copytree`."""
+    return LEFT_OUT(folder, names) | (MADE & set(names) if Path(folder) == ROOT else set())
 
 
 def in_fork(copy: Path, tests: Sequence[str], shapes: bool, limit_s: float = LIMIT_S) -> Outcome:
@@ -271,7 +279,7 @@ def main(patterns: Sequence[str]) -> int:
     warm_up()
     bad: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copytree(ROOT, Path(folder).resolve() / "copy", ignore=LEFT_OUT))
+        copy = Path(shutil.copytree(ROOT, Path(folder).resolve() / "copy", ignore=left_out))
         concerned = sorted({test for mutation in chosen.values() for test in mutation.tests.split()})
         sound = in_fork(copy, concerned, shapes=False, limit_s=SOUND_LIMIT_S)
         if sound.kind != "survived":

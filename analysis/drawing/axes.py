@@ -100,6 +100,14 @@ def _curve_of(grid: Grid, x: Axis, hue: Axis | None) -> tuple[SubFigure, pd.Data
     return plots, _data(grid)
 
 
+def draw_curve(axes: Axes, grid: Grid, x: Axis) -> None:
+    """Draw a grid of one numeric axis into a plot: seeds, their mean and its interval."""
+    (colour,) = _colours(None)
+    _draw_curve(axes, x, _places(axes, x), grid.cells, grid.runs, colour, None, 0.0)
+    axes.set(xlabel=x.key, ylabel=_label(grid), ylim=_widened(*axes.get_ylim()))
+    sns.despine(ax=axes)
+
+
 def _places(axes: Axes, x: Axis) -> list[float]:
     """Put the values on the axis: by their logarithm where they grow by ratios, else evenly where words or uneven."""
     steps = np.diff([float(value) for value in x.values]) if x.numeric else np.array([0.0, 1.0])

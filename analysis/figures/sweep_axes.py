@@ -17,6 +17,6 @@ WANTED = ()
 
 
 def draw(frames: Frames) -> Iterator[Drawn]:
-    """Draw every sweep whose language runs differ in a setting."""
-    for grid in axes.grids(stats.of_family(frames.runs, "language")):
+    """Draw every sweep whose language runs differ in a setting, with the runs that it found done in another sweep."""
+    for grid in axes.grids(stats.under_every_sweep(stats.of_family(frames.runs, "language"))):
         yield titled(lambda runs, grid=grid: picture(replace(grid, runs=runs)), grid.runs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.missing.coverage import COLUMNS
+from analysis.statistics.offline import FIXED_RESPONSES
 from analysis.statistics.stats import of_family
 
 
@@ -44,10 +45,24 @@ def beside_others(algo: str) -> Wanted:
     return Wanted("every algorithm", algo, "+sweep=algorithms", of)
 
 
+def of_apa(data: str, sweep: str, algos: Sequence[str], key: str = "") -> Wanted:
+    """Want a sweep of docs/apa.md: runs of these algorithms on a dataset; with a key, those asked to change it."""
+
+    def of(runs: pd.DataFrame) -> pd.DataFrame:
+        here = _language_on(runs, data)
+        asked = here["overrides"].map(lambda words: any(word.startswith(f"{key}=") for word in words or []))
+        return here[here["algo"].isin(algos) & (asked.astype(bool) if key else True)]
+
+    return Wanted(data, "", f"+sweep={sweep}", of)
+
+
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
-FIXED_RESPONSES = ("offline_apa", "offline_awr", "ilql", "dpo")  # algorithms that learn from these
 ONLINE = ("ppo", "nlpo", "apa", "reinforce", "rloo", "grpo", "awr", "rejection")
 ALGORITHMS = tuple(map(beside_others, (*ONLINE, *FIXED_RESPONSES)))
+PREFERENCES = {"hh": "apa_hh", "stack_exchange": "apa_stack", "tldr": "apa_tldr"}
+APA_CURVES = tuple(of_apa(data, sweep, ("ppo", "apa", "awr")) for data, sweep in PREFERENCES.items())
+APA_SETTINGS = (of_apa("hh", "apa_lambda", ("apa",), "algo.loss.lam"),)
+APA_OFFLINE = (of_apa("hh", "apa_offline", ("ilql", "offline_awr", "offline_apa")),)
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
 

@@ -17,6 +17,7 @@ class Frames:
     metrics: pd.DataFrame  # those that the figures and tables name
     prompts: pd.DataFrame
     cases: pd.DataFrame
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)  # of `load.load_comparisons`, of two of these runs
     _known: dict[Callable, Any] = field(default_factory=dict, repr=False)
 
     def once(self, compute: Callable[["Frames"], Statistic]) -> Statistic:

@@ -12,6 +12,8 @@ from rftlab import intervals
 KIND = ["scale", "source"]  # what a figure or table of several datasets may not mix
 PANEL = [*KIND, "data", "model"]  # what may never share an axis
 CELL = [*PANEL, "algo", "optimizer", "heuristic", "variant", "cell"]
+HELD = "held_by"  # a sweep that holds a run, its own or one that found it done
+SWEEP_PANEL = [HELD, *PANEL]
 PHASES = ("before", "after")  # of finetuning; `during` has a step, and `again` is a second look before it
 TRAIN_REWARD = "probe/reward_mean"  # of sampled responses to train prompts, as Razin et al. 2024 take it
 # Reward std under which a prompt's expected gradient counts as vanishing: our choice for rewards in [0, 1], as in
@@ -45,6 +47,21 @@ def of_runs(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows that belong to the given runs; the same key may lie in two sweeps."""
     wanted = pd.MultiIndex.from_frame(runs[["sweep", "run_key"]])
     return frame[pd.MultiIndex.from_frame(frame[["sweep", "run_key"]]).isin(wanted)]
+
+
+def in_every_sweep(frame: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Repeat the rows of each run for every sweep that holds it, which the column HELD names.
+
+    A sweep that found a run done in another one holds it too; `runs` are those of `load.load_runs`.
+    """
+    held = runs[["sweep", "run_key"]].assign(**{HELD: runs["sweeps"]}).explode(HELD)
+    return frame.merge(held, on=["sweep", "run_key"])
+
+
+def under_every_sweep(runs: pd.DataFrame) -> pd.DataFrame:
+    """Repeat each run for every sweep that holds it, as if it lay there."""
+    held = in_every_sweep(runs, runs)
+    return held.assign(sweep=held[HELD])
 
 
 def of_panel(frame: pd.DataFrame, panel: tuple[str, ...]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import apa_runs
 import builder
 import kinds
 import pytest
@@ -45,6 +46,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
         kinds.write_controlled(outputs, "mnist", algo)
     kinds.write_theory(outputs)
     kinds.write_diagnosis(outputs, "imdb")
+    apa_runs.write_offline(outputs)
+    apa_runs.write_judged(outputs, apa_runs.write_online(outputs, "apa_stack", "stack_exchange"))
     for config in outputs.rglob("config.yaml"):
         with config.open("a") as file:
             file.write("overrides: [experiment=some/preset]\n")

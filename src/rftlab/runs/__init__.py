@@ -5,6 +5,7 @@ This is the contract between training and analysis. It imports neither torch nor
 
 from rftlab.runs.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
 from rftlab.runs.axes import Words, asked_axes, axes_of, meaning_of, spelled, value_of
+from rftlab.runs.comparisons import find_comparisons
 from rftlab.runs.identity import (
     KEY_LENGTH,
     NOT_IDENTITY,
@@ -28,6 +29,7 @@ from rftlab.runs.records import (
     find_runs,
     finished,
     folders_by_key,
+    held_elsewhere,
     nearest_run,
     note_elsewhere,
     read_run,
@@ -54,6 +56,7 @@ __all__ = [
     "axes_of",
     "changed_keys",
     "completed",
+    "find_comparisons",
     "find_key",
     "find_runs",
     "finished",
@@ -61,6 +64,7 @@ __all__ = [
     "folders_by_key",
     "follows",
     "freeze",
+    "held_elsewhere",
     "key_today",
     "later_keys",
     "meaning_of",

@@ -124,6 +124,15 @@ def sweep_runs(outputs: Path, sweep: str) -> list[RunRecord]:
     return own + [read_run(folder) for folder in folders if (folder / "config.yaml").exists()]
 
 
+def held_elsewhere(outputs: Path) -> dict[Path, list[str]]:
+    """Map folders of runs to the other sweeps that found them there and did not run them again."""
+    found: dict[Path, list[str]] = {}
+    for path in sorted(outputs.glob(f"*/{ELSEWHERE}")):
+        for place in (read_json(path) or {}).values():
+            found.setdefault(outputs / place, []).append(path.parent.name)
+    return found
+
+
 def note_elsewhere(outputs: Path, sweep: str, folders: Mapping[str, Path]) -> None:
     """Keep which runs of a sweep lie in other sweeps (run key -> folder), beside what was known before."""
     path = outputs / sweep / ELSEWHERE
