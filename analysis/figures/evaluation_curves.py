@@ -41,7 +41,7 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     caption = layout.runs_caption([*notes, *layout.step_note(cells)], curves["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 2.9 + 0.17 * ((len(cells) + 1) // 2), caption)
-        for axes, metric in zip(plots.subplots(1, len(METRICS)), METRICS, strict=True):
+        for axes, metric in zip(plots.subplots(1, len(METRICS), sharex=True), METRICS, strict=True):
             rows = coloured[coloured["metric"] == metric]
             layout.draw_metric(axes, rows, looks)
             _draw_intervals(axes, rows, cells, looks)
