@@ -38,7 +38,7 @@ def test_each_special_text_is_one_token_that_decoding_can_skip():
 
 
 def test_vocabulary_has_the_size_of_the_embedded_models():
-    assert len(EMBEDDED) == 1024
+    assert len(EMBEDDED) == 1536
 
 
 def test_training_again_gives_the_same_vocabulary():

@@ -13,7 +13,7 @@ from rftlab.errors import Parser, UserError
 from rftlab.models import load_policy, load_policy_weights, save_pretrained_folder
 from rftlab.streams import stream
 
-VOCABULARY = 1024
+VOCABULARY = 1536
 MAX_BYTES = 3_000_000  # an asset travels with the repository
 
 

@@ -13,13 +13,27 @@ import numpy as np
 
 from rftlab.data.parts.splits import check_generated
 from rftlab.data.parts.tokenizer import SENTINELS
-from rftlab.data.worlds import reviews, stories
+from rftlab.data.worlds import (
+    answers,
+    concepts,
+    dialogues,
+    news,
+    pairs,
+    phrases,
+    posts,
+    reviews,
+    stories,
+    tables,
+    talks,
+)
 from rftlab.data.worlds.grammar import Generated, generator
 from rftlab.ranges import Given, NonNegative, Positive
 from rftlab.types import Example, Splits
 
-SPAN_STORIES = 0.9  # share of stories in the span corpus; the rest is reviews
-CAUSAL_STORIES = 0.1  # share of stories in the causal corpus
+WORLDS = (stories, reviews, dialogues, posts, answers, talks, news, tables, concepts, phrases, pairs)
+SPANS = (0.6, 0.06, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.02)  # share of each world in the span corpus
+CAUSAL = (0.06, 0.6, 0.07, 0.07, 0.07, 0.03, 0.02, 0.02, 0.02, 0.02, 0.02)  # and in the causal corpus
+READ = (6000, 1000, 500, 500, 500, 500, 500, 500, 500, 500, 500)  # texts of each world that the tokenizer reads
 MASKED = 0.25  # share of words that infilling hides
 MEAN_SPAN = 1.6  # words per hidden span
 SPAN_WORDS = 60  # longest text with gaps, in words
@@ -55,7 +69,7 @@ class Corpus:
 def tokenizer_texts(seed: int) -> list[str]:
     """Return the plain texts on which the embedded tokenizer is trained."""
     return [
-        world.prose(seed, "tokenizer", index) for world, n in ((stories, 6000), (reviews, 1000)) for index in range(n)
+        world.prose(seed, "tokenizer", index) for world, n in zip(WORLDS, READ, strict=True) for index in range(n)
     ]
 
 
@@ -83,14 +97,14 @@ def _spans(seed: int, split: str, index: int) -> Example:
     (Raffel et al. 2020, section 3.1.4): tiny models then learn within minutes to copy from the encoder.
     """
     rng = generator(seed, "spans", split, index)
-    text = " ".join(_prose(rng, SPAN_STORIES, seed, split, index).split(" ")[:SPAN_WORDS])
+    text = " ".join(_prose(rng, SPANS, seed, split, index).split(" ")[:SPAN_WORDS])
     return Example(id=f"spans-{split}-{index}", prompt=corrupt_spans(text, rng)[0], targets=(text,))
 
 
 def _causal(seed: int, split: str, index: int) -> Example:
     """Make a plain text for decoders: the prompt is empty, the target a text that starts at any word."""
     rng = generator(seed, "causal", split, index)
-    words = _prose(rng, CAUSAL_STORIES, seed, split, index).split(" ")
+    words = _prose(rng, CAUSAL, seed, split, index).split(" ")
     start = int(rng.integers(len(words) // 2)) if rng.random() < 0.5 else 0
     return Example(id=f"causal-{split}-{index}", prompt="", targets=(" ".join(words[start : start + CAUSAL_WORDS]),))
 
@@ -111,9 +125,9 @@ def _labelled(seed: int, split: str, index: int) -> Example:
     return Example(id=f"sentiment-{split}-{index}", prompt=" ".join(words), targets=(("negative", "positive")[label],))
 
 
-def _prose(rng: np.random.Generator, story_share: float, seed: int, split: str, index: int) -> str:
+def _prose(rng: np.random.Generator, shares: tuple[float, ...], seed: int, split: str, index: int) -> str:
     """Draw the world of one text; corpus texts have splits of their own, so that none is a task's text."""
-    world = stories if rng.random() < story_share else reviews
+    world = WORLDS[int(rng.choice(len(WORLDS), p=shares))]
     return world.prose(seed, f"corpus-{split}", index)
 
 

@@ -27,6 +27,13 @@ def upvote_score(upvotes: int, accepted: bool) -> int:
     return -1 if upvotes < 0 else round(float(np.log2(1 + upvotes))) + accepted
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return a question and an answer of any number of votes, without marks; of a film of the train split."""
+    rng = generator(seed, "answers", split, index)
+    words = film(rng, "train")
+    return f"{fill(pick(rng, QUESTIONS), words)} {_answer(rng, words['part'])[0]}"
+
+
 def rows(seed: int, part: str) -> list[dict]:
     """Make the rows of a folder of the hub dataset (`finetune`, `reward`, `rl`, `evaluation`)."""
     return list(islice(_pairs(seed, part), SIZES[part]))

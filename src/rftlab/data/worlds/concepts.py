@@ -5,6 +5,7 @@ stories. No concept set is in two splits.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from rftlab.data.worlds.grammar import COLOURS, Generated, article, fill, genera
 from rftlab.data.worlds.stories import OBJECTS, ROLES, SEASONS, SITES
 
 SETS = {"train": 4000, "validation": 400}
+PLAIN = {"corpus-train": 16000, "corpus-validation": 1000, "corpus-test": 1000, "tokenizer": 2000}  # sets of plain texts
 SENTENCES = {"train": 1, "validation": 3}  # per set; the first ones of all sets come first
 DEEDS = (
     ("hide", "hid"),
@@ -29,6 +31,18 @@ SENTENCE = (
     "{when} the {role} {did} the {thing} of the {site}",
     "In the {site} {a_role} {did} {a_thing} {when}",
 )
+
+
+def prose(seed: int, split: str, index: int) -> str:
+    """Return the sentence of a concept set that no split of the task has."""
+    sets = _plain(seed, split)
+    number = int(generator(seed, "concepts", split, index).integers(len(sets)))
+    return _row(seed, split, number, sets)["target"]
+
+
+@lru_cache(maxsize=len(PLAIN))
+def _plain(seed: int, split: str) -> np.ndarray:
+    return numbers_of(seed, "concepts", tuple(map(len, LISTS)), SETS | PLAIN, split)
 
 
 def rows(seed: int, split: str) -> Generated[dict]:

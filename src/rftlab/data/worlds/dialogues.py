@@ -49,6 +49,14 @@ def _unhelpful(rng: np.random.Generator, words: dict[str, str]) -> str:
     return fill(pick(rng, EMPTY), words)
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return what the human asks and a reply, the worse one as often, without marks; of a film of the train split."""
+    rng = generator(seed, "dialogue", split, index)
+    words = film(rng, "train")
+    reply = _helpful(rng, words["part"]) if rng.random() < 0.5 else _unhelpful(rng, words)
+    return f"{fill(pick(rng, REQUESTS), words)} {reply}"
+
+
 def rows(seed: int, split: str) -> list[dict]:
     """Make one row per pair, with the columns of `Dahoas/rm-static`."""
     return [_row(*exchange(seed, split, index)) for index in range(SIZES[split])]

@@ -37,6 +37,11 @@ EVENTS = (
 )
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return the plain text of an article."""
+    return _row(seed, split, index)["article"]
+
+
 def rows(seed: int, split: str) -> Generated[dict]:
     """Make one row per article, with the columns of the hub dataset."""
     return Generated(lambda number: _row(seed, split, number), SIZES[split])

@@ -77,6 +77,11 @@ TEMPLATES = (
 Fact = tuple[int, int]  # group and place in the group
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return one plain sentence."""
+    return pair(generator(seed, "pair", split, index), 0)[0]
+
+
 def rows(seed: int, split: str) -> list[dict]:
     """Make one row per pair, with the columns of the hub dataset; the number of common facts takes turns."""
     made = [pair(generator(seed, "pair", split, index), index % (len(KINDS) + 1)) for index in range(SIZES[split])]

@@ -4,9 +4,12 @@ The verb stands second in German, also behind an adverbial; subjects and objects
 embedded models have read no German: they learn it in SFT. No pair is in two splits.
 """
 
-from rftlab.data.worlds.grammar import Generated, fill, numbers_of
+from functools import lru_cache
+
+from rftlab.data.worlds.grammar import Generated, fill, generator, numbers_of, pick
 
 SIZES = {"train": 4000, "validation": 400, "test": 400}
+PLAIN = {"corpus-train": 16000, "corpus-validation": 1000, "corpus-test": 1000, "tokenizer": 2000}  # pairs for plain texts
 
 WHEN = (
     ("", ""),
@@ -64,6 +67,18 @@ WHERE = (
     ("near the harbour", "beim Hafen"),
 )
 LISTS = (WHEN, WHO, DID, WHAT, WHERE)
+
+
+def prose(seed: int, split: str, index: int) -> str:
+    """Return an English or a German sentence that no split of the task has, never both of a pair beside each other."""
+    numbers = _plain(seed, split)
+    rng = generator(seed, "phrases", split, index)
+    return _pair(numbers[int(rng.integers(len(numbers)))])[pick(rng, ("en", "de"))]
+
+
+@lru_cache(maxsize=len(PLAIN))
+def _plain(seed: int, split: str) -> list[list[int]]:
+    return numbers_of(seed, "phrases", tuple(map(len, LISTS)), SIZES | PLAIN, split).tolist()
 
 
 def rows(seed: int, split: str) -> Generated[dict]:

@@ -19,6 +19,11 @@ CLOSINGS = ("Should I see it with {friend} again?", "What would you tell {friend
 NOTHING = ("I saw a film.", "A {genre} from the {decade}.", "I want advice about {friend}.")
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return what a post says, without its title and marks; it is about a film of the train split."""
+    return _post(generator(seed, "post", split, index), "train")[0].partition("POST: ")[2]
+
+
 def rows(seed: int, split: str) -> list[dict]:
     """Make one row per post with its summary, with the columns of `openai_summarize_tldr`."""
     made = (_post(generator(seed, "post", split, index), split) for index in range(SIZES[split]))

@@ -4,7 +4,7 @@ A table has a page (a person), a section (a kind of work), and a row per work: y
 highlighted; the sentence, or the answer, puts its cells into words. No page is in two splits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,14 @@ class Page:
     section: str
     did: str
     works: tuple[tuple[str, str, str, str], ...]
+
+
+def prose(seed: int, split: str, index: int) -> str:
+    """Return plain sentences about the works of a table; their page has no number."""
+    rng = generator(seed, "table", split, index)
+    page = replace(_page(rng, 0), title=pick(rng, NAMES))
+    said = [fill(pick(rng, SENTENCES), _words(page, work)) for work in range(len(page.works))]
+    return " ".join(said)
 
 
 def totto_rows(seed: int, split: str) -> Generated[dict]:

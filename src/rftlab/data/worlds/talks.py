@@ -29,6 +29,11 @@ ASKED = (
 )
 
 
+def prose(seed: int, split: str, index: int) -> str:
+    """Return the plain text of a conversation."""
+    return "".join(_row(generator(seed, "talk", split, index))["dialog"]).strip().replace("  ", " ")
+
+
 def rows(seed: int, split: str) -> Generated[dict]:
     """Make one row per conversation, with the columns of the hub dataset."""
     return Generated(lambda number: _row(generator(seed, "talk", split, number)), SIZES[split])
