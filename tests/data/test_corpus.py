@@ -1,12 +1,15 @@
 """The pretraining corpus: lazy, seeded, and free of the tasks' formats."""
 
 import re
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rftlab.data import corpus, worlds
 from rftlab.data.corpus import corrupt_spans, load_causal, load_sentiment, load_spans
 from rftlab.data.parts.tokenizer import SENTINELS
 
@@ -67,9 +70,29 @@ def test_causal_texts_follow_an_empty_prompt():
     assert all(example.targets[0] for example in examples)
 
 
-def test_pretraining_texts_hold_no_question_and_no_literal_newline_mark():
+def test_pretraining_texts_are_plain():
+    """Of no task's format: no mark of a line, a speaker, a table, a post or a gap in the whole texts."""
     texts = [example.targets[0] for load in (load_spans, load_causal) for example in load(**SIZES).train]
-    assert not any("?" in text or "\\n" in text for text in texts)
+    marks = ("\\n", "\n", "Human:", "Assistant:", "POST:", "TL;DR", "Question:", "<", "|")
+    assert not [text for text in texts if any(mark in text for mark in marks)]
+
+
+def test_the_corpora_read_every_world_that_holds_text():
+    """A world that gives texts to a dataset of texts or of pairs of sentences, by the files there are."""
+    folder = Path(worlds.__file__).parent
+    no_text = {"__init__", "grammar", "opinions", "digits", "pictures"}  # parts of worlds, and images
+    read = {world.__name__.rpartition(".")[2] for world in corpus.WORLDS}
+    assert read == {file.stem for file in folder.glob("*.py")} - no_text
+    for shares in (corpus.SPANS, corpus.CAUSAL):
+        assert len(shares) == len(corpus.WORLDS) and min(shares) > 0 and sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("world", corpus.WORLDS)
+def test_a_corpus_draws_each_world_as_often_as_its_share_says(world: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(world, "prose", lambda *_: "here it is")
+    drawn = sum(example.targets == ("here it is",) for example in load_spans(**SIZES | {"n_train": 2000}).train)
+    share = corpus.SPANS[corpus.WORLDS.index(world)]
+    assert drawn == pytest.approx(2000 * share, abs=4 * (2000 * share * (1 - share)) ** 0.5)
 
 
 def test_sentiment_labels_are_balanced_and_texts_differ_in_length():

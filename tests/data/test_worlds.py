@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from rftlab.data import imdb, narrativeqa
+from rftlab.data import corpus, imdb, narrativeqa
 from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.splits import take
-from rftlab.data.worlds import reviews, stories
+from rftlab.data.worlds import concepts, phrases, reviews, stories
 from rftlab.data.worlds.grammar import generator
 from rftlab.rewards.rouge import RougeLMax
 
-WORLDS = (stories, reviews)
+WORLDS = corpus.WORLDS
 
 
 def load(module, **changes):
@@ -42,6 +42,20 @@ def test_splits_share_no_prompt_with_the_corpus(module):
     stories_told = {prompt.split("\\n ")[-1].strip() for part in prompts for prompt in part}
     corpus = {stories.prose(0, f"corpus-{split}", index).lower() for split in ("train", "test") for index in range(500)}
     assert not corpus & stories_told
+
+
+def test_plain_sentences_of_concepts_are_none_of_the_task_and_each_split_has_its_own():
+    told = {row["target"] for split in ("train", "validation") for row in concepts.rows(0, split)}
+    train, test = ({concepts.prose(0, f"corpus-{split}", index) for index in range(400)} for split in ("train", "test"))
+    assert not train & test and not (train | test) & told
+
+
+def test_plain_sentences_of_phrases_are_of_no_pair_of_the_task():
+    told = {tuple(row["translation"].values()) for split in phrases.SIZES for row in phrases.rows(0, split)}
+    plain = [
+        {tuple(phrases._pair(numbers).values()) for numbers in phrases._plain(0, split)} for split in phrases.PLAIN
+    ]
+    assert len(set.union(*plain)) == sum(map(len, plain)) and not set.union(*plain) & told
 
 
 @pytest.mark.parametrize("world", WORLDS)

@@ -68,9 +68,7 @@ class Corpus:
 
 def tokenizer_texts(seed: int) -> list[str]:
     """Return the plain texts on which the embedded tokenizer is trained."""
-    return [
-        world.prose(seed, "tokenizer", index) for world, n in zip(WORLDS, READ, strict=True) for index in range(n)
-    ]
+    return [world.prose(seed, "tokenizer", index) for world, n in zip(WORLDS, READ, strict=True) for index in range(n)]
 
 
 def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:

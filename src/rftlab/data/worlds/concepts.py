@@ -13,7 +13,12 @@ from rftlab.data.worlds.grammar import COLOURS, Generated, article, fill, genera
 from rftlab.data.worlds.stories import OBJECTS, ROLES, SEASONS, SITES
 
 SETS = {"train": 4000, "validation": 400}
-PLAIN = {"corpus-train": 16000, "corpus-validation": 1000, "corpus-test": 1000, "tokenizer": 2000}  # sets of plain texts
+PLAIN = {
+    "corpus-train": 16000,
+    "corpus-validation": 1000,
+    "corpus-test": 1000,
+    "tokenizer": 2000,
+}  # sets of plain texts
 SENTENCES = {"train": 1, "validation": 3}  # per set; the first ones of all sets come first
 DEEDS = (
     ("hide", "hid"),

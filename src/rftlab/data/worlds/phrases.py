@@ -1,7 +1,8 @@
 """A world of English sentences with their German translations, in the schema of `IWSLT/iwslt2017`.
 
 The verb stands second in German, also behind an adverbial; subjects and objects bring their own article and case. The
-embedded models have read no German: they learn it in SFT. No pair is in two splits.
+embedded models have read sentences of both languages, and never two of a pair: SFT teaches them to translate. No pair
+is in two splits.
 """
 
 from functools import lru_cache
@@ -9,7 +10,12 @@ from functools import lru_cache
 from rftlab.data.worlds.grammar import Generated, fill, generator, numbers_of, pick
 
 SIZES = {"train": 4000, "validation": 400, "test": 400}
-PLAIN = {"corpus-train": 16000, "corpus-validation": 1000, "corpus-test": 1000, "tokenizer": 2000}  # pairs for plain texts
+PLAIN = {
+    "corpus-train": 16000,
+    "corpus-validation": 1000,
+    "corpus-test": 1000,
+    "tokenizer": 2000,
+}  # pairs for plain texts
 
 WHEN = (
     ("", ""),
