@@ -34,6 +34,7 @@ WORLDS = (stories, reviews, dialogues, posts, answers, talks, news, tables, conc
 SPANS = (0.6, 0.06, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.04, 0.02)  # share of each world in the span corpus
 CAUSAL = (0.06, 0.6, 0.07, 0.07, 0.07, 0.03, 0.02, 0.02, 0.02, 0.02, 0.02)  # and in the causal corpus
 READ = (6000, 1000, 500, 500, 500, 500, 500, 500, 500, 500, 500)  # texts of each world that the tokenizer reads
+LOWER = 0.4  # share of texts in lower case, as some tasks have theirs: else names come to models in pieces
 MASKED = 0.25  # share of words that infilling hides
 MEAN_SPAN = 1.6  # words per hidden span
 SPAN_WORDS = 60  # longest text with gaps, in words
@@ -67,8 +68,9 @@ class Corpus:
 
 
 def tokenizer_texts(seed: int) -> list[str]:
-    """Return the plain texts on which the embedded tokenizer is trained."""
-    return [world.prose(seed, "tokenizer", index) for world, n in zip(WORLDS, READ, strict=True) for index in range(n)]
+    """Return the plain texts on which the embedded tokenizer is trained: each as it is, then each in lower case."""
+    texts = [world.prose(seed, "tokenizer", index) for world, n in zip(WORLDS, READ, strict=True) for index in range(n)]
+    return texts + [text.lower() for text in texts]
 
 
 def corrupt_spans(text: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -126,7 +128,8 @@ def _labelled(seed: int, split: str, index: int) -> Example:
 def _prose(rng: np.random.Generator, shares: tuple[float, ...], seed: int, split: str, index: int) -> str:
     """Draw the world of one text; corpus texts have splits of their own, so that none is a task's text."""
     world = WORLDS[int(rng.choice(len(WORLDS), p=shares))]
-    return world.prose(seed, f"corpus-{split}", index)
+    text = world.prose(seed, f"corpus-{split}", index)
+    return text.lower() if rng.random() < LOWER else text
 
 
 load_spans = Corpus(_spans).load
