@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 OUTPUTS ?= outputs
 FIGURES ?= figures
 PORT ?= 5000
-QUICKSTART := algo=ppo,apa data=narrativeqa experiment=apa/like_for_like algo.loop.iterations=30 sweep.name=quickstart
+QUICKSTART := algo=ppo,apa data=narrativeqa experiment=apa/like_for_like algo.loop.iterations=60 sweep.name=quickstart
 # of the tracking server; `=`, as some shells export a HOST
 DIR = tracking-server
 HOST = 127.0.0.1
