@@ -216,8 +216,8 @@ def check_kind(config: Mapping[str, Any]) -> str:
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
         raise UserError(found, "none or learning_rate" if kind == "labels" else "none", "heuristic")
     if kind == "documents" and (config.get("init_from") or config.get("parent")):
-        found = f"init_from or parent with algo={algo['name']}, which starts from no weights"
-        raise UserError(found, "null for both", "init_from or parent")
+        found = f"init_from or start=sft with algo={algo['name']}, which starts from no weights"
+        raise UserError(found, "init_from=null and start=base", "init_from or start")
     return kind
 
 
