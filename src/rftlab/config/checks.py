@@ -118,6 +118,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text" and config["reward"] is not None:
         found = f"a reward with data={data['name']}, which has none for texts"
         raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
+    if config["gold"] is not None and (kind != "text" or config["reward"] is None):
+        found = f"gold=... with algo={algo['name']} on data={data['name']}, whose evaluations have no reward"
+        raise UserError(found, "gold=none, or a reward beside which it scores", "gold or reward")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
