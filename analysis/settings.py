@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import NOT_IDENTITY, follows, of_identity
+from rftlab.runs import LOOKS, NOT_IDENTITY, follows, of_identity
 from rftlab.runs.naming import data_name, data_source, decoding, model_name, near_chance
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
@@ -19,11 +19,9 @@ OURS = re.compile(r'^"rftlab\.(\w+\.)*')  # what stands before the name of a cla
 NOT_SETTING = NOT_IDENTITY | {"seed", "loaded"}
 # overrides that need no words: the groups and what stands in titles anyway, and when and how a run is looked at
 NAMED = (*GROUPS, "scale", "data.source", "data.rewards.wrong_modified")
-LOOKS = tuple(
-    f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged", "kl_to_start")
-)
 PRESET = "preset"  # the word for `experiment=...`, which sets values
 CHANCE = "reward=near_chance"  # of a run on real rows that the embedded classifier rewards
+AFTER_SFT = "sft"  # stands for a heuristic where a run begins after a whole SFT (`start=sft`)
 UNRECORDED = "changes=unrecorded"  # of a run that kept no overrides, at a scale that promises published values
 SAMPLING = re.compile(
     r"data\.|reward(\.|$)|model\.|eval\.probe_(samples|prompts)$"
@@ -42,6 +40,7 @@ def identify(settings: list[Setting]) -> list[dict]:
     rows = [
         {column: json.loads(setting[key]) for column, key in _WHERE.items()}
         | _kind_of_run(setting)
+        | _beginning(setting)
         | {"cell": _digest(cell)}
         for setting, cell in zip(settings, cells, strict=True)
     ]
@@ -117,6 +116,12 @@ def _kind_of_run(setting: Setting) -> dict:
         "partial": min(shares) < 1,
         "counts": next((unit for key, unit in COUNTED.items() if f"algo.loop.{key}" in setting), "step"),
     }
+
+
+def _beginning(setting: Setting) -> dict[str, str]:
+    """Give the heuristic of a run, or what stands for it: plain runs that begin after an SFT are no runs alone."""
+    began = "algo=sft" in json.loads(setting.get("parent.overrides", "[]"))
+    return {"heuristic": AFTER_SFT} if began and setting["heuristic.name"] == '"none"' else {}
 
 
 def names_of(setting: Setting) -> dict[str, Any]:

@@ -87,6 +87,11 @@ def _shorter(words: list[str]) -> str:
     return " ".join(shown)
 
 
+def with_beginning(label: str, heuristic: str) -> str:
+    """Add to a label how its runs began, where they did not begin as they were."""
+    return label if heuristic == "none" else f"{label}, {style.heuristic_label(heuristic)}"
+
+
 def setting_lines(words: list[str]) -> str:
     """Say for a title what all cells below it have in common beyond dataset, model and scale."""
     presets = [word.partition("=")[2] for word in words if word.startswith(f"{PRESET}=")]

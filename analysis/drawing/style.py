@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import seaborn as sns
 
+from analysis.settings import AFTER_SFT
 from rftlab.runs.naming import source_in_words
 
 WIDTH = 7.2  # inches; two columns of a printed page
@@ -32,7 +33,8 @@ ACRONYM = 5  # a name of at most so many letters is one
 # Colours of the palette that readers of earlier figures know; these algorithms also come first, in this order. Any
 # other algorithm gets a colour by its name.
 KEPT = {"ppo": 0, "apa": 1, "sft": 2, "expected_reinforce": 0, "reinforce": 4}
-FREE = (3, 4, 9, 5, 6, 7, 8)  # the rest of the palette, the most distinct first
+STRONG, PALE = (3, 4, 9, 5, 7), (6, 8)  # the rest of the palette; lines in a pale colour are hard to see
+FREE = STRONG + PALE
 GROUPS = {"small_std": "small pretrain reward std", "large_std": "large pretrain reward std"}
 LABELS = {
     "reward/mean": "reward of the rollouts (sampled)",
@@ -82,8 +84,8 @@ def colours(hues: list[str]) -> dict[str, Colour]:
     palette = sns.color_palette("colorblind")
     found = {hue: KEPT[hue] for hue in hues if hue in KEPT}
     for algo in sorted({hue for hue in hues if " " not in hue} - set(found)):
-        first = zlib.crc32(algo.encode()) % len(FREE)
-        found[algo] = _first_free([*FREE[first:], *FREE[:first]], found.values())
+        first = zlib.crc32(algo.encode()) % len(STRONG)
+        found[algo] = _first_free([*STRONG[first:], *STRONG[:first], *PALE], found.values())
     order = FREE if found else range(len(palette))
     free = [index for index in order if index not in found.values()] or list(order)
     settings = sorted(set(hues) - set(found))
@@ -132,7 +134,8 @@ def cell_label(algo: str, heuristic: str, variant: str, counts: str) -> str:
 
 def heuristic_label(heuristic: str) -> str:
     """Name a heuristic in words."""
-    return {"none": "alone", "partial_sft": "after partial SFT"}.get(heuristic, heuristic.replace("_", " "))
+    words = {"none": "alone", AFTER_SFT: "after SFT", "partial_sft": "after partial SFT"}
+    return words.get(heuristic, heuristic.replace("_", " "))
 
 
 def short_override(override: str) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.drawing import layout, style
-from analysis.settings import LOOKS, NOT_SETTING, Setting
+from analysis.settings import NOT_SETTING, Setting
 from analysis.statistics.stats import PANEL
-from rftlab.runs import follows
+from rftlab.runs import LOOKS, follows
 
 CONTROLLED = ["optimizer", "wrong_reward"]  # each has a figure or a row of its own in the controlled experiments
 COMPARED = re.compile(  # what the comparison is of, names of files and classes, and what changes no result

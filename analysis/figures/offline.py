@@ -13,6 +13,7 @@ from analysis.drawing import layout, outcome_rows, style
 from analysis.drawing.save import Drawn
 from analysis.drawing.titles import titled
 from analysis.missing.wanted import APA_OFFLINE
+from analysis.settings import AFTER_SFT
 from analysis.statistics import offline, stats
 from analysis.statistics.frames import Frames
 
@@ -68,5 +69,6 @@ def _start_label(ends: pd.DataFrame) -> str:
 
 
 def _label(algo: str, variant: str, decoded: str, heuristic: str) -> str:
-    words = [layout.setting_label(algo, variant), decoded, "" if heuristic == "none" else heuristic]
-    return ", ".join(filter(None, words))
+    words = [layout.setting_label(algo, variant), decoded]
+    began = "none" if heuristic == AFTER_SFT else heuristic  # which the start says
+    return layout.with_beginning(", ".join(filter(None, words)), began)

@@ -120,9 +120,5 @@ def _label(row: dict) -> str:
 
 
 def _named(row: dict, side: str, seed: str) -> str:
-    heuristic = row[f"{side}_heuristic"]
-    words = [
-        layout.setting_label(row[f"{side}_algo"], row[SETTINGS[side]]),
-        "" if heuristic == "none" else heuristic,
-    ]
-    return ", ".join(filter(None, words)) + seed
+    label = layout.setting_label(row[f"{side}_algo"], row[SETTINGS[side]])
+    return layout.with_beginning(label, row[f"{side}_heuristic"]) + seed

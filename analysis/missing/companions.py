@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.missing.coverage import gap, joined, never_run, plainest
+from analysis.settings import AFTER_SFT
 from analysis.statistics.stats import PANEL
 from analysis.statistics.vanishing import from_pretrained
 
@@ -14,7 +15,8 @@ def absent_algos(runs: pd.DataFrame, algos: Sequence[str]) -> list[dict]:
     rows = []
     for _, panel in runs.groupby(PANEL):
         compared = panel[panel["algo"].isin(algos)]
-        for heuristic in sorted({"none", *compared["heuristic"]}):
+        begun = set(compared["heuristic"])
+        for heuristic in sorted(begun if AFTER_SFT in begun else {"none", *begun}):
             here = compared[compared["heuristic"] == heuristic]
             if absent := [algo for algo in algos if algo not in set(here["algo"])]:
                 like = next(cells for cells in (here, compared, panel) if len(cells))

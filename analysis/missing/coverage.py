@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from analysis.settings import CHANCE, UNRECORDED, changes
+from analysis.settings import AFTER_SFT, CHANCE, UNRECORDED, changes
 from analysis.statistics.stats import CELL, PANEL, finished
 
 GUESSED = "# may be incomplete: these runs kept no overrides"
@@ -31,7 +31,7 @@ def _guessed(row: dict) -> list[str]:
     words += _controlled_words(row) if row.get("family") == "controlled" else []
     words += [f"scale={row['scale']}"] if row["scale"] not in ("", "mini") else []
     words += ["data.source=hub"] if hub else []
-    words += [f"heuristic={row['heuristic']}"] if row["heuristic"] != "none" else []
+    words += [] if row["heuristic"] == "none" else [_beginning(row["heuristic"])]
     return words + [word for word in row["variant"].split() if word not in (CHANCE, UNRECORDED)]
 
 
@@ -44,10 +44,16 @@ def never_run(like: dict, algo: str, heuristic: str = "none", same_loop: bool = 
     row = like | {"algo": algo, "heuristic": heuristic, "variant": ""}
     if like["overrides"] is None:
         return row
-    changed = {"algo": algo} | ({} if heuristic == like["heuristic"] else {"heuristic": heuristic})
+    group, _, option = _beginning(heuristic).partition("=")
+    changed = {"algo": algo} | ({} if heuristic == like["heuristic"] else {group: option})
     kept = [word for word in like["overrides"] if _kept(word, changed, same_loop)]
     overrides = (*(f"{group}={option}" for group, option in changed.items()), *kept)
     return row | {"overrides": overrides, "variant": " ".join(changes(overrides))}
+
+
+def _beginning(heuristic: str) -> str:
+    """Write the override that begins a run so."""
+    return f"start={heuristic}" if heuristic == AFTER_SFT else f"heuristic={heuristic}"
 
 
 def _kept(word: str, changed: Collection[str], same_loop: bool) -> bool:

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from analysis.drawing import style
-from analysis.settings import CHANCE
+from analysis.settings import AFTER_SFT, CHANCE
 from analysis.statistics import stats
 from analysis.summary import words
 from rftlab.runs.naming import NEAR_CHANCE
@@ -49,17 +49,21 @@ def table(cells: pd.DataFrame, title: str) -> Table:
 
 
 def in_words(cells: pd.DataFrame) -> list[str]:
-    """Describe each online algorithm of a panel, alone and after partial SFT."""
+    """Describe each online algorithm of a panel: alone and after partial SFT, or after a whole SFT."""
     warned = cells["variant"].map(lambda variant: CHANCE in variant.split()).any()
     sentences = [f"These numbers measure noise, {NEAR_CHANCE}."] if warned else []
     for algo in style.algo_order(list(cells["algo"])):
         here = cells[(cells["algo"] == algo) & cells[f"{KL}/end"].notna()]
-        alone, sft = here[here["heuristic"] == "none"], here[here["heuristic"] == "partial_sft"]
-        if len(alone) > 1 or len(sft) > 1:
+        alone, sft, whole = (here[here["heuristic"] == name] for name in ("none", "partial_sft", AFTER_SFT))
+        if max(map(len, (alone, sft, whole))) > 1:
             sentences.append(f"{style.name(algo)}: several settings; compare them in the table.")
-        elif len(alone) == 1:
+            continue
+        if len(alone) == 1:
             after = _cell(sft.iloc[0]) if len(sft) else None
             sentences += words.describe(alone.iloc[0]["data"], algo, _cell(alone.iloc[0]), after)
+        if len(whole) == 1:
+            began = style.heuristic_label(AFTER_SFT)
+            sentences += words.describe(whole.iloc[0]["data"], algo, _cell(whole.iloc[0]), began=began)
     return sentences
 
 

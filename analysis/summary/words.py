@@ -50,11 +50,14 @@ class Cell:
     n: int
 
 
-def describe(data: str, algo: str, alone: Cell, with_sft: Cell | None) -> list[str]:
-    """Return one or more sentences: what happened alone, why, and what a little SFT first changed."""
+def describe(data: str, algo: str, alone: Cell, with_sft: Cell | None = None, began: str = "alone") -> list[str]:
+    """Return one or more sentences: what happened alone, why, and what a little SFT first changed.
+
+    `began` says in words how the runs began, if not from the pretrained model.
+    """
     name = f"{style.name(algo)} on {style.name(data)}"
     moved = {0: "stays flat", 1: "rises", -1: "falls"}[_direction(alone.train.gain)]
-    first = f"{name}, alone ({seeds(alone.n)}): {_both(alone)}. The {alone.train.decoding} train reward {moved}."
+    first = f"{name}, {began} ({seeds(alone.n)}): {_both(alone)}. The {alone.train.decoding} train reward {moved}."
     return [first, f"{_share(alone)} {_cause(alone)}", *(_effect(alone, with_sft) if with_sft else [])]
 
 

@@ -52,4 +52,4 @@ def laid_out(cells: pd.DataFrame) -> Table:
 
 def _label(row: dict) -> str:
     setting = layout.setting_label(row["algo"], row["variant"])
-    return setting if row["heuristic"] == "none" else f"{setting}, {row['heuristic']}"
+    return layout.with_beginning(setting, row["heuristic"])

@@ -55,7 +55,7 @@ def _row(row: dict) -> dict[str, str]:
         "sweep": row[stats.HELD],
         "data": style.name(row["data"]),
         "model": row["model"],
-        "algorithm": label if row["heuristic"] == "none" else f"{label}, {row['heuristic']}",
+        "algorithm": layout.with_beginning(label, row["heuristic"]),
         "KL reached": number(row["reach"], ".2f"),
         "common KL": number(row["common"], ".2f"),
         "mean gain": interval(row["gain"], row["low"], row["high"], "+.3f") + fewer if told else NONE,

@@ -23,7 +23,6 @@ from rftlab.config.texts import kept
 from rftlab.errors import UserError
 
 MOST_JOBS = 100_000  # composing them takes an hour
-DEFAULT_SCALE = "mini"  # as conf/train.yaml says
 LONG = 100  # jobs, whose composing shows how far it is
 
 
@@ -108,7 +107,8 @@ class ResumingSweeper(Sweeper):
         """
         if not self._scales:
             return self._grids
-        scales = [word.removeprefix("scale=") for word in arguments if word.startswith("scale=")] or [DEFAULT_SCALE]
+        given = [word.removeprefix("scale=") for word in arguments if word.startswith("scale=")]
+        scales = given or [self._config.scale]
         if re.search(r"\W", scales[-1]):
             raise UserError(f"scale={scales[-1]} with a sweep whose grids depend on the scale", "one scale", "scale")
         return self._scales.get(scales[-1], self._grids)

@@ -28,7 +28,7 @@ def config(sweep: str, data: str, algo: str, seed: int, words: Sequence[str] = (
         "name": f"{data}-{algo}-none",
         "data": known,
         "init_from": None if algo == "sft" else f"{seed:012x}",
-        "parent": {"overrides": ["algo=sft", "reward=none"]},
+        "parent": None if algo == "sft" else {"overrides": ["algo=sft", "reward=none"]},
         "reward": None if algo == "sft" else {"run": f"{seed:012x}", "parent": {"overrides": ["algo=reward_model"]}},
         "algo": {"name": algo, "loss": {**losses.get(algo, {"scale": 1.0}), **loss}, "loop": loop},
         "overrides": [f"data={data}", f"algo={algo}", *words],

@@ -206,7 +206,10 @@ def test_the_other_side_mirrors_rate_and_interval_and_not_the_bias(frames: Frame
 
 def test_ties_and_prompts_are_shown(drawn: dict[str, Drawn]) -> None:
     wins = drawn[WINS]
-    assert wins.data["label"][0] == "A APA against B SFT seed 0, n=190 of 200 prompts judge local some-chat-model"
+    assert (
+        wins.data["label"][0]
+        == "A APA, after SFT against B SFT seed 0, n=190 of 200 prompts judge local some-chat-model"
+    )
     bars = wins.figure.subfigs[0].axes[0].patches
     widths = [bar.get_width() for bar in bars if bar.get_y() == bars[0].get_y()]
     assert widths == pytest.approx([130 / 190, 20 / 190, 40 / 190])

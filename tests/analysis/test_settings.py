@@ -1,5 +1,6 @@
 """What sets a run apart from the plain scale stands in every figure, also where there is nothing beside it."""
 
+import json
 from pathlib import Path
 
 import builder
@@ -206,3 +207,17 @@ def test_more_algorithms_than_colours_are_told_apart_by_markers() -> None:
         looks.by == "hue" and len({(looks.palette[hue], looks.markers[hue], looks.dashes[hue]) for hue in many}) == 12
     )
     assert style.looks(many[:3], ["none"]).by == "heuristic"
+
+
+@pytest.mark.parametrize(
+    ("heuristic", "parent", "said"),
+    [
+        ("none", None, "none"),
+        ("none", ["algo=sft", "reward=none"], "sft"),
+        ("partial_sft", ["algo=sft"], "partial_sft"),
+        ("none", ["algo=pretrain"], "none"),
+    ],
+)
+def test_runs_that_begin_after_a_whole_sft_are_not_called_runs_alone(heuristic, parent, said) -> None:
+    setting = {"heuristic.name": json.dumps(heuristic)} | ({"parent.overrides": json.dumps(parent)} if parent else {})
+    assert ({"heuristic": heuristic} | settings._beginning(setting))["heuristic"] == said

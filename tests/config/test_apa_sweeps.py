@@ -22,6 +22,11 @@ def keys(sweep: str, scale: str = "mini") -> set[str]:
     return {job.key for job in jobs(sweep, scale)}
 
 
+def gold_of(job: Job) -> str | None:
+    gold = job.config["gold"]
+    return gold and gold["run"]
+
+
 @pytest.mark.parametrize("scale", ["mini", "small", "paper"])
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_sweep_composes_at_every_scale_under_its_own_name(sweep: str, scale: str) -> None:
@@ -38,13 +43,32 @@ def test_runs_that_two_sweeps_name_are_made_once(scale: str) -> None:
     assert len(keys("apa_lambda", scale) & keys("apa_hh", scale)) == 3
     assert len(keys("ppo_kl_control", scale) & keys("apa_hh", scale)) == 3
     stack = {run.key for job in jobs("apa_stack", scale) for run in (job, *job.parents)}
-    (judge,) = keys("judge", scale) - stack
-    assert [job.config["algo"]["name"] for job in jobs("judge", scale) if job.key == judge] == ["reward_model"]
+    assert keys("judge", scale) <= stack
 
 
-def test_sft_and_reward_model_are_one_of_each_per_seed() -> None:
+@pytest.mark.parametrize("scale", ["mini", "small", "paper"])
+def test_the_judge_is_the_gold_reward_of_the_runs_it_judges(scale: str) -> None:
+    (judge,) = [job for job in jobs("judge", scale) if job.config["algo"]["name"] == "reward_model"]
+    golds = {gold_of(job) for sweep in ("judge", "apa_stack") for job in jobs(sweep, scale)} - {None}
+    assert golds == (set() if scale == "paper" else {judge.key})
+
+
+@pytest.mark.parametrize("scale", ["mini", "small", "paper"])
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_run_that_samples_has_a_gold_reward_which_all_seeds_share_but_at_the_scale_of_the_paper(
+    sweep: str, scale: str
+) -> None:
+    golds = [gold_of(job) for job in jobs(sweep, scale) if job.config["algo"]["name"] in {"ppo", "apa", "awr"}]
+    assert None not in golds if scale != "paper" else set(golds) <= {None}
+    assert len(set(golds)) <= 1
+
+
+def test_sft_and_reward_model_are_one_of_each_per_seed_and_the_gold_reward_is_one() -> None:
     for data, sweeps in {"hh": SWEEPS[:1] + SWEEPS[3:7], "tldr": ["apa_tldr"], "stack_exchange": ["apa_stack"]}.items():
-        runs = {run.key: run for sweep in sweeps for job in jobs(sweep, "mini") for run in job.parents}
+        found = [job for sweep in sweeps for job in jobs(sweep, "mini")]
+        runs = {run.key: run for job in found for run in job.parents}
+        (gold,) = {gold_of(job) for job in found} - {None}
+        assert runs.pop(gold).config["data"]["loader"]["seed"] == 1
         assert sorted((run.config["algo"]["name"], run.config["seed"]) for run in runs.values()) == [
             (algo, seed) for algo in ("reward_model", "sft") for seed in (0, 1, 2)
         ], data  # fmt: skip

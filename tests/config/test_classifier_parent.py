@@ -112,7 +112,7 @@ def test_a_file_of_labelled_texts_can_be_behind_a_reward(composer: Composer) -> 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([f"init_from={KEY}"], "init_from or parent with algo=text_classifier, which starts from no weights"),
+        ([f"init_from={KEY}"], "init_from or start=sft with algo=text_classifier, which starts from no weights"),
         (["model=gpt2_mini"], "model=gpt2_mini with data=imdb_labels; expected tfidf_logistic"),
         (["reward=rouge"], "a reward with data=imdb_labels, which has none for texts"),
         (["algo=ppo"], "algo=ppo with data=imdb_labels; expected text_classifier"),

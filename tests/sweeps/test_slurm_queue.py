@@ -16,6 +16,15 @@ from sweeps.jobs import end, finish, make_job
 SETTINGS = SlurmSettings(resources=Resources(), max_array_size=10)
 
 
+@pytest.fixture(autouse=True)
+def _srun_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let submitit find the command that it looks for, and never calls here."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    (folder / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
 def following(tmp_path: Path, *jobs) -> SlurmQueue:
     queue = SlurmQueue(jobs, tmp_path / "sweep", SETTINGS, None)
     queue.adopt({job.key: f"1_{index}" for index, job in enumerate(jobs)})

@@ -1,4 +1,4 @@
-"""Which reward model may judge: a finished one that was trained on other pairs than the reward of a judged run."""
+"""Which reward model may judge, or be gold: one that was trained on other pairs than the reward of a run."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from rftlab.runs import RunRecord
 
 PLACE = "judge"  # in the config
 KEY = f"{PLACE}.run"
+SHARED = 0.01  # of its texts; a gold reward that shares more measures partly what was optimised
 Texts = set[tuple[str, str]]  # prompt and response
 
 log = logging.getLogger("rftlab")
@@ -37,6 +38,25 @@ def with_held_out(node: Mapping[str, Any], judged: Sequence[RunRecord], outputs:
         found = f"{KEY}={judge.key}, of whose training texts a share of {share:.3f} also trained the reward {other}"
         raise UserError(found, f"at most judge.shared={node['shared']:g}", f"{KEY} or judge.shared")
     return dict(node)
+
+
+def tell_gold(config: Mapping[str, Any]) -> None:
+    """Say in the log which share of the texts of a gold reward model the reward of a run learned as well.
+
+    Raises:
+        UserError: The two are one, or a run of theirs is not there.
+    """
+    gold = config.get("gold")  # a stored config may be older than the key
+    rewards = {node["run"] for _, node in reward_nodes(config["reward"]) if node.get("run") is not None}
+    if gold is None or not rewards or "run" not in gold:
+        return
+    if gold["run"] in rewards:
+        found = f"gold.run={gold['run']}, which is the reward as well"
+        raise UserError(found, "a reward model trained on other pairs", "gold.run or gold.parent.overrides")
+    outputs = Path(config["paths"]["outputs"])
+    share, other = _most_shared(finished_reward_model(gold["run"], outputs, "gold"), rewards, outputs)
+    said = f"gold.run={gold['run']}: a share of {share:.3f} of the texts it learned also trained the reward"
+    log.log(logging.WARNING if share > SHARED else logging.INFO, f"{said} {other}" if other else said)
 
 
 def reward_runs(record: RunRecord) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from rftlab import runs
 from rftlab.build.limits import tell_cut
 from rftlab.build.responses import responses_of_rows, scored_responses
-from rftlab.build.rewards import build_reward
+from rftlab.build.rewards import build_gold, build_reward
 from rftlab.config.make import make
 from rftlab.config.options import kind_of_data
 from rftlab.config.policy_checks import check_family, check_positions
@@ -152,6 +152,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
 def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
     data = config["data"]
     task = task_of(config, splits, build_reward(config, [example.targets for example in splits.train], device))
+    task = replace(task, gold=build_gold(config, device))
     if data["needs_targets"] and any(not example.targets for example in splits.train):
         raise UserError(
             f"prompts without gold texts in data={data['name']}",

@@ -64,18 +64,36 @@ def build_reward(
     Raises:
         UserError: A reward cannot be had.
     """
-    reward, paths = config["reward"], config["paths"]
+    reward = config["reward"]
     if reward is None:
         return None
-    late = {
+    late = _late(config, device) | {"train_targets": train_targets, "place": "reward"}
+    return CheckedReward(reward=_made(reward, late), name=reward["_target_"])
+
+
+def build_gold(config: Mapping[str, Any], device: torch.device) -> CheckedReward | None:
+    """Build the reward that scores evaluations beside that of the run; None where there is none.
+
+    Raises:
+        UserError: It cannot be had.
+    """
+    node = config.get("gold")  # a stored config may be older than the key
+    if node is None:
+        return None
+    late = _late(config, device) | {"train_targets": (), "place": "gold"}
+    return CheckedReward(reward=_made(node, late), name=node["_target_"])
+
+
+def _late(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Give what rewards take beside their keys."""
+    paths = config["paths"]
+    return {
         "hub_mirror": paths["hub_mirror"] and Path(paths["hub_mirror"]),
         "outputs": Path(paths["outputs"]),
         "data": config["data"]["name"],
         "source": config["data"]["source"],
-        "train_targets": train_targets,
         "device": device,
     }
-    return CheckedReward(reward=_made(reward, late), name=reward["_target_"])
 
 
 def _made(node: Mapping[str, Any], late: Mapping[str, Any]) -> Any:
@@ -106,7 +124,7 @@ def _places(node: Mapping[str, Any]) -> list[str]:
     network = ["hub_mirror", "device"]
     if "run" in node and ours:
         taken = signature(node["_target_"]) or {}
-        return [name for name in (*network, "outputs", "data", "source") if name in taken]
+        return [name for name in (*network, "outputs", "data", "source", "place") if name in taken]
     return [*(network if "source" in node else []), *(["train_targets"] if "corpus" in node and ours else [])]
 
 

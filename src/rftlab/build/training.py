@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from rftlab import runs
 from rftlab.build import labs
+from rftlab.build.held_out import tell_gold
 from rftlab.config.make import make
 from rftlab.config.sources import refuse_edited
 from rftlab.errors import UserError
@@ -53,6 +54,7 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     with _mirrored(run.folder, config) if mirror else nullcontext(), run:
         started = time.perf_counter()
         refuse_edited(config, folder.name)
+        tell_gold(config)
         lab = labs.build(config, session(config, run, stop), device, start)
         run.ready(time.perf_counter() - started, labs.architecture(lab))
         stop.check()

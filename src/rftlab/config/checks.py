@@ -118,6 +118,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if kind != "text" and config["reward"] is not None:
         found = f"a reward with data={data['name']}, which has none for texts"
         raise UserError(found, "no reward=NAME, or a dataset answered with text", "reward or data")
+    if config["gold"] is not None and (kind != "text" or config["reward"] is None):
+        found = f"gold=... with algo={algo['name']} on data={data['name']}, whose evaluations have no reward"
+        raise UserError(found, "gold=none, or a reward beside which it scores", "gold or reward")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:
@@ -216,8 +219,8 @@ def check_kind(config: Mapping[str, Any]) -> str:
         found = f"heuristic=partial_sft with data={data['name']}, which knows no SFT before RFT"
         raise UserError(found, "none or learning_rate" if kind == "labels" else "none", "heuristic")
     if kind == "documents" and (config.get("init_from") or config.get("parent")):
-        found = f"init_from or parent with algo={algo['name']}, which starts from no weights"
-        raise UserError(found, "null for both", "init_from or parent")
+        found = f"init_from or start=sft with algo={algo['name']}, which starts from no weights"
+        raise UserError(found, "init_from=null and start=base", "init_from or start")
     return kind
 
 

@@ -173,7 +173,7 @@ class Composer:
         Where the key of a run is given, nothing is composed, and `parent` becomes null, as it says nothing of that run.
         """
         found: dict[str, Job] = {}
-        asked = {**config, "reward": as_asked(config["reward"])}  # before a run in it gets its key
+        asked = {**config, "reward": as_asked(config["reward"]), "gold": None}  # before a run in it gets its key
         config["parent"] = one_start(config, choices.get("start"))
         if config["parent"] is not None:
             parent = self._parent(asked, choices, config["parent"]["overrides"], "parent")

@@ -9,6 +9,7 @@ from rftlab.errors import UserError
 from rftlab.ranges import RunKey
 from rftlab.runs.parents import named_runs, names_run
 
+OF_PAIRS = ("reward.parent", "gold.parent")  # where reward models of pairs come from
 GROUPS = ("scale", "data", "model", "reward")  # what a parent shares with its child by group
 OWN_DATA = ("rollout", "probe", "rewards", "responses")  # keys of the data that concern the child's objective alone
 OWN_MODEL = (
@@ -55,7 +56,7 @@ def values_of_parent(config: Mapping[str, Any], named: Mapping[str, Any], place:
     classifier of texts, on all of its own; a run without a reward, on gold texts, as the same run alone.
     """
     shared = {name: config[name] for name in ("seed", "sweep", "paths", "tracking", "resources")}
-    on_pairs = place == "reward.parent" and config["data"].get("responses")
+    on_pairs = place in OF_PAIRS and config["data"].get("responses")
     if not (on_pairs or named.get("reward") == "none" or _reads_documents(named)):
         shared["eval"] = _without(config["eval"], OWN_EVAL)
     shared["runtime"] = _without(config["runtime"], ("checkpoint_every",))
@@ -87,7 +88,7 @@ def refuse_other_work(place: str, node: Mapping[str, Any], parent: Mapping[str, 
 
 def _keeps_reward(config: Mapping[str, Any], named: Mapping[str, Any], place: str) -> bool:
     reward = config["reward"]
-    alone = names_run(reward) and (place == "reward.parent" or reward.get("_target_") != CLASSIFIER)
+    alone = names_run(reward) and (place in OF_PAIRS or reward.get("_target_") != CLASSIFIER)
     return not alone and not {"reward", "data"} & set(named)
 
 

@@ -1,6 +1,6 @@
 """What runs need, of the hub and of finished runs, looked up before the first of them takes its folder."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ from rftlab.sweeps.job import Job
 SHOWN = 3  # names in a message
 
 
-def require_runs(job: Job) -> None:
-    """Refuse a run that names another one by a key that is given and not finished, before its parents are made.
+def require_runs(jobs: Collection[Job]) -> None:
+    """Refuse runs that name another one by a key that is given and not finished, before their parents are made.
 
     Raises:
-        UserError: There is no such finished run.
+        UserError: There is no such finished run, and none of these jobs or their parents makes it.
     """
-    made = {parent.key for parent in job.parents}
-    outputs = Path(job.config["paths"]["outputs"])
-    for place, key in needed_runs(job.config).items():
-        if key not in made and not any(record.done for record in runs.find_key(outputs, key)):
+    made = {job.key for job in jobs} | {parent.key for job in jobs for parent in job.parents}
+    needed = {
+        (place, key, job.config["paths"]["outputs"]) for job in jobs for place, key in needed_runs(job.config).items()
+    }
+    for place, key, outputs in sorted(needed):
+        if key not in made and not any(record.done for record in runs.find_key(Path(outputs), key)):
             raise UserError(f"{place}={key}, which is no finished run in {outputs}", "the key of a finished run", place)
 
 

@@ -65,7 +65,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     require_hub([job.config])
-    require_runs(job)
+    require_runs([job])
     for parent in job.parents:
         _finish(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds

@@ -14,6 +14,7 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
+from rftlab.launch.needs import require_runs
 from rftlab.launch.rows import check_rows
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
@@ -80,6 +81,7 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):
         console.print(line, soft_wrap=True, highlight=False)
+    require_runs([row.job for row in plan.rows if row.to_do])
     if sweep.dry_run:
         return DONE
     _note_elsewhere(sweep, plan, console)

@@ -18,7 +18,7 @@ from rftlab.ops import kl_k1, kl_k3
 from rftlab.sampling.sample import generate, prompts_at_once
 from rftlab.sampling.stop import cut_at, text_before
 from rftlab.streams import row_noise, stream_seed
-from rftlab.types import BeamSearch, Example, Responses, Sampling
+from rftlab.types import BeamSearch, Example, Responses, Reward, Sampling
 
 T = TypeVar("T")
 SPLITS = ("train", "validation", "test")
@@ -37,8 +37,9 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
 
     Returns:
         `eval/<split>/reward` and `eval/<split>/length` (tokens), or the token loss where the task has no reward;
-        `eval_own/...` too where the evaluation samples otherwise than the rollout, and `.../reward_b1` where the policy
-        decodes shifted, too; `policy/kl...` where `lab.start` is given, and what `lab.held_out` gives.
+        `.../gold` where the task has a gold reward; `eval_own/...` too where the evaluation samples otherwise than the
+        rollout, and `.../reward_b1` where the policy decodes shifted, too; `policy/kl...` where `lab.start` is given,
+        and what `lab.held_out` gives.
     """
     metrics: dict[str, float] = {}
     for split in SPLITS:
@@ -104,7 +105,8 @@ def _decode_and_score(
     scores = reward(lab, answers)
     kept = slice(lab.evaluation.n_logged)
     log_samples(lab, where, examples[kept], answers.texts[kept], scores[kept])
-    return {"reward": float(np.mean(scores)), "length": float(np.mean(answers.lengths))}
+    means = {"reward": float(np.mean(scores)), "length": float(np.mean(answers.lengths))}
+    return means | ({} if lab.task.gold is None else {"gold": float(np.mean(scored(lab.task.gold, answers)))})
 
 
 def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, float]:
@@ -240,8 +242,13 @@ def respond(
 def reward(lab: Lab, answers: Answers) -> Float[np.ndarray, " n"]:
     """Score every answer."""
     assert lab.task.reward is not None
+    return scored(lab.task.reward, answers)
+
+
+def scored(by: Reward, answers: Answers) -> Float[np.ndarray, " n"]:
+    """Score every answer by some reward."""
     asked = answers.examples
-    return lab.task.reward([e.prompt for e in asked], answers.texts, [e.targets for e in asked])
+    return by([e.prompt for e in asked], answers.texts, [e.targets for e in asked])
 
 
 def look_before(lab: Lab) -> dict[str, float]:

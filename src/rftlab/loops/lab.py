@@ -30,6 +30,7 @@ class Task:
     probe: Sampling | None  # of looks at the train prompts; the same in runs whose rollouts differ in temperature
     evaluation: Sampling | BeamSearch | None
     reward: Reward | None
+    gold: Reward | None = None  # scores evaluations beside the reward, and teaches nothing
     low_reward: float | None  # a mean reward below this is low
     stop: tuple[str, ...] = ()  # texts at which a response ends; `sampling.stop` says what of it counts
     prompt_ending: str | None = None  # the end of every prompt, which is never cut

@@ -18,6 +18,9 @@ from rftlab.runs.records import RunRecord
 
 ABSENT = None  # the value of a setting that a run does not have
 _OUTSIDE = ("seed", "parent", "init_from")
+LOOKS = tuple(  # when and how a run is looked at: no setting of what it does
+    f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged", "kl_to_start")
+)
 _MEANS = re.compile(r"(reward|data\.(evaluation|rewards|loader\.hub_id))(\.(?!batch_size)|$)")
 
 
@@ -64,9 +67,12 @@ def words_of_run(record: RunRecord) -> Words:
 
 
 def asked_axes(found: Sequence[Words]) -> list[str]:
-    """Return every setting that the runs' words name and in which they differ, groups first, then as first named."""
+    """Return every setting that the runs' words name and in which they differ, groups first, then as first named.
+
+    How runs are looked at is no setting.
+    """
     named = dict.fromkeys(key for run in found for key in words_of(run.overrides) if not key.startswith("~"))
-    axes = [key for key in named if len({_text(run.value(key)) for run in found}) > 1]
+    axes = [key for key in named if key not in LOOKS and len({_text(run.value(key)) for run in found}) > 1]
     return sorted(axes, key=lambda key: any(f"{key}.name" in run.flat for run in found), reverse=True)
 
 

@@ -33,6 +33,7 @@ LATER_KEYS: Mapping[str, object] = {
     "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "eval.kl_to_start": False,
+    "gold": None,
     "data.loader.hub_revision": None,
     "data.loader.drop": {"_target_": "rftlab.data.parts.counting.Drop", "duplicates": False, "empty": False},
 }

@@ -13,6 +13,7 @@ GROUPS = {
     "model": tuple(f"{_HERE}.model.{kind}Model" for kind in ("Text", "Label", "Document", "Cases")),
     "data": tuple(f"{_HERE}.data.{kind}Data" for kind in ("Text", "Label", "Document", "Cases")),
     "reward": (),  # what its `_target_` takes
+    "gold": (),
     "judge": (),
     "algo": (f"{_HERE}.algo.Algo",),
     "optimizer": (f"{_HERE}.optimizer.Optimizer",),

@@ -82,6 +82,7 @@ class Run:
     model: Any
     data: Any
     reward: Built | None
+    gold: Built | None
     algo: Any
     optimizer: Any
     heuristic: Any
