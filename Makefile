@@ -93,7 +93,7 @@ dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
 tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
 	$(PY) -m rftlab.tracking.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')
 
-assets: $(READY) ## pretrain the embedded tiny models again, to the same bits each time (at most 20 minutes on two cores)
+assets: $(READY) ## pretrain the embedded tiny models again, to the same bits each time (half an hour on two cores)
 	$(PY) -m rftlab.commands.export tokenizer
 	$(PY) src/train.py -m +sweep=assets
 	$(PY) -m rftlab.commands.export weights --outputs "$(OUTPUTS)"
