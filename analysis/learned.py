@@ -72,7 +72,7 @@ def print_ending(runs: pd.DataFrame, figures: Path, console: Console) -> None:
         console.print(line, soft_wrap=True)
     drawn = sorted(figures.glob("*.png"))
     console.print(f"figures: {', '.join(map(str, drawn)) if drawn else as_typed('make figures')}", soft_wrap=True)
-    console.print("MLflow: make dashboard", soft_wrap=True)
+    console.print(f"MLflow: {as_typed('make dashboard')}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ ROOT = PACKAGE if INSTALLED else PACKAGE.parents[1]
 CONF = ROOT / "conf"
 NAME = "rftlab"
 FILES = re.compile(r"\bpython src/(\w+)\.py")
-MODULES = re.compile(  # what a checkout has in its Makefile, or as a module
-    r"\b(?:make |python -m (?:analysis|rftlab\.commands)\.(?:make_)?)"
-    r"(figures|learned|draw|small|wordnet|export|tracking-server)\b"
-)
+OTHERS = re.compile(r"\b(?:make |python -m (?:analysis|rftlab\.commands)\.(?:make_)?)([a-z][\w-]*)")
 
 
 def program(name: str) -> str:
@@ -24,4 +21,10 @@ def program(name: str) -> str:
 def as_typed(text: str) -> str:
     """Write the commands in a text, which are those of a checkout, as they are typed here."""
     text = FILES.sub(lambda found: program(found.group(1)), text)
-    return MODULES.sub(rf"{NAME} \1", text) if INSTALLED else text
+    return OTHERS.sub(_other, text) if INSTALLED else text
+
+
+def _other(found: re.Match[str]) -> str:
+    """Name the command that a checkout has in its Makefile, or as a module, where there is one of that name."""
+    file = PACKAGE / "entries" / f"{found.group(1).replace('-', '_')}.py"
+    return f"{NAME} {found.group(1)}" if file.is_file() else found.group(0)

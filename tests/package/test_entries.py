@@ -69,6 +69,7 @@ def test_messages_name_commands_as_they_can_be_typed_here(monkeypatch: pytest.Mo
     monkeypatch.setattr(place, "INSTALLED", True)
     assert place.as_typed(text) == "see `rftlab sweep status`, or rftlab small"
     assert place.as_typed("python -m analysis.make_figures --list") == "rftlab figures --list"
+    assert place.as_typed("make room for it") == "make room for it"
     assert str(UserError("a", "b", "`python src/train.py`")) == "a; expected b; change `rftlab train`"
 
 
