@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rftlab.runs import environment as environment_module
-from rftlab.runs.environment import MAX_DIFF_CHARS, code_version, environment
+from rftlab.runs.environment import MAX_DIFF_CHARS, code_version, environment, version_now
 from rftlab.tracking.store import store_name
 
 
@@ -74,7 +75,7 @@ def test_the_version_of_a_process_is_that_of_the_code_it_has_imported(checkout):
     package = Path(environment_module.__file__).parents[1]
     (root / "src" / "rftlab" / "runs").mkdir(parents=True)
     (root / "src" / "rftlab" / "runs" / "__init__.py").touch()  # the whole package would be no test of its age
-    for name in ("runs/environment.py", "files.py", "errors.py", "__init__.py"):
+    for name in ("runs/environment.py", "files.py", "errors.py", "place.py", "machine.py", "__init__.py"):
         shutil.copy(package / name, root / "src" / "rftlab" / name)
     (root / ".gitignore").write_text("src\n.gitignore\n")
     code = (
@@ -93,3 +94,22 @@ def test_the_version_of_a_process_is_that_of_the_code_it_has_imported(checkout):
     )  # fmt: skip
     assert done.stdout.strip() == commit, done.stderr
     assert code_version(root)["git_dirty"] is True
+
+
+@pytest.mark.parametrize(
+    ("noted", "commit"),
+    [
+        ({"url": "https://example.org/rftlab", "vcs_info": {"vcs": "git", "commit_id": "abc1"}}, "abc1"),
+        ({"url": "file:///somewhere", "dir_info": {}}, None),
+        (None, None),
+    ],
+)
+def test_a_copy_that_was_installed_from_git_has_the_commit_that_the_installer_noted(
+    noted: dict | None, commit: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = None if noted is None else json.dumps(noted)
+    monkeypatch.setattr(environment_module, "INSTALLED", True)
+    monkeypatch.setattr(environment_module, "PACKAGE", tmp_path / "site-packages" / "rftlab")
+    found = SimpleNamespace(read_text=lambda file: text if file == "direct_url.json" else None)
+    monkeypatch.setattr(environment_module.metadata, "distribution", lambda name: found)
+    assert version_now() == {"git_sha": commit, "git_dirty": None, "git_diff": None, "git_untracked": None}
