@@ -175,7 +175,9 @@ class Store:
         """Return the id of the run that holds the runs of a sweep together."""
         run_id = self.find_run(experiment_id, "tags.kind = 'sweep'")
         if run_id is None:
-            run_id = self.client.create_run(experiment_id, tags={"kind": "sweep"}, run_name=name).info.run_id
+            run_id = self.client.create_run(
+                experiment_id, tags={"kind": "sweep"}, run_name=parent_name(name)
+            ).info.run_id
             self.client.set_terminated(run_id)
         return run_id
 
@@ -212,6 +214,11 @@ class Store:
         for batch in _batches(points, MAX_METRICS):
             metrics = [Metric(point.name, point.value, point.time_ms, point.step) for point in batch]
             self.client.log_batch(run_id, metrics=metrics)
+
+
+def parent_name(sweep: str) -> str:
+    """Name the run that holds the runs of a sweep together, and their comparison."""
+    return f"{sweep}: comparison"
 
 
 def open_store(uri: str) -> Store:
