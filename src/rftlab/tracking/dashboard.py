@@ -22,6 +22,7 @@ from rftlab.tracking.server import ENDED_ITSELF, answers, require_free, running,
 from rftlab.tracking.store import Destination, absolute_uri, open_store, prepare, store_name
 
 BAD_INPUT = 2
+PATIENCE_S = 600.0  # Ctrl-C ends it before; a busy machine takes minutes to import MLflow
 HOST = "127.0.0.1"
 DATABASE = "mlflow.db"
 LOG = ".mlflow-ui.log"  # in the outputs
@@ -94,7 +95,8 @@ def _serve(outputs: Path, port: int, sweep: str | None, console: Console, *, bro
     }  # fmt: skip
     log = outputs.resolve() / LOG
     with running(command, log, env=environment) as server:
-        wait_until(server, lambda: answers(f"{base}/health"), "MLflow", log)
+        with console.status("starting MLflow"):
+            wait_until(server, lambda: answers(f"{base}/health"), "MLflow", log, PATIENCE_S)
         console.print(f"MLflow on {base}  (Ctrl-C ends it)")
         _show_links(shown, base, console)
         if browser and shown and _has_browser(os.environ):

@@ -296,7 +296,7 @@ class _Sender:
         name = words.title(record, words.axes_asked(sweep.parent, sweep.name))
         tags = {
             "mlflow.parentRunId": self._destination.parent_run_id, "kind": "run", "uid": uid,
-            words.TITLE: name, words.NOTE: words.description(record),
+            "run_key": record.key, words.TITLE: name, words.NOTE: words.description(record),
         }  # fmt: skip
         run = self._store.client.create_run(
             self._destination.experiment_id,

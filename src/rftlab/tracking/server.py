@@ -346,13 +346,15 @@ def running(
         note.unlink(missing_ok=True)
 
 
-def wait_until(process: subprocess.Popen[bytes], ready: Callable[[], bool], program: str, log: Path) -> None:
+def wait_until(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], program: str, log: Path, seconds: float = START_S
+) -> None:
     """Wait for a program to be ready.
 
     Raises:
         UserError: It ended, or takes too long.
     """
-    until = time.monotonic() + START_S
+    until = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             raise _not_started(program, log)

@@ -226,6 +226,7 @@ def open_store(uri: str) -> Store:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")  # of MLflow's own classes
     from mlflow import MlflowClient
 
     retries = logging.getLogger("urllib3.connectionpool")

@@ -16,7 +16,7 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page as
 SECTION = "answer"  # of the charts; those of all other metrics follow in sections of their own
 MOST_CHARS = 20_000  # of the value of a tag of an experiment
 ALL_RUNS = 1_000
-NAME, WIDE = "attributes.`Run Name`", 380  # pixels
+NAME, WIDE = "attributes.`Run Name`", 330  # pixels
 Mode = Literal["TABLE", "CHART"]
 
 
@@ -69,7 +69,7 @@ def _state(view: View) -> dict[str, Any]:
         "orderByAsc": view.lower,
         "selectedColumns": columns,
         "columnOrder": order,
-        "columnWidths": {name: WIDE if name == NAME else len(name) * 8 for name in order},
+        "columnWidths": {name: WIDE if name == NAME else _width(name) for name in order},
         "runsHiddenMode": "SHOW_ALL",
         "groupBy": _groups(view.settings),
         "useGroupedValuesInCharts": True,  # a line is the mean over the seeds of a setting
@@ -78,11 +78,16 @@ def _state(view: View) -> dict[str, Any]:
         "compareRunSections": [
             {
                 "uuid": SECTION, "name": "Comparison of settings", "display": True, "isReordered": True,
-                "deleted": False, "isGenerated": False, "columns": 2, "cardHeight": 360,
+                "deleted": False, "isGenerated": False, "columns": 2, "cardHeight": 280,
             }
         ],
         "isAccordionReordered": True,  # else the sections would be sorted by name
     }  # fmt: skip
+
+
+def _width(column: str) -> int:
+    """Give a column room for its heading, and for a number."""
+    return max(100, 7 * len(column.split("`")[1]) + 36)
 
 
 def _groups(settings: Sequence[str]) -> Mapping[str, Any] | None:
