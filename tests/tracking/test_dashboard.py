@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,18 @@ def test_a_browser_is_opened_only_where_a_window_can(monkeypatch):
     assert not dashboard._has_browser({"PATH": "/bin"}) and dashboard._has_browser({"DISPLAY": ":0"})
 
 
+@pytest.fixture(autouse=True)
+def own_handlers() -> Iterator[None]:
+    """Take back the handlers of a command that ran in this process."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
 @pytest.mark.slow
-def test_it_serves_until_ctrl_c_and_leaves_no_server_behind(tracked, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_it_serves_until_it_is_ended_and_leaves_no_server_behind(tracked, tmp_path, signum):
     port = free_port()
     command = [sys.executable, "-m", "rftlab.tracking.dashboard", "--outputs", str(tmp_path), "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(Path(rftlab.__file__).parents[1]), "DISPLAY": ""}
@@ -108,7 +119,7 @@ def test_it_serves_until_ctrl_c_and_leaves_no_server_behind(tracked, tmp_path):
             time.sleep(0.5)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
             assert page.status == 200
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signum)
         assert process.wait(60) == 0
     finally:
         process.kill()

@@ -18,7 +18,7 @@ from rftlab.errors import Parser, UserError
 from rftlab.tracking import views
 from rftlab.tracking.answer import Answer, answer_of
 from rftlab.tracking.parent import send_answer
-from rftlab.tracking.server import ENDED_ITSELF, answers, require_free, running, wait_until
+from rftlab.tracking.server import ENDED_ITSELF, answers, interrupt_on_signals, require_free, running, wait_until
 from rftlab.tracking.store import Destination, absolute_uri, open_store, prepare, store_name
 
 BAD_INPUT = 2
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-browser", action="store_true", help="print the links alone")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
+    interrupt_on_signals()
     try:
         if options.uri is not None:
             _show_links(_shown(options.outputs, _server(options.uri), options.sweep, console), options.uri, console)

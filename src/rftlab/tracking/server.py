@@ -53,9 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workers", type=int, default=4, help="processes that answer requests (%(default)s)")
     options = parser.parse_args(arguments)
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup keeps its meaning
-            signal.signal(signum, _interrupt)
+    interrupt_on_signals()
     try:
         serve(options.folder.absolute(), options.host, options.port, options.allowed_hosts, options.workers)
     except KeyboardInterrupt:
@@ -154,6 +152,13 @@ def _start_time(pid: int) -> str:
 def _boot() -> str:
     """Return what tells this machine, since it was started, from all others."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def interrupt_on_signals() -> None:
+    """Let every request to end do what Ctrl-C does, as programs in sessions of their own would stay behind."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup keeps its meaning
+            signal.signal(signum, _interrupt)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
