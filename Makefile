@@ -86,10 +86,8 @@ notebooks: $(READY) ## run the notebooks on the runs in OUTPUTS and render them 
 	mkdir -p "$(FIGURES)"
 	RFTLAB_OUTPUTS="$$(realpath -m "$(OUTPUTS)")" $(VENV)/bin/jupytext --to ipynb --execute --run-path analysis/notebooks --output "$(FIGURES)/first_sweep.ipynb" analysis/notebooks/first_sweep.py
 
-dashboard: $(READY) ## open the MLflow UI on the runs in OUTPUTS; PORT=5000
-	@test -f "$(OUTPUTS)/mlflow.db" || { echo "no $(OUTPUTS)/mlflow.db: run something first, e.g. make quickstart"; exit 2; }
-	@echo "MLflow UI on http://127.0.0.1:$(PORT)  (Ctrl-C ends it)"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --workers 1 --port $(PORT) --backend-store-uri "sqlite:///$$(realpath -m "$(OUTPUTS)")/mlflow.db"
+dashboard: $(READY) ## open MLflow on the answer of the newest sweep, with links to all of OUTPUTS; PORT=5000 SWEEP=NAME
+	$(PY) -m rftlab.tracking.dashboard --outputs "$(OUTPUTS)" --port $(PORT) $(if $(SWEEP),--sweep '$(SWEEP)')
 
 tracking-server: $(READY) ## run an MLflow server on PostgreSQL for a lab; DIR=tracking-server PORT=5000 HOST=127.0.0.1
 	$(PY) -m rftlab.tracking.server --folder $(DIR) --host $(HOST) --port $(PORT) $(if $(ALLOWED_HOSTS),--allowed-hosts '$(ALLOWED_HOSTS)')

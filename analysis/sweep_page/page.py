@@ -7,23 +7,27 @@ from typing import Any
 from analysis import everything, load, pages
 from analysis.statistics import stats
 from analysis.sweep_page import samples
-from analysis.sweep_page.pictures import Shown, shown
+from analysis.sweep_page.pictures import Shown, save, shown
 from rftlab.runs import sweep_runs
+
+FIGURES = "figures"  # beside the page
 
 
 def write(account: Mapping[str, Any], outputs: Path, path: Path) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, whole or not at all, and its figures as files beside it.
 
     Raises:
         OSError: It cannot be written.
     """
-    pages.write(page(account, outputs), path)
+    drawn = _drawn(outputs, account["sweep"])
+    pages.write(page(account, outputs, drawn), path)
+    save(drawn.figures, path.parent / FIGURES)
 
 
-def page(account: Mapping[str, Any], outputs: Path) -> str:
+def page(account: Mapping[str, Any], outputs: Path, drawn: Shown | None = None) -> str:
     """Return the page of a sweep. Everything that was sampled, asked or said is escaped."""
     sweep = account["sweep"]
-    drawn = _drawn(outputs, sweep)
+    drawn = drawn or _drawn(outputs, sweep)
     records = {record.key: record for record in sweep_runs(outputs, sweep)}
     comparisons = [{**each, "samples": samples.of_comparison(records, each)} for each in account["comparisons"]]
     return pages.render(

@@ -2,9 +2,11 @@
 
 import inspect
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -19,16 +21,24 @@ from analysis.statistics.frames import Frames
 FIRST = ("sweep_axes", "learning_curves", "reward_against_kl")  # what most readers look for
 LARGEST_SVG = 400_000  # bytes; a figure with more points than that is a PNG
 DPI = 160
+SUFFIXES = {"png": ".png", "svg+xml": ".svg"}
 
 
 @dataclass(frozen=True)
 class Picture:
     """A figure with its words: in the picture they could neither be read on a phone nor aloud."""
 
+    name: str  # of a file, without suffix
     alt: str  # what it shows, and of what
     about: str
     caption: str
-    address: str
+    content: bytes
+    kind: Literal["png", "svg+xml"]
+
+    @property
+    def address(self) -> str:
+        """The picture itself, as a page holds it."""
+        return pages.embedded(self.content, self.kind)
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ def _drawn(file: ModuleType, frames: Frames) -> Iterator[Drawn | Table]:
 def _picture(drawn: Drawn, file: ModuleType) -> Picture:
     about = " ".join((inspect.getdoc(file) or "").partition("\n\n")[0].replace("`", "").split())
     title, caption = _title(drawn.figure), layout.take_caption(drawn.figure)
-    return Picture(alt=f"{about} {title}".strip(), about=about, caption=caption, address=_address(drawn.figure))
+    content, kind = _content(drawn.figure)
+    return Picture(drawn.name, f"{about} {title}".strip(), about, caption, content, kind)
 
 
 def _title(figure: Figure) -> str:
@@ -79,11 +90,29 @@ def _title(figure: Figure) -> str:
     return " ".join((upper.get_suptitle() or figure.get_suptitle()).split())
 
 
-def _address(figure: Figure) -> str:
+def save(pictures: Sequence[Picture], folder: Path) -> None:
+    """Write each picture as a file, and remove those of before.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    folder.mkdir(exist_ok=True)
+    written = set()
+    for picture in pictures:
+        path = folder / f"{picture.name}{SUFFIXES[picture.kind]}"
+        if not path.exists() or path.read_bytes() != picture.content:
+            path.write_bytes(picture.content)
+        written.add(path)
+    for path in folder.iterdir():
+        if path.suffix in SUFFIXES.values() and path not in written:
+            path.unlink()
+
+
+def _content(figure: Figure) -> tuple[bytes, Literal["png", "svg+xml"]]:
     with print_style(), mpl.rc_context({"svg.hashsalt": "rftlab"}):  # the same runs give the same bytes
         svg, png = io.BytesIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         if len(svg.getvalue()) <= LARGEST_SVG:
-            return pages.embedded(svg.getvalue(), "svg+xml")
+            return svg.getvalue(), "svg+xml"
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-        return pages.embedded(png.getvalue(), "png")
+        return png.getvalue(), "png"

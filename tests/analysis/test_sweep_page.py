@@ -89,6 +89,16 @@ def test_the_page_is_whole_and_asks_nobody(outputs: Path, monkeypatch: pytest.Mo
     assert [path.name for path in (outputs / "default").glob("*index*")] == ["index.html"]
 
 
+def test_its_figures_are_files_too_and_those_of_before_go(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = outputs / "default" / "figures"
+    folder.mkdir()
+    (folder / "old.svg").write_text("of another axis")
+    (folder / "mine.pdf").write_text("of the user")
+    page = Page(report(outputs, monkeypatch))
+    found = sorted(path.name for path in folder.iterdir())
+    assert len(found) == len(page.images) + 1 and "old.svg" not in found and "mine.pdf" in found
+
+
 def test_the_same_runs_give_the_same_page(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report(outputs, monkeypatch) == report(outputs, monkeypatch)
 

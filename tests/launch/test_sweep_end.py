@@ -21,7 +21,7 @@ def outputs(tmp_path: Path) -> Path:
 def ended(outputs: Path, *, page: bool = True) -> list[str]:
     """Return the lines that a sweep ends with."""
     console = Console(width=300, file=io.StringIO())
-    sweep_end.show_end(outputs, "sweep", console, page=page)
+    sweep_end.show_end(outputs, "sweep", console, page=page, tracking=None)
     return console.file.getvalue().splitlines()
 
 

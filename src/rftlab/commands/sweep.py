@@ -240,7 +240,7 @@ def retry_runs(arguments: argparse.Namespace, console: Console) -> int:
         ends = outcomes(jobs, states)
         show_outcomes(console, ends)
         code = code or exit_code(ends)
-        show_end(arguments.outputs, sweep, console, page=True)
+        show_end(arguments.outputs, sweep, console, page=True, tracking=jobs[0].config["tracking"])
         if "stopped" in states.values():  # by a Ctrl-C, which is for the other sweeps too
             break
     return code
@@ -269,8 +269,9 @@ def _jobs(folders: Sequence[Path]) -> list[Job]:
 
 
 def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
-    """Send what is missing, sweep by sweep."""
+    """Send what is missing, sweep by sweep, then the comparison of each."""
     from rftlab.tracking import mirror
+    from rftlab.tracking.parent import sync_answers
 
     records = [runs.read_run(Path(run.folder)) for run in found_runs(arguments, read_queue(arguments.outputs, PREFIX))
                if Path(run.folder, "config.yaml").exists()]  # fmt: skip
@@ -301,6 +302,9 @@ def sync_runs(arguments: argparse.Namespace, console: Console) -> int:
             which = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             line = f"  failed: {_runs(len(names))} ({which}): {reason}"
             console.print(line, style="red", highlight=False, soft_wrap=True)
+        for line, sent in sync_answers(sorted({folder.parent.name for folder in folders}), uri, arguments.outputs):
+            console.print(line, style=None if sent else "red", highlight=False, soft_wrap=True, markup=False)
+            failed += not sent
         failed += len(report.failed)
     return int(failed > 0)
 

@@ -1,12 +1,15 @@
-"""How a sweep ends for people: the first lines of its comparison and its page. Neither may cost the sweep its end."""
+"""How a sweep ends for people: its comparison, its page, its answer in MLflow. None may cost the sweep its end."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from rftlab.launch.sweep_answer import send_at_end
 from rftlab.place import program
 from rftlab.sweeps.fork_server import own_path
 
@@ -16,8 +19,11 @@ PARTS_SHOWN, ROWS_SHOWN = 3, 6  # of the comparison at the end of a sweep
 PAGE_S = 900.0  # after so long the page is left out
 
 
-def show_end(outputs: Path, sweep: str, console: Console, *, page: bool) -> None:
-    """Print the comparison of a sweep and write its page; what goes wrong with either is one line."""
+def show_end(outputs: Path, sweep: str, console: Console, *, page: bool, tracking: Mapping[str, Any] | None) -> None:
+    """Print the comparison of a sweep, write its page, send both; what goes wrong with one of these is one line.
+
+    `tracking` are the settings of the runs; None sends nothing.
+    """
     try:
         small = len(list((outputs / sweep).glob("*/DONE"))) <= MOST_COMPARED  # reading more takes a while
         if small:
@@ -31,6 +37,8 @@ def show_end(outputs: Path, sweep: str, console: Console, *, page: bool) -> None
         small = True
     if small and page:
         _write_page(outputs, sweep, console)
+    if small and tracking is not None:
+        send_at_end(outputs, sweep, tracking, console)
 
 
 def _show_comparison(outputs: Path, sweep: str, console: Console) -> None:

@@ -94,7 +94,10 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     Thread(target=import_module, args=("rftlab.sweeps.comparison_table",), daemon=True).start()
     with sending_unsent(plan.rows):
         code = _launch(sweep, to_do, queued, launcher, console) if to_do else DONE
-    show_end(sweep.outputs, sweep.name, console, page=sweep.page and (bool(to_do) or not _has_page(sweep)))
+    show_end(
+        sweep.outputs, sweep.name, console, page=sweep.page and (bool(to_do) or not _has_page(sweep)),
+        tracking=jobs[0].config["tracking"] if jobs else None,
+    )  # fmt: skip
     return code
 
 

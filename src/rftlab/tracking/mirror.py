@@ -18,8 +18,9 @@ from typing import Any
 from rftlab.files import FileLock
 from rftlab.place import program
 from rftlab.runs import ROWS, RunRecord, read_run, state_of
-from rftlab.runs.naming import NEAR_CHANCE, data_name, data_source, model_name, near_chance
 from rftlab.runs.records import load_config
+from rftlab.tracking import words
+from rftlab.tracking.logged_model import has_policy, log_model, mode_of
 from rftlab.tracking.spool import (
     MAX_SAMPLES_BYTES,
     Point,
@@ -176,10 +177,14 @@ def destination_of(config: Mapping[str, Any]) -> Callable[[], Destination] | Non
 def lacks_end(folder: Path, uri: str) -> bool:
     """Say whether a finished run was to be sent to this address, and its folder does not note that its end was."""
     address = absolute_uri(uri)
-    if load_position(folder, store_name(address)).status == STATUS["done"]:
+    position = load_position(folder, store_name(address))
+    if position.status == STATUS["done"] and position.model is not None:
         return False
-    asked = load_config(folder / "config.yaml")["tracking"]["uri"]
-    return asked is not None and absolute_uri(asked) == address
+    config = load_config(folder / "config.yaml")
+    asked = config["tracking"]["uri"]
+    if asked is None or absolute_uri(asked) != address:
+        return False
+    return position.status != STATUS["done"] or (mode_of(config) != "never" and has_policy(read_run(folder)))
 
 
 class _MirroredRun:
@@ -288,12 +293,17 @@ class _Sender:
         return position, run_id
 
     def _create(self, record: RunRecord, uid: str) -> str:
-        tags = {"mlflow.parentRunId": self._destination.parent_run_id, "kind": "run", "uid": uid}
+        sweep = self._folder.parent
+        name = words.title(record, words.axes_asked(sweep.parent, sweep.name))
+        tags = {
+            "mlflow.parentRunId": self._destination.parent_run_id, "kind": "run", "uid": uid,
+            "run_key": record.key, words.TITLE: name, words.NOTE: words.description(record),
+        }  # fmt: skip
         run = self._store.client.create_run(
             self._destination.experiment_id,
             start_time=_milliseconds(record.status.get("started")),
             tags=tags,
-            run_name=self._folder.name,
+            run_name=name,
         )
         self._report.created += 1
         return run.info.run_id
@@ -311,7 +321,7 @@ class _Sender:
                 self._save()
 
     def _start_attempt(self, record: RunRecord, attempt: int) -> None:
-        self._store.send_tags(self._run_id, _tags(record))
+        self._store.send_tags(self._run_id, words.tags(record))
         self._send_files(EARLY_FILES)
         if self._position.status != "RUNNING" and record.state == "running":
             self._store.client.update_run(self._run_id, status="RUNNING")
@@ -333,10 +343,13 @@ class _Sender:
         if status is not None and status != self._position.status:
             ended = record.status.get("ended", record.status.get("heartbeat"))
             self._store.send_tags(
-                self._run_id, _names(record.flat)
-            )  # an attempt's own came before the model was loaded
+                self._run_id, words.names(record.flat)
+            )  # an attempt's came before the model was loaded
             self._store.client.set_terminated(self._run_id, status, _milliseconds(ended))
             self._position.status = status
+            self._save()
+        if record.done and self._position.model is None:  # after all else, as it may be large
+            self._position.model = log_model(self._store, record, self._run_id, self._destination)
             self._save()
 
     def _send_files(self, names: Iterable[str]) -> None:
@@ -360,30 +373,6 @@ class _Sender:
 
     def _save(self) -> None:
         save_position(self._folder, self._name, self._position)
-
-
-def _tags(record: RunRecord) -> dict[str, str]:
-    env = record.env
-    tags = {
-        "run_key": record.key,
-        "attempt": record.status.get("attempt"),
-        "sweep": record.sweep,
-        "scale": record.config.get("scale"),
-        **_names(record.flat),
-        "host": record.status.get("host"),
-        "git_sha": env.get("git_sha"),
-        "git_dirty": env.get("git_dirty"),
-    }
-    return {name: str(value) for name, value in tags.items() if value is not None}
-
-
-def _names(flat: Mapping[str, Any]) -> dict[str, str]:
-    """Say what the run loaded; the architecture is known once the model is."""
-    names = {"data_source": data_source(flat)}
-    names |= {"model": model_name(flat)} if "model.name" in flat else {}
-    names |= {"data": data_name(flat)} if "data.name" in flat else {}
-    names |= {"architecture": str(flat["loaded.architecture"])} if "loaded.architecture" in flat else {}
-    return names | ({"warning": NEAR_CHANCE} if near_chance(flat) else {})
 
 
 def _milliseconds(seconds: float | None) -> int | None:

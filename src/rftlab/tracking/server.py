@@ -55,9 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--workers", type=int, default=4, help="processes that answer requests (%(default)s)")
     options = parser.parse_args(arguments)
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup keeps its meaning
-            signal.signal(signum, _interrupt)
+    interrupt_on_signals()
     try:
         serve(options.folder.absolute(), options.host, options.port, options.allowed_hosts, options.workers)
     except KeyboardInterrupt:
@@ -80,7 +78,7 @@ def serve(folder: Path, host: str, port: int, allowed_hosts: str | None, workers
     _make_folder(folder, owner)
     with _turn(folder):
         _end_leftovers(folder)
-        _require_free(host, port)
+        require_free(host, port)
         _create_database(folder, programs, owner)
         _serve(folder, programs, owner, host, port, allowed_hosts, workers)
 
@@ -158,6 +156,13 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def interrupt_on_signals() -> None:
+    """Let every request to end do what Ctrl-C does, as programs in sessions of their own would stay behind."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:  # nohup keeps its meaning
+            signal.signal(signum, _interrupt)
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -188,7 +193,12 @@ def _require_driver() -> None:
         ) from None
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int) -> None:
+    """Refuse a port that another program has.
+
+    Raises:
+        UserError: It is taken, or none of this machine.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -268,8 +278,8 @@ def _postgres(
                 cursor.execute(f"CREATE DATABASE {DATABASE}")
         return True
 
-    with _running(command, log, user=owner) as process:
-        _wait(process, ready, "PostgreSQL", log)
+    with running(command, log, user=owner) as process:
+        wait_until(process, ready, "PostgreSQL", log)
         yield process, port
 
 
@@ -291,17 +301,19 @@ def _mlflow(
     }
     health = f"http://{LOOPBACK[0] if host == ALL_INTERFACES else host}:{port}/health"
 
-    def ready() -> bool:
-        try:
-            with urllib.request.urlopen(health, timeout=5):
-                return True
-        except OSError:
-            return False
-
     log = folder / "mlflow.log"
-    with _running(command, log, env=environment) as process:
-        _wait(process, ready, "MLflow", log)
+    with running(command, log, env=environment) as process:
+        wait_until(process, lambda: answers(health), "MLflow", log)
         yield process
+
+
+def answers(address: str) -> bool:
+    """Say whether a server answers a request."""
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def allowed_names(name: str, port: int) -> str:
@@ -311,7 +323,7 @@ def allowed_names(name: str, port: int) -> str:
 
 
 @contextmanager
-def _running(
+def running(
     command: Sequence[str | Path], log: Path, user: str | None = None, env: Mapping[str, str] | None = None
 ) -> Generator[subprocess.Popen[bytes]]:
     """Run a program in a session of its own, so that Ctrl-C stops one after the other and in order."""
@@ -341,8 +353,15 @@ def _running(
         note.unlink(missing_ok=True)
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], program: str, log: Path) -> None:
-    until = time.monotonic() + START_S
+def wait_until(
+    process: subprocess.Popen[bytes], ready: Callable[[], bool], program: str, log: Path, seconds: float = START_S
+) -> None:
+    """Wait for a program to be ready.
+
+    Raises:
+        UserError: It ended, or takes too long.
+    """
+    until = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > until:
             raise _not_started(program, log)

@@ -37,6 +37,7 @@ class Position:
     offset: int = 0  # bytes of metrics.jsonl
     attempt: int = 0  # the last attempt whose tags were sent
     status: str | None = None
+    model: str | None = None  # id of the logged model, empty where none was to be logged
     files: dict[str, list[int]] = field(default_factory=dict)  # name -> size and modification time that were sent
 
 

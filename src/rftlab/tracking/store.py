@@ -175,7 +175,9 @@ class Store:
         """Return the id of the run that holds the runs of a sweep together."""
         run_id = self.find_run(experiment_id, "tags.kind = 'sweep'")
         if run_id is None:
-            run_id = self.client.create_run(experiment_id, tags={"kind": "sweep"}, run_name=name).info.run_id
+            run_id = self.client.create_run(
+                experiment_id, tags={"kind": "sweep"}, run_name=parent_name(name)
+            ).info.run_id
             self.client.set_terminated(run_id)
         return run_id
 
@@ -214,11 +216,17 @@ class Store:
             self.client.log_batch(run_id, metrics=metrics)
 
 
+def parent_name(sweep: str) -> str:
+    """Name the run that holds the runs of a sweep together, and their comparison."""
+    return f"{sweep}: comparison"
+
+
 def open_store(uri: str) -> Store:
     """Import the client (about a second) and connect it to an absolute address."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="The ``noload`` loader strategy is deprecated")
+    warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")  # of MLflow's own classes
     from mlflow import MlflowClient
 
     retries = logging.getLogger("urllib3.connectionpool")

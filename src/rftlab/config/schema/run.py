@@ -39,6 +39,7 @@ class Eval:
 @dataclass
 class Tracking:
     uri: str | None
+    log_model: Literal["auto", "always", "never"]
     send_every_s: Positive[float]
     close_timeout_s: Positive[float]
 

@@ -1,0 +1,1 @@
+"""What a logged model takes with it."""
