@@ -32,9 +32,12 @@ from rftlab.runs.records import (
     held_elsewhere,
     nearest_run,
     note_elsewhere,
+    prune,
+    pruned,
     read_run,
     state_of,
     sweep_runs,
+    take_up,
 )
 from rftlab.runs.responses import RESPONSES, read_responses, write_responses
 from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, read_rows, refuse_other_rows, stamp
@@ -75,6 +78,8 @@ __all__ = [
     "of_ours",
     "only_from_the_hub",
     "own_loader",
+    "prune",
+    "pruned",
     "read_responses",
     "read_rows",
     "read_run",
@@ -85,6 +90,7 @@ __all__ = [
     "stamp",
     "state_of",
     "sweep_runs",
+    "take_up",
     "thaw",
     "value_of",
     "without_later",

@@ -18,7 +18,7 @@ from rftlab.sweeps.comparison import Comparison, compare, without_parents
 from rftlab.sweeps.comparison_table import LEGEND, answer, left_columns, sentences, shown_columns, texts, verdict
 from rftlab.sweeps.status import RunStatus
 
-UNFINISHED = ("failed", "lost", "stopped", "new")  # states that the page explains
+UNFINISHED = ("failed", "lost", "stopped", "pruned", "new")  # states that the page explains
 MOST_VALUES = 12  # of an axis
 LOG_LINES = 12  # of the log of a run that failed
 LOG_BYTES = 8_192
