@@ -41,6 +41,7 @@ from rftlab.runs.records import (
 )
 from rftlab.runs.responses import RESPONSES, read_responses, write_responses
 from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, read_rows, refuse_other_rows, stamp
+from rftlab.runs.searches import Search, Tried, find_searches, read_search
 
 __all__ = [
     "HEARTBEAT_S",
@@ -54,6 +55,8 @@ __all__ = [
     "RunIsDone",
     "RunIsLive",
     "RunRecord",
+    "Search",
+    "Tried",
     "Words",
     "asked_axes",
     "axes_of",
@@ -62,6 +65,7 @@ __all__ = [
     "find_comparisons",
     "find_key",
     "find_runs",
+    "find_searches",
     "finished",
     "flatten",
     "folders_by_key",
@@ -83,6 +87,7 @@ __all__ = [
     "read_responses",
     "read_rows",
     "read_run",
+    "read_search",
     "refuse_other_rows",
     "run_folder",
     "run_key",

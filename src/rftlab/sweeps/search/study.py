@@ -4,6 +4,7 @@ Every command opens the study anew. Samplers keep no state between two trials: e
 own, from the trials before it, so that a search that was killed goes on with what it would have drawn.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,13 @@ from optuna.trial import TrialState
 
 from rftlab.errors import UserError
 from rftlab.files import FileLock, disk_errors
+from rftlab.runs.identity import of_identity
 from rftlab.runs.searches import Search, Tried
 from rftlab.sweeps.search.space import Dimension, Space, Value
 
 JOURNAL, LOCK = "study.journal", ".search.lock"
 LOCK_WAIT_S = 0.5
+OTHERS = "other overrides"
 SETTINGS = "settings"  # user attribute of the study
 RUNS, VALUES = "runs", "values"  # user attributes of a trial
 STATES = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned", TrialState.FAIL: "diverged"}  # others are open
@@ -53,7 +56,7 @@ class Rules:
             "hydra.sweeper.seed": self.seed,
             "seed": list(space.seeds),
             "the space": {each.key: each.given for each in space.dimensions},
-            "the other overrides": sorted(space.fixed),
+            OTHERS: sorted(word for word in space.fixed if _of_identity(word)),
         }
 
 
@@ -119,8 +122,11 @@ class Study:
                 self._study.set_user_attr(SETTINGS, ours)
             return
         for key, value in ours.items():
-            if theirs.get(key) != value:
-                begun = f"which was begun with {_told(theirs.get(key))}"
+            known = theirs.get(key)
+            if known != value and key == OTHERS:
+                value, known = _apart(value, known or []), _apart(known or [], value)
+            if known != value:
+                begun = f"which was begun with {_told(known)}"
                 raise UserError(
                     f"{key}: {_told(value)} for the search {self._sweep}, {begun}",
                     "what it was begun with (hydra.sweeper.n_trials and n_jobs may change)",
@@ -236,10 +242,21 @@ def seed_of(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
+def _of_identity(word: str) -> bool:
+    """Say whether an override changes what runs compute, and not where, or what they are called."""
+    return of_identity(re.split(r"[/@=]", word.lstrip("+~"), maxsplit=1)[0])
+
+
+def _apart(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in others]
+
+
 def _told(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={each}" for key, each in value.items()) or "none"
-    return " ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def _drop_torn_line(path: Path) -> None:

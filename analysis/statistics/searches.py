@@ -1,0 +1,33 @@
+"""Trials of searches in the order in which they were asked for, with the best value so far."""
+
+import pandas as pd
+
+from analysis.statistics import stats
+from analysis.statistics.frames import Frames
+
+OF_RUN = [*stats.PANEL, "variant"]
+
+
+def trials(frames: Frames) -> pd.DataFrame:
+    """Join trials with their first run that is known.
+
+    Returns `load.SEARCHED` without `keys`, with OF_RUN, run_keys, and `best`: the best value of the trials up to this
+    one, NaN before the first that is done.
+    """
+    who = frames.runs.drop_duplicates("run_key").set_index("run_key")
+    rows = []
+    for row in frames.searches.to_dict("records"):
+        known = [key for key in row.pop("keys") if key in who.index]
+        if known:
+            rows.append(who.loc[known[0], OF_RUN].to_dict() | row | {"run_keys": " ".join(known)})
+    if not rows:
+        return pd.DataFrame()
+    found = pd.DataFrame(rows).sort_values(["sweep", "trial"], ignore_index=True)
+    parts = [part.assign(best=_best_so_far(part)) for _, part in found.groupby("sweep")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _best_so_far(rows: pd.DataFrame) -> pd.Series:
+    """Return the running best; a trial without a value takes over that of the one before it."""
+    best = rows["value"].cummin() if rows["direction"].iloc[0] == "minimize" else rows["value"].cummax()
+    return best.ffill()
