@@ -1,4 +1,4 @@
-"""A search: the value of each trial in the order of the trials with the best so far, and beside it against its settings.
+"""A search: the value of each trial with the best so far, and beside it against what was searched.
 
 A dot is a trial that is done, the mean over its seeds, which are the small dots; a cross is one that has no value.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
@@ -74,6 +74,7 @@ def _against(axes: Axes, rows: pd.DataFrame, key: str, given: str) -> None:
         axes.set_xticks(range(len(names)), names)
     if "tag(log" in given.replace(" ", ""):
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     _draw(axes, rows, places)
     axes.set_xlabel(key)
 

@@ -9,17 +9,21 @@ OF_RUN = [*stats.PANEL, "variant"]
 
 
 def trials(frames: Frames) -> pd.DataFrame:
-    """Join trials with their first run that is known.
+    """Join the trials of searches with what their runs share; those of a search without a finished run are left out.
 
-    Returns `load.SEARCHED` without `keys`, with OF_RUN, run_keys, and `best`: the best value of the trials up to this
-    one, NaN before the first that is done.
+    Returns `load.SEARCHED` without `keys`, with OF_RUN (of a trial that did not finish: those of one that did),
+    run_keys, and `best`: the best value of the trials up to this one, NaN before the first that is done.
     """
     who = frames.runs.drop_duplicates("run_key").set_index("run_key")
-    rows = []
-    for row in frames.searches.to_dict("records"):
-        known = [key for key in row.pop("keys") if key in who.index]
+    rows, shared = [], {}
+    for row in frames.searches.sort_values("value").to_dict("records") if len(frames.searches) else []:
+        keys = row.pop("keys")
+        known = [key for key in keys if key in who.index]
         if known:
-            rows.append(who.loc[known[0], OF_RUN].to_dict() | row | {"run_keys": " ".join(known)})
+            shared[row["sweep"]] = who.loc[known[0], OF_RUN].to_dict()
+        own = who.loc[known[0], OF_RUN].to_dict() if known else shared.get(row["sweep"])
+        if own is not None:  # trials without a value come last
+            rows.append(own | row | {"run_keys": " ".join(keys)})
     if not rows:
         return pd.DataFrame()
     found = pd.DataFrame(rows).sort_values(["sweep", "trial"], ignore_index=True)
