@@ -27,7 +27,7 @@ def test_a_search_that_is_killed_goes_on_with_the_jobs_that_it_left_in_the_queue
 ) -> None:
     product = Product(slurm, tmp_path)
     started = product.start(*SEARCH, iterations=8)
-    wait_for(lambda: any(trial["state"] != "open" for trial in search_of(product)["trials"]), timeout_s=400)
+    wait_for(lambda: any(trial["state"] != "open" for trial in search_of(product)["trials"]), timeout_s=600)
     started.send_signal(signal.SIGKILL)
     started.wait()
     before = search_of(product)
