@@ -43,6 +43,7 @@ def picture(rows: pd.DataFrame) -> Drawn:
         first.set(xlabel="trial", ylabel=style.name(metric))
         for axes, key in zip(others, keys, strict=True):
             _against(axes, rows, key, space[key])
+        first.margins(y=0.12)  # above the crosses
         for axes in (first, *others):
             sns.despine(ax=axes)
         scale, source, data, model = rows[stats.PANEL].iloc[0]

@@ -11,8 +11,9 @@ OF_RUN = [*stats.PANEL, "variant"]
 def trials(frames: Frames) -> pd.DataFrame:
     """Join the trials of searches with what their runs share; those of a search without a finished run are left out.
 
-    Returns `load.SEARCHED` without `keys`, with OF_RUN (of a trial that did not finish: those of one that did),
-    run_keys, and `best`: the best value of the trials up to this one, NaN before the first that is done.
+    Returns `load.SEARCHED` without `keys`, with OF_RUN (of a trial that did not finish: those of one that did;
+    `variant` without what was searched), run_keys, and `best`: the best value of the trials up to this one, NaN before
+    the first that is done.
     """
     who = frames.runs.drop_duplicates("run_key").set_index("run_key")
     rows, shared = [], {}
@@ -23,7 +24,8 @@ def trials(frames: Frames) -> pd.DataFrame:
             shared[row["sweep"]] = who.loc[known[0], OF_RUN].to_dict()
         own = who.loc[known[0], OF_RUN].to_dict() if known else shared.get(row["sweep"])
         if own is not None:  # trials without a value come last
-            rows.append(own | row | {"run_keys": " ".join(keys)})
+            rest = [word for word in own["variant"].split() if word.partition("=")[0] not in row["space"]]
+            rows.append(own | row | {"variant": " ".join(rest), "run_keys": " ".join(keys)})
     if not rows:
         return pd.DataFrame()
     found = pd.DataFrame(rows).sort_values(["sweep", "trial"], ignore_index=True)

@@ -16,7 +16,7 @@ from sweeps.searching import HYPERBAND, INTERVAL, LOOK, METRIC, STEPS, job_of
 from rftlab import runs
 from rftlab.config.search_settings import Asked
 from rftlab.errors import UserError
-from rftlab.launch.whole_search import run_search, said_of
+from rftlab.launch.whole_search import run_search
 from rftlab.launch.whole_sweep import Sweep
 from rftlab.runs.cost import shape
 from rftlab.runs.searches import Search, Tried
@@ -24,6 +24,7 @@ from rftlab.sweeps.asked import read_asked
 from rftlab.sweeps.job import Feed, Job
 from rftlab.sweeps.search.space import Space
 from rftlab.sweeps.search.study import Rules, seed_of
+from rftlab.sweeps.search.words import said_of
 
 
 class Finishing:

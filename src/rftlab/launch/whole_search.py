@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from rich.console import Console
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
-from rftlab.intervals import mean
 from rftlab.launch.needs import require_hub
 from rftlab.launch.rows import check_rows
 from rftlab.launch.sweep_end import show_end
@@ -21,12 +19,12 @@ from rftlab.launch.unsent import sending_unsent
 from rftlab.launch.whole_sweep import DONE, INTERRUPTED, JobLauncher, Sweep, exit_code, noted_launch
 from rftlab.runs.searches import Search, write_search
 from rftlab.sweeps.asked import note_asked
-from rftlab.sweeps.comparison_table import in_brackets
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import Plan, Row, estimate, make_plan
 from rftlab.sweeps.search.study import Study
 from rftlab.sweeps.search.trials import Limits, Trials
+from rftlab.sweeps.search.words import counts, said_of
 from rftlab.sweeps.table import in_hours, show_outcomes
 
 if TYPE_CHECKING:
@@ -147,20 +145,9 @@ def _show_plan(console: Console, sweep: Sweep, asked: "Asked", study: Study, gpu
         if n_jobs < len(asked.space.seeds):
             judged += f"; with {n_jobs} runs at a time the last of {len(asked.space.seeds)} seeds is waited for"
     lines.append(f"{sampler}, {judged}")
-    lines += [_counts(search), *_costs(sweep.outputs, asked, search, gpus)]
+    lines += [counts(search), *_costs(sweep.outputs, asked, search, gpus)]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _counts(search: Search) -> str:
-    states = Counter(trial.state for trial in search.trials)
-    told = [f"{states[state]} {state}" for state in ("done", "pruned", "diverged", "open") if states[state]]
-    to_come = max(0, search.n_trials - len(search.trials))
-    runs_each = len(search.seeds)
-    return (
-        f"{search.n_trials} trials x {runs_each} seed{'s' * (runs_each > 1)} = {search.n_trials * runs_each} runs: "
-        + ", ".join([*told, f"{to_come} to come"])
-    )
 
 
 def _costs(outputs: Path, asked: "Asked", search: Search, gpus: int) -> list[str]:
@@ -194,24 +181,3 @@ def _steps(asked: "Asked") -> int:
     from rftlab.runs.cost import total_steps
 
     return total_steps(asked.corners[0].config)
-
-
-# --- what came out --------------------------------------------------------------------------------------------------
-
-
-def said_of(search: Search) -> list[str]:
-    """Say what a search has found."""
-    lines = [_counts(search)]
-    best = search.best
-    if best is None:
-        return [*lines, "no trial is done"]
-    found = mean(list(best.values.values()))
-    n = len(best.values)
-    what = " ".join(f"{key}={word}" for key, word in best.params.items())
-    told = f"best: trial {best.number}, {what}: {search.metric} {in_brackets(found)}, {n} seed{'s' * (n > 1)}"
-    done = sum(trial.state == "done" for trial in search.trials)
-    if n == 1:
-        told += "; one seed has no interval"
-    if done > 1:
-        told += f"; the highest of {done} is flattered by its luck, which seeds that did not choose it do not share"
-    return [*lines, told.replace("highest", "lowest") if search.direction == "minimize" else told]
