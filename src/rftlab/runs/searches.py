@@ -1,6 +1,6 @@
 """What a search has tried, kept beside its run folders as plain data: `outputs/<sweep>/search.json`.
 
-Optuna's own file, `study.journal`, is what a search goes on from. This one is for readers without Optuna: the page, the
+Optuna's own file, `study.jsonl`, is what a search goes on from. This one is for readers without Optuna: the page, the
 figures, a script.
 """
 

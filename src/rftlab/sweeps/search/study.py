@@ -26,7 +26,7 @@ from rftlab.runs.identity import of_identity
 from rftlab.runs.searches import Search, Tried
 from rftlab.sweeps.search.space import Dimension, Space, Value
 
-JOURNAL, LOCK = "study.journal", ".search.lock"
+JOURNAL, LOCK = "study.jsonl", ".search.lock"
 LOCK_WAIT_S = 0.5
 OTHERS = "other overrides"
 SETTINGS = "settings"  # user attribute of the study
