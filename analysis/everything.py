@@ -33,6 +33,7 @@ def read(outputs: Path, sweeps: Sequence[str] | None, runs: pd.DataFrame) -> Fra
         stats.of_runs(load.load_prompts(outputs, sweeps), runs),
         stats.of_runs(load.load_cases(outputs, sweeps), runs),
         compared[compared["run_a"].isin(runs["run_key"]) & compared["run_b"].isin(runs["run_key"])],
+        load.load_searches(outputs, sweeps),
     )
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from rftlab.errors import UserError
-from rftlab.runs import RunRecord, find_comparisons, find_runs, held_elsewhere, key_today, sweep_runs
+from rftlab.runs import RunRecord, find_comparisons, find_runs, find_searches, held_elsewhere, key_today, sweep_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,6 +45,9 @@ IDENTITY = [
 COMPARED = [
     *["comparison", "run_a", "run_b", "judge", "split", "prompts", "won", "tied", "lost", "left_out", "identical"],
     *["orders", "rate", "rate_low", "rate_high", "bias", "bias_low", "bias_high"],
+]
+SEARCHED = [
+    *["sweep", "metric", "direction", "trial", "state", "value", "values", "params", "space", "keys"],
 ]
 DIAGNOSE = "diagnose"  # the algorithm that trains nothing and looks once
 LARGEST_DOUBLE = 1.797e308  # MLflow's SQL store hands infinity back as the largest double
@@ -126,6 +129,23 @@ def load_comparisons(outputs: Path) -> pd.DataFrame:
         if found.report is not None
     ]
     return pd.DataFrame(rows, columns=COMPARED)
+
+
+def load_searches(outputs: Path, sweeps: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one row per trial of every search: its state, its value (NaN where it is not done) and that of each seed.
+
+    `params` are its settings in words and `space` what each was chosen from, both by key; `keys` are its run keys.
+    """
+    rows = [
+        {"sweep": search.sweep, "metric": search.metric, "direction": search.direction, "trial": trial.number}
+        | {"state": trial.state, "value": math.nan if trial.value is None else trial.value}
+        | {"values": tuple(trial.values.values()), "params": dict(trial.params), "space": dict(search.space)}
+        | {"keys": tuple(trial.runs.values())}
+        for search in find_searches(outputs)
+        if sweeps is None or search.sweep in sweeps
+        for trial in search.trials
+    ]
+    return pd.DataFrame(rows, columns=SEARCHED)
 
 
 def _judge_in_words(judge: Mapping[str, Any]) -> str:

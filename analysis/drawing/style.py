@@ -1,5 +1,6 @@
 """How every figure looks: sizes, colours, dashes, markers and words."""
 
+import re
 import zlib
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ SPELLED = {  # optional: names that their authors write otherwise than `name` wo
     "reinforce": "REINFORCE", "offline_apa": "offline APA", "offline_awr": "offline AWR",
     "rejection": "rejection sampling", "reward_model": "reward model",
 }  # fmt: skip
+DRAWN = re.compile(r"-?\d+\.\d{7,}(e-?\d+)?")  # a number of more digits than anybody types
 ACRONYM = 5  # a name of at most so many letters is one
 # Colours of the palette that readers of earlier figures know; these algorithms also come first, in this order. Any
 # other algorithm gets a colour by its name.
@@ -139,9 +141,10 @@ def heuristic_label(heuristic: str) -> str:
 
 
 def short_override(override: str) -> str:
-    """Shorten `algo.kl.coef=0.1` to `coef=0.1`."""
+    """Shorten `algo.kl.coef=0.1` to `coef=0.1`, and a number that a search has drawn to six digits."""
     key, _, value = override.partition("=")
-    return f"{key.rsplit('.', 1)[-1]}={value}"
+    drawn = DRAWN.fullmatch(value)
+    return f"{key.rsplit('.', 1)[-1]}={float(value):g}" if drawn else f"{key.rsplit('.', 1)[-1]}={value}"
 
 
 def panel_title(scale: str, source: str, data: str, model: str) -> str:

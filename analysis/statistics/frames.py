@@ -18,6 +18,7 @@ class Frames:
     prompts: pd.DataFrame
     cases: pd.DataFrame
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)  # of `load.load_comparisons`, of two of these runs
+    searches: pd.DataFrame = field(default_factory=pd.DataFrame)  # of `load.load_searches`
     _known: dict[Callable, Any] = field(default_factory=dict, repr=False)
 
     def once(self, compute: Callable[["Frames"], Statistic]) -> Statistic:

@@ -18,7 +18,7 @@ from analysis.drawing.style import print_style
 from analysis.drawing.table import Table
 from analysis.statistics.frames import Frames
 
-FIRST = ("sweep_axes", "learning_curves", "reward_against_kl")  # what most readers look for
+FIRST = ("search", "sweep_axes", "learning_curves", "reward_against_kl")  # what most readers look for
 LARGEST_SVG = 400_000  # bytes; a figure with more points than that is a PNG
 DPI = 160
 SUFFIXES = {"png": ".png", "svg+xml": ".svg"}

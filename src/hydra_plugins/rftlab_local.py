@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 
 from rftlab.errors import UserError
 
+OURS = "hydra_plugins.rftlab_"  # sweepers that know of the identities of jobs
+
 
 class LocalLauncher(Launcher):
     """Run jobs in fresh processes, at most `slots` at a time."""
@@ -26,7 +28,7 @@ class LocalLauncher(Launcher):
         Raises:
             UserError: The slots do not fit the machine, or another sweeper asks, which writes where it stands.
         """
-        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+        if not config.hydra.sweeper._target_.startswith(OURS):
             self.launch([], 0)
         from rftlab.launch.launchers import machine_slots
 
@@ -61,8 +63,13 @@ class LocalLauncher(Launcher):
 
         return queued(outputs)
 
-    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
-        """Run the jobs to their ends."""
+    @property
+    def slots(self) -> int:
+        """How many jobs run at a time."""
+        return self._made.count
+
+    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any, feed: Any = None) -> Mapping[str, str]:
+        """Run the jobs to their ends, and those that `feed` adds."""
         from rftlab.launch.launchers import run_locally
 
-        return run_locally(jobs, self._made, console)
+        return run_locally(jobs, self._made, console, feed)

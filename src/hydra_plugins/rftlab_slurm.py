@@ -12,6 +12,7 @@ from rftlab.config.checks import check_ranges
 from rftlab.config.typed import ranges_of_target
 from rftlab.errors import UserError
 
+OURS = "hydra_plugins.rftlab_"  # sweepers that know of the identities of jobs
 TARGET = "hydra_plugins.rftlab_slurm.SlurmLauncher"
 OWNED = {  # options of sbatch that the launcher sets, with the key that does it, where there is one
     "job-name": "", "array": "", "output": "", "error": "", "open-mode": "", "dependency": "", "requeue": "",
@@ -36,7 +37,7 @@ class SlurmLauncher(Launcher):
         Raises:
             UserError: A value out of range, or another sweeper asks, which writes where it stands.
         """
-        if "rftlab_sweeper" not in config.hydra.sweeper._target_:
+        if not config.hydra.sweeper._target_.startswith(OURS):
             self.launch([], 0)
         _check(self._values)
         self._sweep_folder = Path(config.paths.outputs) / config.sweep.name
@@ -78,11 +79,16 @@ class SlurmLauncher(Launcher):
         """Whether this command stays until the jobs have ended."""
         return bool(self._values["wait"])
 
-    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any) -> Mapping[str, str]:
-        """Submit the jobs and follow them."""
+    @property
+    def slots(self) -> int | None:
+        """How many jobs run at a time; the cluster decides."""
+        return None
+
+    def run(self, jobs: Sequence[Any], queued: Mapping[str, str], console: Any, feed: Any = None) -> Mapping[str, str]:
+        """Submit the jobs and follow them, and those that `feed` adds."""
         from rftlab.launch.launchers import run_remotely
 
-        return run_remotely(jobs, queued, self._sweep_folder, self._values, self._snapshot, console)
+        return run_remotely(jobs, queued, self._sweep_folder, self._values, self._snapshot, console, feed)
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -65,7 +65,7 @@ class ResumingSweeper(Sweeper):
         from rftlab.launch.whole_sweep import run_sweep
 
         grid = self.overrides(arguments)
-        sweep = self._settings()
+        sweep = settings_of(self._config)
         if not hasattr(self._launcher, "run"):  # a launcher of Hydra's own, which knows overrides only
             self._jobs(grid)
             if sweep.dry_run:
@@ -85,10 +85,7 @@ class ResumingSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self._loader)
         jobs = []
         for grid in self._grids_of(arguments):
-            axes = [f"{key}={_word(value)}" for key, value in {**self._params, **grid}.items()]
-            for axis in axes:
-                check_override(axis)
-            parsed = parser.parse_overrides([*map(kept, axes), *arguments])
+            parsed = parser.parse_overrides([*axes_of({**self._params, **grid}), *arguments])
             total = 1
             for override in parsed:
                 total *= _count(override, MOST_JOBS // total + 1)
@@ -115,24 +112,44 @@ class ResumingSweeper(Sweeper):
 
     def _jobs(self, grid: Sequence[Sequence[str]]) -> list[Any]:
         from rftlab.bars import make_console, track
-        from rftlab.config.compose import Composer
 
-        hydra_overrides = OmegaConf.to_container(self._config.hydra.overrides.hydra)
-        assert isinstance(hydra_overrides, list)
-        composer = Composer(self._loader, self._config.hydra.job.config_name, list(map(str, hydra_overrides)))
+        composer = composer_of(self._config, self._loader)
         shown = track(grid, "composing", console=make_console()) if len(grid) > LONG else grid
         return [composer.job(overrides) for overrides in shown]
 
-    def _settings(self) -> Any:
-        from rftlab.launch.whole_sweep import Sweep
 
-        return Sweep(
-            name=self._config.sweep.name,
-            outputs=Path(self._config.paths.outputs),
-            dry_run=self._config.sweep.dry_run,
-            page=self._config.sweep.page,
-            config=OmegaConf.to_yaml(self._config),
-        )
+def axes_of(params: Mapping[str, Any]) -> list[str]:
+    """Write the axes of a sweep file as overrides.
+
+    Raises:
+        UserError: Hydra would take one for something else.
+    """
+    axes = [f"{key}={_word(value)}" for key, value in params.items()]
+    for axis in axes:
+        check_override(axis)
+    return [*map(kept, axes)]
+
+
+def composer_of(config: DictConfig, loader: Any) -> Any:
+    """Make what composes the jobs of a sweep, under its own choices of Hydra's groups."""
+    from rftlab.config.compose import Composer
+
+    hydra_overrides = OmegaConf.to_container(config.hydra.overrides.hydra)
+    assert isinstance(hydra_overrides, list)
+    return Composer(loader, config.hydra.job.config_name, list(map(str, hydra_overrides)))
+
+
+def settings_of(config: DictConfig) -> Any:
+    """Return what no job of a sweep has of its own."""
+    from rftlab.launch.whole_sweep import Sweep
+
+    return Sweep(
+        name=config.sweep.name,
+        outputs=Path(config.paths.outputs),
+        dry_run=config.sweep.dry_run,
+        page=config.sweep.page,
+        config=OmegaConf.to_yaml(config),
+    )
 
 
 def _count(override: Override, most: int) -> int:
@@ -145,7 +162,9 @@ def _count(override: Override, most: int) -> int:
         return 1
     key = override.get_key_element()
     if not override.is_discrete_sweep():
-        raise UserError(f"{override.input_line}, which is no list of values", f"{key}=1,2 or range", key)
+        raise UserError(
+            f"{override.input_line}, which is no list of values", f"{key}=1,2 or range, or hydra/sweeper=optuna", key
+        )
     try:
         count = sum(1 for _ in islice(override.sweep_iterator(), most))
     except ValueError:  # of a step of 0

@@ -9,6 +9,8 @@ import pytest
 
 from rftlab.commands import train
 
+SEARCH, HYPERBAND = ["-m", "hydra/sweeper=optuna", "sweep.dry_run=true"], "hydra/sweeper/pruner=hyperband"
+LR = "optimizer.lr=tag(log,interval(1e-5,1e-3))"
 CASES = {
     "unknown key": (["foo=1"], "foo"),
     "unknown key with plus": (["+foo=1"], "foo"),
@@ -141,6 +143,38 @@ CASES = {
                                    "true for an option without a value"),
     "a sweep on the database": (["-m", "sweep.name=mlflow.db"], "sweep.name=mlflow.db"),
     "keys for an axis": (["-m", "hydra.sweeper.params={foo: 1}"], "axes as KEY=1,2"),
+    "search of nothing": ([*SEARCH, "algo=ppo"], "no key may have another value"),
+    "search without an interval's syntax": ([*SEARCH, "optimizer.lr=interval(1e-4)"], "optimizer.lr"),
+    "unknown sampler": ([*SEARCH, LR, "hydra/sweeper/sampler=gp"], "hydra/sweeper/sampler=gp, which is no option; "
+                        "expected random, tpe"),
+    "unknown pruner": ([*SEARCH, LR, "hydra/sweeper/pruner=median"], "expected hyperband, none"),
+    "setting of a sampler out of range": ([*SEARCH, LR, "hydra.sweeper.sampler.n_startup_trials=few"],
+                                          "hydra.sweeper.sampler.n_startup_trials=few; expected an integer"),
+    "factor of nothing": ([*SEARCH, LR, HYPERBAND, "hydra.sweeper.pruner.reduction_factor=1", "eval.probe_every=1"],
+                          "hydra.sweeper.pruner"),
+    "interval on what is no number": ([*SEARCH, "data.prompt.truncation_side=interval(0,1)"], "truncation_side"),
+    "interval on a switch": ([*SEARCH, "eval.kl_to_start=interval(0,1)"], "eval.kl_to_start"),
+    "interval beyond the range of a key": ([*SEARCH, "optimizer.lr=interval(0,1)"], "optimizer.lr=0.0"),
+    "one wrong option of a choice": ([*SEARCH, "algo=choice(ppo,apax)"], "algo=apax"),
+    "pruning without looks": ([*SEARCH, LR, HYPERBAND, "eval.probe_every=null"], "eval.probe_every=null"),
+    "pruning before the first look": ([*SEARCH, LR, HYPERBAND, "eval.probe_every=20", "algo.loop.iterations=20"],
+                                      "first look after 20 of 20 steps"),
+    "pruning of what nobody scores": ([*SEARCH, LR, HYPERBAND, "algo=sft", "reward=none", "eval.probe_every=1"],
+                                      "nobody scores"),
+    "pruning of runs of two lengths": ([*SEARCH, "algo.loop.iterations=choice(5,10)", HYPERBAND, "eval.probe_every=1"],
+                                       "trials that are not alike"),
+    "grid in a search": ([*SEARCH, LR, "algo=ppo,apa"], "algo=ppo,apa, a grid in a search"),
+    "file of a grid in a search": ([*SEARCH, LR, "+sweep=heuristics"], "hydra.sweeper.grids with a search"),
+    "interval in a grid": (["-m", LR], "or hydra/sweeper=optuna"),
+    "search of a single run": (["hydra/sweeper=optuna"], "hydra/sweeper=optuna for a single run"),
+    "no trials": ([*SEARCH, LR, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials=0"),
+    "word for a number of trials": ([*SEARCH, LR, "hydra.sweeper.n_trials=many"], "hydra.sweeper.n_trials=many"),
+    "no direction": ([*SEARCH, LR, "hydra.sweeper.direction=up"], "maximize or minimize"),
+    "misspelt key of a search": ([*SEARCH, LR, "hydra.sweeper.n_trial=3"], "expected hydra.sweeper.n_trials"),
+    "seeds between two": ([*SEARCH, LR, "seed=interval(0,3)"], "seed=interval(0,3)"),
+    "search that does not wait": ([*SEARCH, LR, "hydra/launcher=slurm", "hydra.launcher.wait=false"],
+                                  "hydra.launcher.wait=false with a search"),
+    "search with a launcher of Hydra's own": ([*SEARCH, LR, "hydra/launcher=basic"], "local or slurm"),
     "start that leads already": (["experiment=theory/time_separation", "algo.loop.std_high=0.9"], "std_high"),
 }  # fmt: skip
 

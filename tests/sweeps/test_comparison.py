@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.sweeps.asked import note_asked
@@ -70,12 +71,13 @@ def test_runs_without_a_number_are_counted_by_their_reason(tmp_path: Path) -> No
     failed(job_of(tmp_path, 8), "policy/loss is nan at optimiser step 3; expected a finite number; change optimizer.lr")
     failed(job_of(tmp_path, 9), "", state="stopped")
     done(job_of(tmp_path, 10), math.nan)
+    runs.prune(failed(job_of(tmp_path, 13), "", state="stopped").folder, {"reason": "pruned at step 1"})
     note_asked(tmp_path, "sweep", [job_of(tmp_path, 11), job_of(tmp_path, 12, lr=1e-2)])
     first, second = only(tmp_path).rows
-    assert first.cell.unfinished == {"failed": 1, "diverged": 2, "missing": 2}
+    assert first.cell.unfinished == {"failed": 1, "diverged": 2, "pruned": 1, "missing": 2}
     assert len(first.cell.values) == 3 and not second.cell.values
     assert second.cell.settings == {"optimizer.lr": "0.01"} and second.cell.unfinished["missing"] == 1
-    assert "3 runs counted, 1 failed, 2 diverged, 3 missing." in sentences(only(tmp_path))
+    assert "3 runs counted, 1 failed, 2 diverged, 1 pruned, 3 missing." in sentences(only(tmp_path))
 
 
 def test_the_guards_words_are_known_as_divergence() -> None:

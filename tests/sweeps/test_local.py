@@ -1,22 +1,26 @@
 """Local slots: how a machine is divided, and the order in which jobs run; the jobs here only sleep or fail."""
 
+import io
 import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.runs import Run
 from rftlab.runs.records import load_config
 from rftlab.sweeps.fork_server import receive_stops, stop_server
-from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots
+from rftlab.sweeps.job import Job
+from rftlab.sweeps.local import DONE, FAILED, STOPPED, LocalPool, make_slots, run_jobs
 from sweeps.jobs import make_job
 
 
@@ -106,6 +110,41 @@ def test_a_job_waits_for_all_its_parents_at_any_depth_and_is_skipped_if_one_fail
     assert [states[job.key] for job in jobs] == [*["done"] * 2, "failed", "done", "done", *["skipped"] * 3]
     (_, after_sft), (_, after_responses), (start, after), (last, _) = spans([sft, responses, model, child])
     assert start >= after_responses and last >= max(after, after_sft)
+
+
+def test_a_job_that_a_search_has_given_up_is_not_started(tmp_path: Path) -> None:
+    given_up, other = make_job(tmp_path, "given-up"), make_job(tmp_path, "other")
+    runs.prune(given_up.folder, {"reason": "pruned at step 1"})
+    assert run(LocalPool([given_up, other], note, make_slots(1, 1, 1, []))) == {
+        given_up.key: "pruned", other.key: "done"
+    }  # fmt: skip
+    assert not (given_up.folder / "ran").exists()
+
+
+class Chain:
+    """A feed that gives its jobs one after the other, each once the one before it has ended."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.left, self.stopped = list(jobs), False
+
+    @property
+    def open(self) -> bool:
+        return bool(self.left) and not self.stopped
+
+    def more(self, ended: Mapping[str, str]) -> list[Job]:
+        return [self.left.pop(0)] if self.left and len(ended) == 4 - len(self.left) else []
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def test_jobs_of_a_feed_are_run_until_it_has_no_more(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, f"job{i}") for i in range(4)]
+    console = Console(file=io.StringIO(), width=200)
+    states = run_jobs(jobs[:1], note, make_slots(2, 1, 2, []), console, feed=Chain(jobs[1:]))
+    assert states == {job.key: "done" for job in jobs}
+    times = spans(jobs)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(times))
 
 
 def test_a_stop_asks_the_running_jobs_and_starts_no_other(tmp_path: Path) -> None:

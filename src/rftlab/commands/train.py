@@ -151,6 +151,7 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
     launcher, sweep = choices["hydra/launcher"], choices.get("sweep")
     given = {
         f"hydra/launcher={launcher}": launcher != "local",
+        f"hydra/sweeper={choices['hydra/sweeper']}": choices["hydra/sweeper"] != "rftlab",
         f"+sweep={sweep}": sweep is not None,
         "sweep.dry_run=true": cfg.sweep.dry_run,
         **{words: True for words in node.overrides.hydra if words.startswith(("hydra.launcher.", "hydra.sweeper."))},

@@ -20,7 +20,8 @@ TYPES = {  # as OmegaConf calls them
 OTHER_TYPE = "a value of another type"
 GROUPS = ("algo", "data", "heuristic", "model", "optimizer", "reward")  # whose options may be written like keys
 MOST_ALIKE, SHORTEST_WORD = 4, 3
-INNER_GROUPS = ("hydra/launcher", "hydra/sweeper", "data/kind")
+INNER_GROUPS = ("hydra/launcher", "hydra/sweeper/sampler", "hydra/sweeper/pruner", "hydra/sweeper", "data/kind")
+OF_A_GRID = ("hydra.sweeper.grids", "hydra.sweeper.scales")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
 
 MOST_NAMED = 40  # options that an error lists; beyond them the folder is quicker to read
@@ -117,6 +118,14 @@ def unknown_key(key: str) -> UserError:
     known = known_keys()
     if key == "sweep":
         return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
+    if key in OF_A_GRID:  # which the sweeper of a search lacks
+        expected = "hydra/sweeper=rftlab for a grid, or a space (interval, range, choice) for a search"
+        return UserError(f"{key} with a search: a sweep file of grids", expected, "+sweep or hydra/sweeper")
+    of_search = difflib.get_close_matches(key, [name for name in known if name.startswith("hydra.sweeper.")], n=1)
+    if of_search and key not in known:
+        return UserError(f"key {key}, which the sweeper does not have", of_search[0], key)
+    if key in known and key.startswith("hydra.sweeper."):
+        return UserError(f"{key}, of a search, in a grid", "hydra/sweeper=optuna on the command line", "hydra/sweeper")
     if key.startswith("hydra.sweeper."):
         return UserError(f"{key} on the command line", "axes as KEY=1,2 or as +sweep=NAME", key)
     if key in known:  # some other option of the group has it

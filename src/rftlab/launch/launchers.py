@@ -14,7 +14,7 @@ from rftlab.launch.needs import require_hub
 from rftlab.launch.worker import work_in_slot
 from rftlab.machine import usable_cpus
 from rftlab.sweeps.fork_server import start_server
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Feed, Job
 from rftlab.sweeps.local import Slots, make_slots, run_jobs, visible_gpus
 from rftlab.sweeps.slurm.queue import run_on_slurm
 from rftlab.sweeps.slurm.settings import SlurmSettings
@@ -45,15 +45,17 @@ class _JobMirror:
         self.mirror.end(job.folder)
 
 
-def run_locally(jobs: Sequence[Job], slots: Slots, console: Console) -> Mapping[str, str]:
+def run_locally(jobs: Sequence[Job], slots: Slots, console: Console, feed: Feed | None = None) -> Mapping[str, str]:
     """Run jobs on this machine, and send them to the tracking server; returns the state of each by key.
+
+    `feed` is asked for more jobs as long as it is open.
 
     Raises:
         UserError: A job needs the hub, which is out of reach; or the first job cannot be started.
     """
     require_hub(job.config for job in jobs)
     with mirroring(jobs[0].config, ahead=True) as mirror:
-        return run_jobs(jobs, work_in_slot, slots, console, _JobMirror(mirror))
+        return run_jobs(jobs, work_in_slot, slots, console, _JobMirror(mirror), feed)
 
 
 def start_workers(outputs: Path, snapshot: bool) -> None:
@@ -72,10 +74,12 @@ def run_remotely(
     values: Mapping[str, Any],
     snapshot: bool,
     console: Console,
+    feed: Feed | None = None,
 ) -> Mapping[str, str]:
     """Run jobs on the cluster that this machine belongs to; returns the state of each by key.
 
-    `queued` (key -> task id) says what is there already: it is followed, and jobs may depend on it.
+    `queued` (key -> task id) says what is there already: it is followed, and jobs may depend on it. `feed` is asked for
+    more jobs as long as it is open.
 
     Raises:
         UserError: SLURM refuses them.
@@ -83,7 +87,7 @@ def run_remotely(
     source = take_snapshot(sweep_folder.parent) if snapshot else None
     settings = SlurmSettings.from_dict(values)
     with mirroring(jobs[0].config, ahead=True):  # the jobs send themselves, to a place that is prepared here
-        return run_on_slurm(jobs, queued, sweep_folder, settings, source, console, ask_queue)
+        return run_on_slurm(jobs, queued, sweep_folder, settings, source, console, ask_queue, feed)
 
 
 def run(jobs: Sequence[Job], sweep_folder: Path, settings: Mapping[str, Any], console: Console) -> Mapping[str, str]:

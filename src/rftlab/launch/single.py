@@ -66,6 +66,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             return record.final
     require_hub([job.config])
     require_runs([job])
+    runs.take_up(job.folder)
     for parent in job.parents:
         _finish(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds

@@ -37,7 +37,7 @@ def main() -> None:
 
 def _work(stop: StopFlag, started: float) -> int:
     from rftlab.launch.worker import redirect_output, work
-    from rftlab.sweeps.local import STOPPED
+    from rftlab.sweeps.local import DONE, PRUNED, STOPPED
 
     task = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     note = read_json(Path(sys.argv[1]))
@@ -52,7 +52,7 @@ def _work(stop: StopFlag, started: float) -> int:
         # of GraceTime, and SLURM requeues the latter only if the job is still there.
         log.info("waiting for the end")
         time.sleep(TERM_KILL_S)
-    return code
+    return DONE if code == PRUNED else code  # no failure, whatever it says of the run
 
 
 def go_back(folder: Path, started: float) -> int:

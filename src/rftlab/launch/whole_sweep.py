@@ -20,7 +20,7 @@ from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
 from rftlab.place import program
 from rftlab.sweeps.asked import note_asked
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Feed, Job
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
 from rftlab.sweeps.slurm.refusal import Refused
@@ -49,8 +49,18 @@ class JobLauncher(Protocol):
         """Return the keys that were submitted before and have not ended, with the id of their jobs."""
         ...
 
-    def run(self, jobs: Sequence[Job], queued: Mapping[str, str], console: Console) -> Mapping[str, str]:
-        """Run jobs, parents first, and follow those that are queued; returns the state of each by key."""
+    @property
+    def slots(self) -> int | None:
+        """How many jobs run at a time; None where a cluster decides."""
+        ...
+
+    def run(
+        self, jobs: Sequence[Job], queued: Mapping[str, str], console: Console, feed: Feed | None = None
+    ) -> Mapping[str, str]:
+        """Run jobs, parents first, and follow those that are queued; returns the state of each by key.
+
+        `feed` is asked for more jobs as long as it is open.
+        """
         ...
 
 
@@ -90,6 +100,8 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     watched = queued if launcher.follows else {}
     to_do = [row.job for row in plan.rows if row.to_do or (row.job.key in watched and row.state != "done")]
     _tell_of_others(sweep, plan, {job.key for job in to_do}, console)
+    for job in to_do:
+        runs.take_up(job.folder)
     # while jobs run, as the code that is here at their end may have been edited
     Thread(target=import_module, args=("rftlab.sweeps.comparison_table",), daemon=True).start()
     with sending_unsent(plan.rows):

@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from rftlab.files import MODE, read_json
 from rftlab.runs.records import load_config, log_path
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.fork_server import ignore_stops, receive_stops
-from rftlab.sweeps.local import DONE, ELSEWHERE, FAILED, STOPPED
+from rftlab.sweeps.local import DONE, ELSEWHERE, FAILED, PRUNED, STOPPED
+
+LOOK_S = 1.0  # between two looks at whether a search has given the run up
 
 log = logging.getLogger("rftlab")
 
@@ -44,6 +47,27 @@ def _stop_with_launcher(sign_of_life: Connection, stop: StopFlag) -> None:
     stop.request("the process that launched the sweep has ended")
 
 
+@contextmanager
+def _stopped_when_pruned(folder: Path, stop: StopFlag) -> Generator[None]:
+    """Ask the run to stop, while the block lasts, once a search has given it up.
+
+    A file in the run folder says so on every node, where a signal would have to find the process.
+    """
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK_S):
+            if (why := runs.pruned(folder)) is not None:
+                stop.request(f"pruned: {why.get('reason')}")
+                return
+
+    threading.Thread(target=look, name="pruning", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def redirect_output(folder: Path) -> None:
     """Send standard output and standard error of this process, libraries included, to the job's log."""
     handle = os.open(log_path(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND, MODE)
@@ -60,12 +84,16 @@ def work(folder: Path, stop: StopFlag, *, mirror: bool = True) -> int:
 
     `mirror` says whether this process sends the run to the tracking server.
     """
+    if runs.pruned(folder) is not None:
+        log.info("a search has given this run up")
+        return PRUNED
     config = load_config(folder / "config.yaml")
     before = read_json(folder / "status.json")
     try:
         from rftlab.build.training import train
 
-        train(config, folder, stop, mirror=mirror)
+        with _stopped_when_pruned(folder, stop):
+            train(config, folder, stop, mirror=mirror)
     except runs.RunIsDone:
         log.info("done before")
     except runs.RunIsLive as live:
@@ -73,7 +101,7 @@ def work(folder: Path, stop: StopFlag, *, mirror: bool = True) -> int:
         return ELSEWHERE
     except StopRequested as request:
         log.info("stopped: %s", request)
-        return STOPPED
+        return PRUNED if runs.state_of(folder) == "pruned" else STOPPED
     except Exception as error:
         if isinstance(error, UserError):
             print(f"error: {error}", file=sys.stderr)

@@ -32,12 +32,16 @@ from rftlab.runs.records import (
     held_elsewhere,
     nearest_run,
     note_elsewhere,
+    prune,
+    pruned,
     read_run,
     state_of,
     sweep_runs,
+    take_up,
 )
 from rftlab.runs.responses import RESPONSES, read_responses, write_responses
 from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, read_rows, refuse_other_rows, stamp
+from rftlab.runs.searches import Search, Tried, find_searches, read_search
 
 __all__ = [
     "HEARTBEAT_S",
@@ -52,6 +56,8 @@ __all__ = [
     "RunIsDone",
     "RunIsLive",
     "RunRecord",
+    "Search",
+    "Tried",
     "Words",
     "asked_axes",
     "axes_of",
@@ -60,6 +66,7 @@ __all__ = [
     "find_comparisons",
     "find_key",
     "find_runs",
+    "find_searches",
     "finished",
     "flatten",
     "folders_by_key",
@@ -76,9 +83,12 @@ __all__ = [
     "of_ours",
     "only_from_the_hub",
     "own_loader",
+    "prune",
+    "pruned",
     "read_responses",
     "read_rows",
     "read_run",
+    "read_search",
     "refuse_other_rows",
     "run_folder",
     "run_key",
@@ -86,6 +96,7 @@ __all__ = [
     "stamp",
     "state_of",
     "sweep_runs",
+    "take_up",
     "thaw",
     "value_of",
     "without_later",

@@ -21,6 +21,7 @@ from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
 LOCK = ".lock"
+PRUNED = "pruned.json"  # of a run: a search has given it up; the file says at which step and why
 ELSEWHERE = "elsewhere.json"  # of a sweep: its runs that lie in other sweeps
 RUN_FOLDER = re.compile(rf".+-[0-9a-f]{{{KEY_LENGTH}}}")
 
@@ -32,7 +33,8 @@ class RunRecord:
     folder: Path
     config: dict[str, Any]
     status: dict[str, Any]
-    state: str  # done | running | failed | stopped | lost (its process vanished without a word) | new (never tried)
+    state: str  # done | running | failed | stopped | pruned (given up by a search) | new (never tried)
+    # | lost (its process vanished without a word)
     final: dict[str, float] | None  # None until the run is done
 
     @property
@@ -183,18 +185,41 @@ def finished(folder: Path) -> dict[str, float] | None:
 
 
 def state_of(folder: Path) -> str:
-    """Return done, running, failed, stopped, lost, or new where no attempt was made. Only `DONE` makes a run done."""
+    """Return done, running, failed, stopped, pruned, lost, or new where no attempt was made.
+
+    Only `DONE` makes a run done. A run that a search has given up is running until it has stopped, and pruned from then
+    on, also where it failed or vanished meanwhile.
+    """
     if finished(folder) is not None:
         return "done"
     status = read_json(folder / "status.json")
     if is_locked(folder / LOCK):
         return "running"
+    state = None if status is None else status.get("state")
+    if status is not None and state == "running" and lease_holds(status):
+        return "running"
+    if (folder / PRUNED).exists():
+        return "pruned"
     if status is None:
         return "new"
-    state = status.get("state")
-    if state in ("failed", "stopped"):
-        return state
-    return "running" if state == "running" and lease_holds(status) else "lost"
+    return state if state in ("failed", "stopped") else "lost"
+
+
+def prune(folder: Path, why: Mapping[str, Any]) -> None:
+    """Give a run up: its job, if it has one, saves and stops; `why` is kept beside it, with `step` and `reason`."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / PRUNED, json.dumps(dict(why), indent=1) + "\n")
+
+
+def pruned(folder: Path) -> dict[str, Any] | None:
+    """Return why a run was given up, None where it was not."""
+    return read_json(folder / PRUNED)
+
+
+def take_up(folder: Path) -> None:
+    """Take a run up again that a search has given up: whoever asks for it next resumes it."""
+    (folder / PRUNED).unlink(missing_ok=True)
 
 
 def nearest_run(config: Mapping, records: Iterable[RunRecord]) -> tuple[RunRecord, list[str]] | None:

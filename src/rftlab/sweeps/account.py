@@ -14,12 +14,14 @@ from rftlab.place import program
 from rftlab.runs.axes import asked_axes, spelled, value_of, words_of_run
 from rftlab.runs.naming import NEAR_CHANCE, data_source, near_chance, source_in_words
 from rftlab.runs.records import RunRecord, log_path
+from rftlab.runs.searches import read_search
 from rftlab.sweeps.asked import read_asked
 from rftlab.sweeps.comparison import Comparison, compare, without_parents
 from rftlab.sweeps.comparison_table import LEGEND, answer, left_columns, sentences, shown_columns, texts, verdict
+from rftlab.sweeps.search.words import said_of
 from rftlab.sweeps.status import RunStatus
 
-UNFINISHED = ("failed", "lost", "stopped", "new")  # states that the page explains
+UNFINISHED = ("failed", "lost", "stopped", "pruned", "new")  # states that the page explains
 MOST_VALUES = 12  # of an axis
 LOG_LINES = 12  # of the log of a run that failed
 LOG_BYTES = 8_192
@@ -70,6 +72,9 @@ def _asked(
         rows.append(("of these elsewhere", f"{others} that other sweeps had finished before"))
     if asked and (needed := sum(run.key not in asked for run in found)):
         rows.append(("of these needed first", f"{needed} that others learn from"))
+    if (search := read_search(outputs, sweep)) is not None:
+        rows += [(f"searched {key}", given) for key, given in search.space.items()]
+        rows += [("search", line) for line in said_of(search)]
     rows += [(f"axis {key}", values) for key, values in _axes(records)]
     seeds = sorted({record.config["seed"] for record in records})
     rows += [("seeds", ", ".join(map(str, seeds)))] if seeds else []

@@ -62,6 +62,12 @@ class Board:
         if self._live is not None:
             self._live.stop()
 
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Show more jobs."""
+        self._names |= {job.key: f"{job.name}-{job.key}" for job in jobs}
+        self._total = len(self._names)
+        self._pace.add(jobs)
+
     def update(self, view: View) -> None:
         """Draw the view, or print what is new in it."""
         elapsed = self._pace.elapsed

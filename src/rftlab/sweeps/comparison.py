@@ -24,7 +24,7 @@ from rftlab.sweeps.asked import Asked, read_asked
 
 TARGETS = ("eval/test/reward", "eval/validation/reward", "eval/train/reward", "reward/mean")
 MOST_NAMED = 6  # metrics in an error
-UNFINISHED = ("failed", "diverged", "missing")  # runs without a number
+UNFINISHED = ("failed", "diverged", "pruned", "missing")  # runs without a number
 # what the guard of a loop says: "policy/loss is nan at optimiser step 3"
 DIVERGED = re.compile(r" is (nan|-?inf) (at|after) optimiser step ")
 
@@ -250,11 +250,11 @@ def _never_begun(axes: Sequence[str], asked: Sequence[Asked]) -> Cell:
 
 
 def _state(record: RunRecord, y: str) -> str:
-    """Say how a run counts: done, failed, diverged or missing."""
+    """Say how a run counts: done, failed, diverged, pruned or missing."""
     if record.final is not None:
         return "done" if math.isfinite(record.final[y]) else "diverged"
     if record.state != "failed":
-        return "missing"
+        return "pruned" if record.state == "pruned" else "missing"
     return "diverged" if DIVERGED.search(str(record.status.get("error"))) else "failed"
 
 

@@ -83,7 +83,8 @@ def _cautions(comparison: Comparison) -> list[str]:
 def _left_out(comparison: Comparison) -> list[str]:
     counts = {kind: sum(row.cell.unfinished[kind] for row in comparison.rows) for kind in UNFINISHED}
     counted = sum(len(row.cell.keys) for row in comparison.rows)
-    said = [f"{_runs(counted)} counted, " + ", ".join(f"{counts[kind]} {kind}" for kind in UNFINISHED) + "."]
+    told = [f"{counts[kind]} {kind}" for kind in UNFINISHED if kind != "pruned" or counts[kind]]  # by a search alone
+    said = [f"{_runs(counted)} counted, {', '.join(told)}."]
     if comparison.parents:
         said.append(f"Not compared: {_runs(comparison.parents)} that others learn from.")
     if comparison.silent:

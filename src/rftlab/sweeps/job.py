@@ -1,9 +1,9 @@
 """One job of a sweep: a resolved config, the key it gives, and the runs that must be finished before it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rftlab import runs
 
@@ -20,6 +20,36 @@ class Job:
     @property
     def name(self) -> str:
         return self.config["name"]
+
+
+class Feed(Protocol):
+    """Where further jobs come from while the first ones run: a search decides as results come in."""
+
+    @property
+    def open(self) -> bool:
+        """Whether more may come."""
+        ...
+
+    def more(self, ended: Mapping[str, str]) -> Sequence[Job]:
+        """Look at how jobs have `ended` (key -> state) and how the others go; returns jobs to add, parents first."""
+        ...
+
+    def stop(self) -> None:
+        """Ask for no more: the jobs that run are being stopped."""
+        ...
+
+
+class NoMore:
+    """The feed of a sweep whose jobs are all known when it begins."""
+
+    open = False
+
+    def more(self, ended: Mapping[str, str]) -> Sequence[Job]:
+        """Return nothing."""
+        return ()
+
+    def stop(self) -> None:
+        """Do nothing."""
 
 
 def levels(jobs: Sequence[Job]) -> dict[str, int]:

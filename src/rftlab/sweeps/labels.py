@@ -15,9 +15,14 @@ def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -
         groups.setdefault(name, []).append(key)
     varying = {name: _varying([flat[key] for key in keys]) for name, keys in groups.items()}
     return {
-        key: " ".join([name, *(f"{setting}={flat[key].get(setting)}" for setting in varying[name])])
+        key: " ".join([name, *(f"{setting}={_short(flat[key].get(setting))}" for setting in varying[name])])
         for key, name in names.items()
     }
+
+
+def _short(value: object) -> str:
+    """Write a value; numbers that a search has drawn have sixteen digits."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:

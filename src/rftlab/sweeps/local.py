@@ -7,6 +7,7 @@ state of the job before it. When the process that launched the sweep dies, its j
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.sweeps.board import Board, View
 from rftlab.sweeps.fork_server import lives, start_process, wait_for_server
-from rftlab.sweeps.job import Job, is_done
+from rftlab.sweeps.job import Feed, Job, NoMore, is_done
 
 POLL_S = 0.2  # between two looks at the progress of the jobs
-DONE, FAILED, STOPPED, ELSEWHERE = 0, 1, 75, 76  # exit codes of a job; 75 is EX_TEMPFAIL of sysexits.h: try again
+# exit codes of a job; 75 is EX_TEMPFAIL of sysexits.h: try again
+DONE, FAILED, STOPPED, ELSEWHERE, PRUNED = 0, 1, 75, 76, 77
 NO_WORD = 255  # the fork server has ended, so that nobody tells how a job ends, or whether it has
-STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running"}  # every other code is a failure
+STATES = {DONE: "done", STOPPED: "stopped", ELSEWHERE: "running", PRUNED: "pruned"}  # every other code is a failure
 
 # run folder, its GPU, what breaks when the launcher dies; it calls `receive_stops` when it can be asked to stop
 Work = Callable[[Path, str, Connection], None]
@@ -98,7 +100,7 @@ class Running:
         """Say how it ended."""
         if self.process.exitcode == NO_WORD:
             state = runs.state_of(self.job.folder)
-            return state if state in ("done", "stopped") else "failed"
+            return state if state in ("done", "stopped", "pruned") else "failed"
         return STATES.get(self.process.exitcode or 0, "failed")
 
 
@@ -125,6 +127,12 @@ class LocalPool:
     def finished(self) -> bool:
         return not self._pending and not self.running
 
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Take more jobs, behind those that wait."""
+        jobs = list(jobs)
+        self._pending += jobs
+        self._keys |= {job.key for job in jobs}
+
     def step(self) -> None:
         """Start what can start, wait a moment, collect what has ended."""
         self._heed()
@@ -132,6 +140,8 @@ class LocalPool:
         if self.running:
             told = [r.process.sentinel for r in self.running if r.process.exitcode != NO_WORD]
             wait(told, timeout=POLL_S)
+        elif not self._pending:  # of a feed that waits for another command's run
+            time.sleep(POLL_S)
         self._heed()
         for running in [running for running in self.running if not running.alive]:
             running.process.join()
@@ -182,7 +192,10 @@ class LocalPool:
 
     def _start_ready(self) -> None:
         for job in list(self._pending):
-            if any(self._cannot_come(parent) for parent in job.parents):
+            if runs.pruned(job.folder) is not None:
+                self._pending.remove(job)
+                self.states[job.key] = "pruned"
+            elif any(self._cannot_come(parent) for parent in job.parents):
                 self._pending.remove(job)
                 self.states[job.key] = "skipped"
             elif any(parent.key in self._keys and parent.key not in self.states for parent in job.parents):
@@ -220,15 +233,23 @@ class LocalPool:
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: Work, slots: Slots, console: Console, watcher: Watcher | None = None
+    jobs: Sequence[Job],
+    work: Work,
+    slots: Slots,
+    console: Console,
+    watcher: Watcher | None = None,
+    feed: Feed | None = None,
 ) -> dict[str, str]:
     """Run jobs to their ends under a live table; returns the state of each by key.
 
-    The first Ctrl-C asks the running jobs to save and stop, the second one kills them.
+    `feed` is asked for more of them as long as it is open. The first Ctrl-C asks the running jobs to save and stop, the
+    second one kills them.
     """
     with console.status("importing the libraries"):
         wait_for_server()  # a Ctrl-C ends the sweep here, as nothing has begun
     pool = LocalPool(jobs, work, slots, watcher)
+    feed = NoMore() if feed is None else feed
+    known = len(jobs)
     told: set[str] = set()
 
     def tell(said: str) -> None:
@@ -238,13 +259,19 @@ def run_jobs(
 
     try:
         with Board(console, jobs, "waiting") as board, _on_interrupt(pool.ask):
-            while not pool.finished:
+            while not pool.finished or (feed.open and not pool.stopping):
+                new = feed.more(pool.states)
+                board.add(new)
+                pool.add(new)
+                known += len(new)
                 pool.step()
+                if pool.stopping or pool.trouble is not None:
+                    feed.stop()
                 if pool.stopping:
                     tell("stopping: the running jobs save and end at their next step (Ctrl-C again kills them)")
                 if pool.trouble is not None:
                     tell(f"error: {pool.trouble}; the running jobs go on")
-                waiting = len(jobs) - len(pool.running) - len(pool.states)
+                waiting = known - len(pool.running) - len(pool.states)
                 board.update(View(running=[r.job for r in pool.running], waiting=waiting, ended=pool.states))
     finally:
         pool.close()

@@ -21,7 +21,7 @@ class Outcome:
 
     key: str
     name: str
-    state: str  # done | failed | stopped | skipped | running (elsewhere) | queued (not waited for)
+    state: str  # done | failed | stopped | pruned | skipped | running (elsewhere) | queued (not waited for)
     detail: str  # metrics of a finished run, or why it is not finished
     log: Path | None
 
@@ -44,12 +44,18 @@ def _outcome(job: Job, state: str) -> Outcome:
         "done": summary(final or {}, job.config),
         "failed": one_line(status.get("error")) or said or "ended without a word; its log says more",
         "stopped": "killed; resumes from its newest checkpoint" if status.get("state") == "running" else saved,
+        "pruned": why_pruned(folder),
         "skipped": "not started: a parent is not finished, SLURM refused it, or the sweep was stopped",
         "running": f"another process works on it (host {status.get('host')}, process {status.get('pid')})",
     }
     logs = [log_path(folder), *(submission_logs(folder.parent, task)[:1] if task is not None else [])]
     log = next((path for path in logs if path.exists() and path.stat().st_size), None)
     return Outcome(key=job.key, name=job.name, state=state, detail=details.get(state, ""), log=log)
+
+
+def why_pruned(folder: Path) -> str:
+    """Say at which step a search has given a run up, and why."""
+    return str((runs.pruned(folder) or {}).get("reason") or "given up by a search")
 
 
 def one_line(error: str | None) -> str:

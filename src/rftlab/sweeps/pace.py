@@ -39,6 +39,10 @@ class Pace:
         self._now = now
         self.started = now()
 
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Know of more jobs."""
+        self._jobs |= {job.key: job for job in jobs}
+
     @property
     def elapsed(self) -> float:
         """Seconds since the sweep began."""

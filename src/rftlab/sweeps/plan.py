@@ -16,7 +16,7 @@ from rftlab.sweeps.job import Job, levels
 
 MOST_NEIGHBOURS, MOST_FOLDERS, MOST_KEYS = 3, 300, 4
 TO_DO = ("new", "resume", "failed")  # what a sweep starts; the other states are done, running and queued
-UNFINISHED = {"stopped": "resume", "lost": "resume"}  # state of the folder -> state of the job
+UNFINISHED = {"stopped": "resume", "lost": "resume", "pruned": "resume"}  # state of the folder -> state of the job
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from rftlab.files import read_json
 from rftlab.runs.cost import total_steps
 from rftlab.runs.records import RunRecord
 from rftlab.sweeps.labels import labels
-from rftlab.sweeps.outcome import one_line, summary
+from rftlab.sweeps.outcome import one_line, summary, why_pruned
 from rftlab.sweeps.progress import read_progress
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import ledgers
@@ -30,7 +30,7 @@ class RunStatus:
     name: str
     label: str  # the name, with what tells it from the others of that name in its sweep
     key: str
-    state: str  # new | queued | starting | running | ending | done | failed | stopped | lost
+    state: str  # new | queued | starting | running | ending | done | failed | stopped | pruned | lost
     step: int
     steps: int
     attempt: int
@@ -159,6 +159,8 @@ def _detail(record: RunRecord, state: str, progress: str, queued: scheduler.Queu
         return one_line(record.status.get("error"))
     if state == "stopped":
         return record.status.get("reason") or ""
+    if state == "pruned":
+        return why_pruned(record.folder)
     if state == "lost":
         return f"its process vanished{f'; SLURM: {said}' if said else ''}"
     return progress

@@ -15,7 +15,7 @@ from rftlab.sweeps.status import RunStatus
 
 COLOURS = {
     "new": "cyan", "resume": "cyan", "queued": "blue", "starting": "blue", "running": "blue", "ending": "blue",
-    "done": "green", "failed": "red",
+    "done": "green", "failed": "red", "pruned": "magenta",
     "stopped": "yellow", "skipped": "yellow", "lost": "red",
 }  # fmt: skip
 EXPLAINED = ("new", "failed", "lost", "stopped")  # states whose reason is told in full
@@ -68,10 +68,11 @@ def _abridged(rows: Sequence[Row]) -> list[Row | None]:
 def _estimate(cost: Cost | None, row: Row) -> str:
     if not row.to_do:
         return ""
-    return "unknown" if cost is None else _in_words(cost.hours, cost.unit)
+    return "unknown" if cost is None else in_hours(cost.hours, cost.unit)
 
 
-def _in_words(hours: float, unit: str) -> str:
+def in_hours(hours: float, unit: str) -> str:
+    """Write hours of a kind of device, small ones in minutes."""
     of_what = f"{unit} " if unit else ""
     return f"{hours:.1f} {of_what}h" if hours >= 0.1 else f"{hours * 60:.1f} {of_what}min"
 
@@ -88,7 +89,7 @@ def totals(plan: Plan, costs: Mapping[str, Cost | None]) -> str:
             per_device[place] = per_device.get(place, 0.0) + cost.hours
     unknown = sum(cost is None for cost in costs.values())
     estimates = [
-        f"{_in_words(hours, unit)} on {device}{ELSEWHERE if elsewhere else ''}"
+        f"{in_hours(hours, unit)} on {device}{ELSEWHERE if elsewhere else ''}"
         for (device, unit, elsewhere), hours in sorted(per_device.items())
     ]
     estimates += [f"unknown for {unknown}"] if unknown else []
@@ -153,7 +154,7 @@ def show_outcomes(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Print what became of the jobs; failures come last, each with its log."""
     counts = Counter(outcome.state for outcome in outcomes)
     for outcome in sorted(outcomes, key=lambda outcome: outcome.state != "stopped"):
-        if outcome.state in ("stopped", "skipped", "running"):
+        if outcome.state in ("stopped", "pruned", "skipped", "running"):
             console.print(Text.assemble(painted(outcome.state), f"  {outcome.name}-{outcome.key}: {outcome.detail}"))
     for outcome in outcomes:
         if outcome.state == "failed":

@@ -38,7 +38,7 @@ __all__ = [
     "Destination", "Mirror", "SyncReport", "destination_of", "lacks_end", "mirroring", "prepare", "store_name", "sync",
 ]  # fmt: skip
 
-STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
+STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "pruned": "KILLED", "lost": "KILLED"}
 EARLY_FILES = ("config.yaml", "env.json")
 FILES = (*EARLY_FILES, ROWS, "prompts.parquet", "samples.jsonl", "DONE")
 HEAD_START_S = 1.0  # a run loads data and models first: the thread would take half of its interpreter

@@ -25,7 +25,7 @@ from rftlab.errors import UserError
 from rftlab.files import disk_errors
 from rftlab.place import program
 from rftlab.sweeps.board import Board, View
-from rftlab.sweeps.job import Job, folder_of, is_done, levels
+from rftlab.sweeps.job import Feed, Job, NoMore, folder_of, is_done, levels
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import Ledger, Submission, reconciled
 from rftlab.sweeps.slurm.refusal import refusal
@@ -38,7 +38,7 @@ DEFAULT_ARRAY = 1001  # MaxArraySize of a cluster that does not say
 GUARDED_SBATCH = 'exec 9>"$1" && flock 9 && test -e "$2" && exec sbatch "$3"'
 # until Python listens, a warning of a preemption would end the job as failed
 START = """sh -c 'trap "" USR2; exec "$@"' sh"""
-ENDED = ("done", "failed", "stopped")
+ENDED = ("done", "failed", "stopped", "pruned")
 
 log = logging.getLogger("rftlab")
 
@@ -89,6 +89,11 @@ class SlurmQueue:
     def taken(self) -> set[str]:
         """Keys of the jobs that are or were in the queue."""
         return self._tasks.keys() & self._jobs.keys()
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Take more jobs, parents first."""
+        self._jobs |= {job.key: job for job in jobs}
+        self._pending += jobs
 
     def adopt(self, queued: Mapping[str, str]) -> None:
         """Follow what is in the queue already instead of submitting it; other jobs may depend on it."""
@@ -151,6 +156,11 @@ class SlurmQueue:
         waiting = set(level)
         for job in sorted(self._pending, key=lambda job: level[job.key]):
             parents = tuple(sorted({parent.key for parent in job.parents} - done))
+            if runs.pruned(job.folder) is not None:
+                self._pending.remove(job)
+                waiting.remove(job.key)
+                self.states[job.key] = "pruned"
+                continue
             if any(self._cannot_come(parent, waiting) for parent in parents):
                 self._pending.remove(job)
                 waiting.remove(job.key)
@@ -275,10 +285,12 @@ def run_on_slurm(
     source: Path | None,
     console: Console,
     ask_queue: Callable[[], Mapping[str, scheduler.Queued] | None],
+    feed: Feed | None = None,
 ) -> dict[str, str]:
     """Submit jobs and, unless `settings.wait` is false, follow them to their ends; returns the state of each by key.
 
-    Ctrl-C leaves the jobs in the queue: the same command follows them again.
+    While it follows them, `feed` is asked for more of them as long as it is open. Ctrl-C leaves the jobs in the queue:
+    the same command follows them again.
 
     Raises:
         UserError: SLURM refuses the first array. Later refusals leave the rest for the same command.
@@ -295,7 +307,7 @@ def run_on_slurm(
         left = "skipped" if queue.was_refused else "new"
         return {job.key: queue.states.get(job.key, "queued" if job.key in queue.taken else left) for job in jobs}
     try:
-        _follow(queue, jobs, settings, console, ask_queue)
+        _follow(queue, jobs, settings, console, ask_queue, NoMore() if feed is None else feed)
     except KeyboardInterrupt:
         console.print(
             f"the jobs stay in the queue: the same command follows them, `{program('sweep')} cancel` ends them"
@@ -330,17 +342,22 @@ def _follow(
     settings: SlurmSettings,
     console: Console,
     ask_queue: Callable[[], Mapping[str, scheduler.Queued] | None],
+    feed: Feed,
 ) -> None:
+    known = len(jobs)
     with Board(console, jobs, "queued") as board:
-        while not queue.finished:
+        while not queue.finished or feed.open:
             seen = ask_queue()
             if seen is not None:
                 running = queue.follow(seen)
-                board.update(View(running=running, waiting=_quiet(queue, jobs, running), ended=queue.states))
+                if "skipped" in queue.states.values() and queue.was_refused:
+                    feed.stop()
+                new = feed.more(queue.states)
+                queue.add(new)
+                board.add(new)
+                known += len(new)
+                waiting = known - len(running) - len(queue.states)
+                board.update(View(running=running, waiting=waiting, ended=queue.states))
                 if queue.may_submit(len(seen)):
                     _submit(queue, console, ask_queue)
             time.sleep(settings.poll_s)
-
-
-def _quiet(queue: SlurmQueue, jobs: Sequence[Job], running: Sequence[Job]) -> int:
-    return len(jobs) - len(running) - len(queue.states)

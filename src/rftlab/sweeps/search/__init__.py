@@ -1,0 +1,1 @@
+"""A search: trials that Optuna chooses, each an ordinary run per seed (docs/search.md)."""
