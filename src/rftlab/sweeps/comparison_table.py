@@ -23,8 +23,8 @@ LATEX = str.maketrans(
 )
 MIDDLE = (
     "Interquartile mean (of the middle half of all runs) with its 95 % interval (bootstrap of the seeds within each "
-    "setting that is averaged over; Agarwal et al. 2021). To best: the difference to the first row, with the same draws "
-    "where two or more seeds are shared. KL: to the run's start, nats per response."
+    "setting that is averaged over; Agarwal et al. 2021). To best: the difference to the first row, with the same "
+    "draws where two or more seeds are shared. KL: to the run's start, nats per response."
 )
 LEGEND = (
     "Mean over seeds with its 95 % interval (Student's t). To best: the difference to the first row, over shared seeds "
