@@ -72,3 +72,33 @@ def test_a_line_that_is_flat_has_no_share_of_variance() -> None:
 def test_draws_that_are_no_numbers_leave_percentiles() -> None:
     assert intervals.percentiles(np.array([np.nan, 1.0, 1.0])) == (1.0, 1.0)
     assert all(map(math.isnan, intervals.percentiles(np.array([np.nan]))))
+
+
+def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
+    found = intervals.interquartile_mean({0: [1.0], 1: [2.0], 2: [4.0], 3: [100.0]})
+    assert found.value == 3.0 and found.low < 3.0 < found.high  # one outlier does not move it
+    assert intervals.interquartile_mean({0: [1.0, 3.0]}).bounded is False
+    assert math.isnan(intervals.interquartile_mean({}).value)
+
+
+def test_each_stratum_of_an_interquartile_mean_draws_its_own_seeds() -> None:
+    """Two tasks far apart: a bootstrap that mixed them would hold either of them alone."""
+    runs = {seed: [0.0 + 0.01 * seed, 10.0 + 0.01 * seed] for seed in range(4)}
+    found = intervals.interquartile_mean(runs)
+    assert found.value == pytest.approx(5.015) and found.high - found.low < 0.05
+
+
+def test_many_seeds_cover_an_interquartile_mean_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    found = [intervals.interquartile_mean({s: [x] for s, x in enumerate(rng.normal(size=20))}) for _ in range(400)]
+    assert np.mean([each.low <= 0 <= each.high for each in found]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_shared_seeds_of_interquartile_means_are_drawn_together() -> None:
+    lucky = {seed: float(seed * 10) for seed in range(8)}
+    a, b = ({seed: [value + shift] for seed, value in lucky.items()} for shift in (0.1, 0.0))
+    found = intervals.interquartile_difference(a, b)
+    assert found.n_paired == 8 and found.told_apart and found.estimate.value == pytest.approx(0.1)
+    other = intervals.interquartile_difference(a, {seed + 100: value for seed, value in b.items()})
+    assert other.n_paired == 0 and not other.told_apart and other.estimate.value == pytest.approx(0.1)
+    assert not intervals.interquartile_difference({0: [1.0]}, {0: [0.0]}).estimate.bounded

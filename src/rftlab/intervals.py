@@ -3,6 +3,7 @@
 | of | interval | why |
 |---|---|---|
 | a mean over seeds | Student's t | a bootstrap of 3 seeds knows no value beyond the three, and is too narrow |
+| an interquartile mean over seeds, on request | percentile bootstrap within strata | Agarwal et al. 2021 |
 | a difference between two settings | Student's t of the differences of shared seeds, else Welch's | |
 | the slope of a line | Student's t of least squares | |
 | a share of prompts | percentile bootstrap over prompts; exact binomial at 0 and 1 | prompts are many |
@@ -13,20 +14,21 @@ numpy and scipy alone, so that training, commands and analysis can all use it.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import TypeVar
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Seed = TypeVar("Seed", bound=Hashable)
 LEVEL = 0.95
 NORMAL_95 = 1.96
 WILSON_Z = 1.959964  # two-sided 95 %
-DRAWS = 1000  # of a bootstrap over prompts
+QUARTER = 0.25  # that an interquartile mean cuts off at both ends
+DRAWS = 1000  # of a bootstrap over prompts, or of seeds
 WITHIN_DRAWS = 200  # of a bootstrap within prompts, whose standard error alone is used
 FEWEST_OF_A_SLOPE = 3  # points: two lie on a line
 
@@ -101,6 +103,61 @@ def _welch(a: Sequence[float], b: Sequence[float], level: float) -> Estimate:
         return Estimate(value, value, value)
     low, high = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
     return Estimate(value, float(low), float(high))
+
+
+# --- interquartile means ---------------------------------------------------------------------------------------------
+
+
+def interquartile_mean(runs: Mapping[Seed, Sequence[float]], level: float = LEVEL) -> Estimate:
+    """Average the middle half of all runs, with the percentile interval of a bootstrap of the seeds.
+
+    `runs` has for each seed one value per stratum (a task, or a setting over which is averaged), the same number for
+    all. The seeds of each stratum are drawn by themselves (Agarwal et al. 2021, sections 4.1 and 4.3). No interval for
+    fewer than two seeds.
+    """
+    table = _table(runs.values())
+    if table.size == 0:
+        return Estimate(nan)
+    value = float(scipy.stats.trim_mean(table, QUARTER, axis=None))
+    if len(table) < 2:
+        return Estimate(value)
+    return Estimate(value, *percentiles(_trimmed(table, _draws(table.shape)), level))
+
+
+def interquartile_difference(
+    a: Mapping[Seed, Sequence[float]], b: Mapping[Seed, Sequence[float]], level: float = LEVEL
+) -> Difference:
+    """Subtract the interquartile mean of `b` from that of `a`, with the percentile interval of a bootstrap.
+
+    Where two seeds or more are shared, these alone are compared, and a draw takes the same seeds of both; else the
+    draws of the two are independent. None where one of the two has a single seed.
+    """
+    shared = [seed for seed in a if seed in b]
+    paired = len(shared) >= 2
+    first, second = (_table([runs[seed] for seed in shared] if paired else runs.values()) for runs in (a, b))
+    if not first.size or not second.size:
+        return Difference(estimate=Estimate(nan), n_paired=0)
+    value = float(np.subtract(*(scipy.stats.trim_mean(table, QUARTER, axis=None) for table in (first, second))))
+    if min(len(first), len(second)) < 2:
+        return Difference(estimate=Estimate(value), n_paired=0)
+    drawn = _draws(first.shape)
+    other = drawn if paired and first.shape == second.shape else _draws(second.shape, stream=1)
+    apart = _trimmed(first, drawn) - _trimmed(second, other)
+    return Difference(estimate=Estimate(value, *percentiles(apart, level)), n_paired=len(shared) if paired else 0)
+
+
+def _table(rows: Iterable[Sequence[float]]) -> Float[np.ndarray, "n k"]:
+    return np.array([list(row) for row in rows], dtype=float)
+
+
+def _draws(shape: tuple[int, int], stream: int = 0) -> Int[np.ndarray, "draws n k"]:
+    """Draw which seeds stand for those of each stratum; always the same draws, as `share` has them."""
+    return np.random.default_rng(stream).integers(shape[0], size=(DRAWS, *shape))
+
+
+def _trimmed(table: Float[np.ndarray, "n k"], drawn: Int[np.ndarray, "draws n k"]) -> Float[np.ndarray, " draws"]:
+    resampled = np.take_along_axis(table[None], drawn, axis=1)
+    return scipy.stats.trim_mean(resampled.reshape(len(drawn), -1), QUARTER, axis=1)
 
 
 # --- of a line ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from rftlab.errors import UserError
 from rftlab.loops.guard import refuse_broken_network, refuse_divergence
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.comparison import DIVERGED, Comparison, compare
-from rftlab.sweeps.comparison_table import answer, sentences, verdict
+from rftlab.sweeps.comparison_table import answer, legend, sentences, verdict
 from sweeps.finished import Y, done, failed, grid, job_of
 
 
@@ -132,3 +132,20 @@ def test_what_no_run_has_is_refused(tmp_path: Path, arguments: dict, key: str) -
     with pytest.raises(UserError, match=key) as error:
         compare(tmp_path, "sweep", **arguments)
     assert Y in str(error.value) or "optimizer.lr" in str(error.value) or "config.yaml" in str(error.value)
+
+
+def test_interquartile_means_are_compared_where_they_are_asked_for(tmp_path: Path) -> None:
+    for lr, values in {1e-4: (0.5, 0.51, 0.49, 0.5, -9.0), 5e-4: (0.4, 0.41, 0.39, 0.4, 0.4)}.items():
+        for seed, value in enumerate(values):
+            done(job_of(tmp_path, seed, lr), value)
+    plain, middle = only(tmp_path), only(tmp_path, middle=True)
+    assert [row.cell.settings["optimizer.lr"] for row in plain.rows] == [5e-4, 1e-4]  # by the one seed that broke
+    assert [row.cell.settings["optimizer.lr"] for row in middle.rows] == [1e-4, 5e-4]
+    assert middle.rows[0].cell.mean.value == pytest.approx(0.49667, abs=1e-4)
+    assert "Interquartile" in legend([middle]) and "Interquartile" not in legend([plain])
+    assert any("no other value" in said for said in sentences(only_few(tmp_path / "few")))
+
+
+def only_few(outputs: Path) -> Comparison:
+    grid(outputs, {1e-4: 0.5, 5e-4: 0.7})
+    return only(outputs, middle=True)

@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--y", help="final metric to compare (eval/test/reward, or the first reward that there is)")
     parser.add_argument("--by", help="settings that make a row, such as optimizer.lr,algo (what the runs differ in)")
     parser.add_argument("--lower", action="store_true", help="less is better, as of a loss")
+    parser.add_argument(
+        "--iqm", action="store_true", help="interquartile means with a bootstrap of the seeds, for many seeds"
+    )
     formats = parser.add_mutually_exclusive_group()
     for name in FORMATS:
         formats.add_argument(f"--{name}", action="store_true", help=f"print {name.upper()} instead of a table")
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show_comparison(arguments: argparse.Namespace, console: Console) -> int:
     """Print the comparison of one sweep, or of every sweep that has one."""
-    from rftlab.sweeps.comparison_table import LEGEND, csv, latex, markdown, show, to_dict  # scipy takes its time
+    from rftlab.sweeps.comparison_table import csv, latex, legend, markdown, show, to_dict  # scipy takes its time
 
     found = _compared(arguments)
     if arguments.json:
@@ -42,7 +45,7 @@ def show_comparison(arguments: argparse.Namespace, console: Console) -> int:
         for each in found:
             show(console, each)
             console.print()
-        console.print(LEGEND, highlight=False, soft_wrap=True, style="dim")
+        console.print(legend(found), highlight=False, soft_wrap=True, style="dim")
     return 0
 
 
@@ -55,7 +58,7 @@ def _compared(arguments: argparse.Namespace) -> "list[Comparison]":
     refusals: list[UserError] = []
     for sweep in sweeps:
         try:
-            found += compare(arguments.outputs, sweep, arguments.y, by, lower=arguments.lower)
+            found += compare(arguments.outputs, sweep, arguments.y, by, lower=arguments.lower, middle=arguments.iqm)
         except UserError as error:
             refusals.append(error)
     if not found:

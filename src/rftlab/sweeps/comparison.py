@@ -15,7 +15,7 @@ from typing import Any
 
 from rftlab import runs
 from rftlab.errors import UserError
-from rftlab.intervals import Difference, Estimate, difference, mean
+from rftlab.intervals import Difference, Estimate, difference, interquartile_difference, interquartile_mean, mean
 from rftlab.runs.axes import asked_axes, axes_of, cell_of, matches, meaning_of, value_of, words_of, words_of_run
 from rftlab.runs.naming import data_name
 from rftlab.runs.parents import needed_runs
@@ -34,17 +34,14 @@ class Cell:
     """All seeds of one setting."""
 
     settings: dict[str, Any]  # by axis
+    mean: Estimate  # over seeds, of all or of the middle half
     values: dict[int, float]  # by seed; of several runs of a seed (`by` pools their settings) the mean
+    runs: dict[int, tuple[float, ...]]  # by seed: these runs
     keys: tuple[str, ...]  # of the runs that have a number
     unfinished: dict[str, int]  # UNFINISHED -> runs
     kl: float  # these three: means over the runs; NaN where none says
     seconds: float
     peak_mib: float
-
-    @property
-    def mean(self) -> Estimate:
-        """The mean over seeds with its interval."""
-        return mean(list(self.values.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +65,7 @@ class Comparison:
     title: str  # scale, data and source
     y: str
     lower: bool  # whether less is better
+    middle: bool  # whether means are interquartile ones
     axes: tuple[str, ...]
     also: tuple[str, ...]  # what else the runs were asked to differ in; it goes along with the axes
     pooled: tuple[str, ...]  # axes over which each seed is averaged
@@ -87,12 +85,18 @@ class Comparison:
 
 
 def compare(
-    outputs: Path, sweep: str, y: str | None = None, by: Sequence[str] = (), *, lower: bool = False
+    outputs: Path,
+    sweep: str,
+    y: str | None = None,
+    by: Sequence[str] = (),
+    *,
+    lower: bool = False,
+    middle: bool = False,
 ) -> list[Comparison]:
     """Compare the cells of a sweep: one comparison for each scale, dataset and reward.
 
     `y` is a final metric, by default the first of TARGETS that a run has. `by` names the axes, by default those that
-    the runs were asked for.
+    the runs were asked for. `middle` compares interquartile means.
 
     Raises:
         UserError: No finished run has the metric, or no run has an axis.
@@ -110,7 +114,8 @@ def compare(
     shared[0] += [one for one in waiting if not any(one in own for own in shared)]
     return [
         Comparison(
-            sweep=sweep, title=title, y=y, lower=lower, **_compared(members, own, y, by, lower),
+            sweep=sweep, title=title, y=y, lower=lower, middle=middle,
+            **_compared(members, own, y, by, lower=lower, middle=middle),
             silent=len(records) - len(measured), parents=len(every) - len(records),
         )
         for (title, members), own in zip(parts, shared, strict=True)
@@ -171,7 +176,7 @@ def _set(overrides: Sequence[str] | None) -> frozenset[str]:
 
 
 def _compared(
-    records: Sequence[RunRecord], waiting: Sequence[Asked], y: str, by: Sequence[str], lower: bool
+    records: Sequence[RunRecord], waiting: Sequence[Asked], y: str, by: Sequence[str], *, lower: bool, middle: bool
 ) -> dict[str, Any]:
     """Return axes and rows of runs whose numbers mean the same."""
     words = [words_of_run(record) for record in records]
@@ -182,7 +187,7 @@ def _compared(
         settings = _settings(record, axes)
         groups.setdefault(str(settings) if by else cell_of(record.config), []).append(record)
     begun = {_set(record.overrides) for record in records}
-    cells = [_cell(_settings(members[0], axes), members, waiting, y) for members in groups.values()]
+    cells = [_cell(_settings(members[0], axes), members, waiting, y, middle) for members in groups.values()]
     later: dict[frozenset[str], list[Asked]] = {}
     for one in waiting:
         if _set(one.overrides) not in begun:
@@ -190,13 +195,17 @@ def _compared(
     cells += [_never_begun(axes, each) for each in later.values()]
     best, *others = sorted(cells, key=lambda cell: _rank(cell, lower))
     rows = [Row(cell=best, to_best=None)]
-    rows += [Row(cell=c, to_best=difference(c.values, best.values) if c.values else None) for c in others]
+    rows += [Row(cell=c, to_best=_apart(c, best, middle) if c.values else None) for c in others]
     return {
         "axes": axes,
         "also": () if by else tuple(key for key in asked_axes(words) if key not in axes),
         "pooled": tuple(key for key in told if key not in axes),
         "rows": tuple(rows),
     }
+
+
+def _apart(cell: Cell, best: Cell, middle: bool) -> Difference:
+    return interquartile_difference(cell.runs, best.runs) if middle else difference(cell.values, best.values)
 
 
 def _axes_to_come(records: Sequence[RunRecord], waiting: Sequence[Asked]) -> list[str]:
@@ -219,7 +228,9 @@ def _settings(record: RunRecord, axes: Sequence[str]) -> dict[str, Any]:
     return {key: value_of(flat, record.overrides, key) for key in axes}
 
 
-def _cell(settings: dict[str, Any], members: Sequence[RunRecord], waiting: Sequence[Asked], y: str) -> Cell:
+def _cell(
+    settings: dict[str, Any], members: Sequence[RunRecord], waiting: Sequence[Asked], y: str, middle: bool
+) -> Cell:
     states = {record.folder: _state(record, y) for record in members}
     done = [record for record in members if states[record.folder] == "done"]
     by_seed: dict[int, dict[str, float]] = {}
@@ -229,9 +240,14 @@ def _cell(settings: dict[str, Any], members: Sequence[RunRecord], waiting: Seque
     own = {_set(record.overrides) for record in members}
     unfinished = {kind: list(states.values()).count(kind) for kind in UNFINISHED}
     unfinished["missing"] += sum(_set(one.overrides) in own for one in waiting)
+    whole = {seed: each for seed, each in sorted(by_seed.items()) if len(each) == most}
+    values = {seed: fmean(each.values()) for seed, each in whole.items()}
+    by_cell = {seed: tuple(each[cell] for cell in sorted(each)) for seed, each in whole.items()}
     return Cell(
         settings=settings,
-        values={seed: fmean(each.values()) for seed, each in sorted(by_seed.items()) if len(each) == most},
+        mean=interquartile_mean(by_cell) if middle else mean(list(values.values())),
+        values=values,
+        runs=by_cell,
         keys=tuple(sorted({record.key for record in done})),
         unfinished=unfinished,
         kl=_known((record.final or {}).get("policy/kl") for record in done),
@@ -243,7 +259,7 @@ def _cell(settings: dict[str, Any], members: Sequence[RunRecord], waiting: Seque
 def _never_begun(axes: Sequence[str], asked: Sequence[Asked]) -> Cell:
     words = words_of(asked[0].overrides)
     return Cell(
-        settings={key: words.get(key) for key in axes}, values={}, keys=(),
+        settings={key: words.get(key) for key in axes}, mean=mean([]), values={}, runs={}, keys=(),
         unfinished={kind: len(asked) if kind == "missing" else 0 for kind in UNFINISHED},
         kl=math.nan, seconds=math.nan, peak_mib=math.nan,
     )  # fmt: skip

@@ -21,6 +21,11 @@ LATEX = str.maketrans(
     {c: rf"\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 )
+MIDDLE = (
+    "Interquartile mean (of the middle half of all runs) with its 95 % interval (bootstrap of the seeds within each "
+    "setting that is averaged over; Agarwal et al. 2021). To best: the difference to the first row, with the same "
+    "draws where two or more seeds are shared. KL: to the run's start, nats per response."
+)
 LEGEND = (
     "Mean over seeds with its 95 % interval (Student's t). To best: the difference to the first row, over shared seeds "
     "where there are two or more, else of the two means (Welch). KL: to the run's start, nats per response."
@@ -66,7 +71,7 @@ def _why(first: Cell, close: Sequence[Row]) -> str:
 def _cautions(comparison: Comparison) -> list[str]:
     said, counts = [], sorted({len(row.cell.values) for row in comparison.with_number})
     if counts and 1 < counts[0] < FEW:
-        said.append(f"With {_span(counts)} seeds an interval is wide, and rests on rewards that scatter normally.")
+        said.append(_few(comparison, _span(counts)))
     if counts and counts[0] == 1 < counts[-1]:
         said.append("A setting with one seed has no interval.")
     if (pairs := len(comparison.with_number) - 1) > 1:
@@ -78,6 +83,12 @@ def _cautions(comparison: Comparison) -> list[str]:
     if any(row.cell.unfinished["diverged"] for row in comparison.rows):
         said.append("A mean is of runs that came through: diverged ones would have made it worse.")
     return said
+
+
+def _few(comparison: Comparison, seeds: str) -> str:
+    if comparison.middle:
+        return f"A bootstrap of {seeds} seeds knows no other value: the interval is too narrow, and a mean is safer."
+    return f"With {seeds} seeds an interval is wide, and rests on rewards that scatter normally."
 
 
 def _left_out(comparison: Comparison) -> list[str]:
@@ -230,10 +241,16 @@ def _plain(comparison: Comparison, row: Row) -> dict[str, Any]:
     }
 
 
+def legend(comparisons: Sequence[Comparison]) -> str:
+    """Say what the numbers of comparisons are."""
+    return MIDDLE if any(each.middle for each in comparisons) else LEGEND
+
+
 def to_dict(comparison: Comparison) -> dict[str, Any]:
     """Return the whole comparison as plain data."""
     return {
         "sweep": comparison.sweep, "title": comparison.title, "y": comparison.y, "axes": list(comparison.axes),
+        "statistic": "iqm" if comparison.middle else "mean",
         "decided": comparison.decided, "answer": answer(comparison), "notes": sentences(comparison)[1:],
         "cells": numbers(comparison),
     }  # fmt: skip
@@ -257,7 +274,7 @@ def latex(comparison: Comparison) -> str:
     """Write a comparison for the LaTeX package booktabs; the answer is its caption."""
     import pandas as pd
 
-    caption = f"{comparison.title}. {' '.join(sentences(comparison))} {LEGEND}"
+    caption = f"{comparison.title}. {' '.join(sentences(comparison))} {legend([comparison])}"
     rows, left = texts(comparison), left_columns(comparison)
     columns = "".join("l" if name in left else "r" for name in rows[0])
     return pd.DataFrame(rows).to_latex(
@@ -276,4 +293,9 @@ def markdown(comparison: Comparison) -> str:
 
     rows = [{name: cell.replace("|", r"\|") for name, cell in row.items()} for row in texts(comparison)]
     table = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return "\n\n".join([f"**{comparison.sweep}: {comparison.title}**", table, *sentences(comparison), LEGEND]) + "\n"
+    return (
+        "\n\n".join(
+            [f"**{comparison.sweep}: {comparison.title}**", table, *sentences(comparison), legend([comparison])]
+        )
+        + "\n"
+    )
