@@ -9,7 +9,7 @@ ROOT = PACKAGE if INSTALLED else PACKAGE.parents[1]
 CONF = ROOT / "conf"
 NAME = "rftlab"
 FILES = re.compile(r"\bpython src/(\w+)\.py")
-OTHERS = re.compile(r"\b(?:make |python -m (?:analysis|rftlab\.commands)\.(?:make_)?)([a-z][\w-]*)")
+OTHERS = re.compile(r"\b(?:make |python -m (?:analysis|rftlab\.commands|rftlab\.tracking)\.(?:make_)?)([a-z][\w-]*)")
 
 
 def program(name: str) -> str:

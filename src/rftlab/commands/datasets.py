@@ -38,9 +38,9 @@ What a run sees with `data=NAME` if no limit is set (`data.loader.n_train=null` 
 Rows of the mirror are real; they were read with `data.source=hub paths.hub_mirror=DIR` from a local copy that is often
 a part of what the hub has, cut into other splits: no number of theirs is a published one.
 
-The embedded models have read plain texts of all these worlds, some in lower case (src/rftlab/data/corpus.py), and none in
-the format of a task: no mark of a speaker, a question, a post or a table, no sentence beside its translation. No text
-that they have read is a row.
+The embedded models have read plain texts of all these worlds, some in lower case (src/rftlab/data/corpus.py), and none
+in the format of a task: no mark of a speaker, a question, a post or a table, no sentence beside its translation. No
+text that they have read is a row.
 
 - words: split at white space; median and 95th percentile. Of targets the first is measured.
 - repeated: rows of a split whose prompt and targets stood there before. In a later split: rows that validation or test

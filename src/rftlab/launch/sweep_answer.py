@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from rftlab.place import INSTALLED, as_typed, program
+
 
 def send_at_end(outputs: Path, sweep: str, tracking: Mapping[str, Any], console: Console) -> None:
     """Send the comparison to the parent run, and wait `close_timeout_s` at most; what goes wrong is one line."""
@@ -19,14 +21,17 @@ def send_at_end(outputs: Path, sweep: str, tracking: Mapping[str, Any], console:
         thread.join(tracking["close_timeout_s"])
     except KeyboardInterrupt:
         ended.append("interrupted")
+    dashboard = as_typed("python -m rftlab.tracking.dashboard")
     place = "" if str(outputs) == "outputs" else f" --outputs {outputs}"
     if not ended:
         ended.append(f"the tracking server takes longer than {tracking['close_timeout_s']:g} s")
     if ended[0]:
-        again = f"python src/sweep.py sync --sweep {sweep}{place}"
+        again = f"{program('sweep')} sync --sweep {sweep}{place}"
         words, style = f"tracking: the comparison is not sent yet: {ended[0]}; `{again}` sends it", "yellow"
     elif tracking["uri"].startswith("http"):
-        words, style = f"in MLflow: python -m rftlab.tracking.dashboard --uri {tracking['uri']}{place}", None
+        words, style = f"in MLflow: {dashboard} --uri {tracking['uri']}{place}", None
+    elif INSTALLED:
+        words, style = f"in MLflow: {dashboard}{place}", None
     else:
         words, style = f"in MLflow: make dashboard{place.replace(' --outputs ', ' OUTPUTS=')}", None
     console.print(words, style=style, highlight=False, soft_wrap=True, markup=False)

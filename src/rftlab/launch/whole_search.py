@@ -52,7 +52,7 @@ def run_search(sweep: Sweep, asked: "Asked", launcher: JobLauncher, console: Con
             return DONE
         if not cluster:
             require_hub(job.config for job in asked.corners)
-        require_runs(list(asked.corners))
+        require_runs(asked.corners)
         return _run(sweep, asked, study, launcher, console, n_jobs)
     finally:
         study.close()
@@ -89,7 +89,7 @@ def _run(sweep: Sweep, asked: "Asked", study: Study, launcher: JobLauncher, cons
     has_page = (sweep.outputs / sweep.name / "index.html").exists()
     show_end(
         sweep.outputs, sweep.name, console, page=sweep.page and (changed or not has_page),
-        tracking=next(iter(asked.corners)).config["tracking"],
+        tracking=asked.corners[0].config["tracking"],
     )  # fmt: skip
     code = exit_code(ends)
     return INTERRUPTED if code == DONE and any(end.state == "stopped" for end in ends) else code
