@@ -17,6 +17,7 @@ from rftlab.runs.axes import asked_axes, words_of_run
 from rftlab.sweeps.asked import read_asked
 from rftlab.sweeps.comparison import TARGETS, Cell, Comparison, compare, without_parents
 from rftlab.sweeps.comparison_table import answer, csv, markdown, sentences, shown_columns, texts, to_dict
+from rftlab.tracking import views
 from rftlab.tracking.spool import clean_name
 from rftlab.tracking.views import View
 from rftlab.tracking.words import settings_in_words, title
@@ -46,7 +47,7 @@ class Answer:
     def digest(self) -> str:
         """Return a text that is the same as long as nothing of it changes."""
         stamps = {name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in self.files.items()}
-        told = [self.note, self.headline, self.tags, self.texts, stamps, [vars(view) for view in self.views]]
+        told = [self.note, self.headline, self.tags, self.texts, stamps, views.tags(self.views, 0)]
         numbers = {name: repr(value) for name, value in self.metrics.items()}
         return hashlib.sha256(json.dumps([told, numbers, self.titles], sort_keys=True).encode()).hexdigest()
 
