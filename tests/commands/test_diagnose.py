@@ -226,3 +226,11 @@ def test_a_sweep_over_data_of_a_config_dir_of_ones_own_is_reported(
     monkeypatch.setattr(sys, "argv", ["diagnose.py", "-m", "--config-dir", str(tmp_path / "my conf"), *words])
     main(lambda folders, figures: 0)
     assert "2 of 2 diagnoses are not finished" in capsys.readouterr().out
+
+
+def test_a_search_of_diagnoses_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["diagnose.py", "-m", "hydra/sweeper=optuna", "n_prompts=interval(1,9)"])
+    with pytest.raises(SystemExit) as stop:
+        main(lambda folders, figures: 0)
+    assert stop.value.code == 2
+    assert "a search of diagnoses; expected " in capsys.readouterr().err

@@ -48,12 +48,12 @@ MUTATIONS = {
         TRIALS,
         "a run that broke ends the search, or is its best",
     ),
-    "a-run-of-another-sweep-is-computed-again": Mutation(
+    "a-run-of-another-command-is-started-twice": Mutation(
         "sweeps/search/trials.py",
-        'if key in self._launched or row.state == "done":',
-        "if key in self._launched:",
+        "if row.to_do or (self._follows and key in self._queued):",
+        "if True:",
         TRIALS,
-        "a day of computing is done twice",
+        "two processes want one folder",
     ),
     "a-run-given-up-comes-again": Mutation(
         "sweeps/search/trials.py",

@@ -17,6 +17,7 @@ from rftlab.sweeps.search.trials import Limits, Trials
 
 METRIC, LOOK = "eval/validation/reward", "probe/reward_mean"
 STEPS = 9
+MOST_LOOKS = 100
 INTERVAL = Dimension(key="optimizer.lr", given="interval(0.0,1.0)", distribution=FloatDistribution(0.0, 1.0))
 HYPERBAND = HyperbandPruner(min_resource=1, max_resource=STEPS, reduction_factor=3)
 
@@ -88,17 +89,16 @@ class Search:
     def run(self, end: Callable[[Job], None] | None = None, most: int = 1000) -> list[Job]:
         """Finish every run as soon as it is asked for, at most so many; returns the runs in order."""
         ran: list[Job] = []
-        while self.trials.open or not ran:
+        for _ in range(MOST_LOOKS):
             jobs = self.more()
             if not jobs and not self.trials.open:
-                break
+                return ran
             for job in jobs:
                 (end or self.finish)(job)
                 ran.append(job)
                 if len(ran) == most:
                     return ran
-        self.more()
-        return ran
+        raise AssertionError("it waits for something that never comes")
 
     @property
     def summary(self):

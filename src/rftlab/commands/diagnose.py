@@ -64,6 +64,10 @@ def main(report: Report) -> None:
         refused = UserError("algo=...", "no algorithm, as nothing is trained here", "algo, or use src/train.py")
         print(f"error: {refused}", file=sys.stderr)
         sys.exit(train.BAD_INPUT)
+    if "hydra/sweeper=optuna" in arguments:
+        refused = UserError("a search of diagnoses", "a list of values, as nothing is trained here", "hydra/sweeper")
+        print(f"error: {refused}", file=sys.stderr)
+        sys.exit(train.BAD_INPUT)
     sys.argv[1:] = [*map(_long, arguments), "algo=diagnose"]
     if not any(argument.startswith("sweep.name=") for argument in arguments):
         sys.argv.append(f"sweep.name={SWEEP}")

@@ -124,7 +124,7 @@ def unknown_key(key: str) -> UserError:
     of_search = difflib.get_close_matches(key, [name for name in known if name.startswith("hydra.sweeper.")], n=1)
     if of_search and key not in known:
         return UserError(f"key {key}, which the sweeper does not have", of_search[0], key)
-    if key in known and key.startswith("hydra.sweeper."):
+    if key in known and key.startswith("hydra.sweeper.") and key != "hydra.sweeper.params":
         return UserError(f"{key}, of a search, in a grid", "hydra/sweeper=optuna on the command line", "hydra/sweeper")
     if key.startswith("hydra.sweeper."):
         return UserError(f"{key} on the command line", "axes as KEY=1,2 or as +sweep=NAME", key)
