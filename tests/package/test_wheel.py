@@ -92,8 +92,8 @@ def test_an_empty_folder_trains_sweeps_and_draws(typed: Typed) -> None:
     folder: Path = typed.folder / "outputs" / "default"  # ty: ignore
     (snapshot,) = [path for path in (folder.parent / ".snapshots").glob("*") if not path.name.startswith(".")]
     assert {path.name for path in (snapshot / "src").iterdir()} == {"rftlab", "hydra_plugins"}
-    environments = [json.loads(path.read_text()) for path in folder.glob("*/env.json")]
-    assert any(env["command"][:2] == ["rftlab train", "algo=ppo"] for env in environments)
+    environments = [path.read_text() for path in folder.glob("*/env.json")]
+    assert len(environments) == 2 and all('"rftlab train"' in text for text in environments)
     assert "rftlab train -m algo=ppo,reinforce" in (folder / "index.html").read_text()
     drawn = typed("rftlab", "figures")
     assert drawn.returncode == 0 and "rftlab train" in drawn.stdout and "src/" not in drawn.stdout, drawn.stderr

@@ -43,7 +43,7 @@ Keys
   bounds=N                     prompts whose gradient and its bounds are measured as well (0)
   algo.loop.bound_seconds=S    when to stop measuring these, with what is done kept (600)
   algo.loop.reward_low=0  algo.loop.reward_high=1    interval of the reward, for bounds and threshold
-  data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for src/train.py (--help there)
+  data.rollout.*  eval.std_below  seed  sweep.name  paths.figures            as for train (--help there)
 """
 
 SOME_FAILED = 1
@@ -61,7 +61,9 @@ def main(report: Report) -> None:
             print(as_typed(HELP), end="")
         return
     if any(argument.startswith("algo=") for argument in arguments):
-        refused = UserError("algo=...", "no algorithm, as nothing is trained here", "algo, or use src/train.py")
+        refused = UserError(
+            "algo=...", "no algorithm, as nothing is trained here", "algo, or use `python src/train.py`"
+        )
         print(f"error: {refused}", file=sys.stderr)
         sys.exit(train.BAD_INPUT)
     if "hydra/sweeper=optuna" in arguments:

@@ -23,7 +23,7 @@ Keys
   file=FILE        .jsonl, .csv or .parquet with the columns `response` and, where the reward reads them, `prompt` and
                    `targets`: a list of texts, or one text; in a CSV file a list is written as JSON (["a", "b"])
   out=FILE.csv     write row and score of every response
-  reward=NAME  reward.KEY=VALUE    as for src/train.py; docs/rewards.md lists all rewards
+  reward=NAME  reward.KEY=VALUE    as for train; docs/rewards.md lists all rewards
   paths.hub_mirror=DIR  paths.outputs=DIR  runtime.device=auto    where models and runs lie, and where they compute
 
 Printed are mean and standard deviation (of these responses: population form), quantiles, a histogram, and responses per

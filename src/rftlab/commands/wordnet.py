@@ -90,7 +90,7 @@ def _default() -> Path:
 
 def main() -> None:
     """Get WordNet; exit code 2 where it cannot be had."""
-    parser = Parser(prog=as_typed("python -m rftlab.commands.wordnet"), description=__doc__)
+    parser = Parser(prog=as_typed("python -m rftlab.commands.wordnet"), description=as_typed(__doc__ or ""))
     parser.add_argument("--to", type=Path, default=_default(), help="one of nltk's folders (default: %(default)s)")
     parser.add_argument("--package", type=Path, help=f"{PACKAGE}_3.0-..._all.deb, where it is there already")
     arguments = parser.parse_args()
