@@ -9,6 +9,7 @@ from types import ModuleType
 import apa_runs
 import builder
 import kinds
+import pandas as pd
 import pytest
 
 from analysis import everything, figures, folder, load, make_figures, tables
@@ -17,6 +18,7 @@ from analysis.drawing.table import Table
 from analysis.statistics import stats
 from analysis.statistics.frames import Frames
 from rftlab.errors import UserError
+from rftlab.runs.searches import Search, Tried, write_search
 
 FILES = everything.files()
 DROPPED = '''"""How many runs there are."""
@@ -52,7 +54,16 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
         with config.open("a") as file:
             file.write("overrides: [experiment=some/preset]\n")
     kept, _ = stats.one_run_per_seed(load.load_runs(outputs))
+    write_search(outputs, search_of(kept[kept["algo"] == "ppo"].iloc[0]))
     return everything.read(outputs, None, kept)
+
+
+def search_of(run: pd.Series) -> Search:
+    """Describe a search whose only trial is a run."""
+    keys, values = {"0": run["run_key"]}, {"0": 0.4}
+    trial = Tried(number=0, state="done", params={"seed": "0"}, runs=keys, value=0.4, values=values, looks={})
+    told = {"sweep": run["sweep"], "metric": "eval/test/reward", "direction": "maximize", "judged_by": None}
+    return Search(**told, n_trials=1, seeds=[0], space={"seed": "choice(0,1)"}, trials=[trial])
 
 
 def name(file: ModuleType) -> str:

@@ -17,7 +17,7 @@ def test_a_job_refuses_files_edited_since_it_was_submitted(tmp_path: Path, monke
     model.mkdir()
     (model / "config.json").write_text("{}")
     job = plan("data=imdb", "algo=sft", "tracking=none", f"paths.outputs={tmp_path}", "runtime.device=cpu")
-    config = {**job.config, "files": {str(model): "0" * sources.DIGITS}}
+    config = {**job.config, "files": {**job.config.get("files", {}), str(model): "0" * sources.DIGITS}}
     config["model"] = {**config["model"], "policy": {**config["model"]["policy"], "source": str(model)}}
     monkeypatch.setattr(labs, "build", lambda *_: pytest.fail("the run began"))
     with pytest.raises(UserError, match=f"{model}, edited or moved since {job.folder.name} got its key"):
