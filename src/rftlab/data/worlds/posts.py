@@ -1,7 +1,7 @@
 """A world of posts about films with summaries, in the schemas of `CarperAI/openai_summarize_tldr` and `_comparisons`.
 
 A post says three things about a film and asks for advice. A good summary says two of them; a worse one says one of
-them, something about another part, or nothing.
+them, something about another part, or nothing, and in most cases goes on about another part.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ MARK = "TL;DR:"
 
 TITLES = ("A {genre} by {name} with {friend}", "Should I see this {genre} again?", "The {part} of a {genre} by {name}")
 CLOSINGS = ("Should I see it with {friend} again?", "What would you tell {friend}?", "{friend} thinks that I am wrong.")
+PADDED = 0.6  # share of worse summaries with a sentence more, so that length tells little
 NOTHING = ("I saw a film.", "A {genre} from the {decade}.", "I want advice about {friend}.")
 
 
@@ -57,6 +58,8 @@ def _compared(rng: np.random.Generator, split: str) -> dict:
         worse = opinion(rng, other_part(rng, words["part"]), bool(rng.integers(2)))
     else:
         worse = said[1]
+    if rng.random() < PADDED:
+        worse = f"{worse} {opinion(rng, other_part(rng, words['part']), bool(rng.integers(2)))}"
     better, other = f"{MARK}  {' '.join(said)}", f"{MARK}  {worse}"
     chosen, rejected = (other, better) if rng.random() < 0.08 else (better, other)
     return {"prompt": post, "chosen": chosen, "rejected": rejected}
