@@ -6,6 +6,7 @@ gold turns down and the proxy does not, the policy over-optimises.
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import pandas as pd
 import seaborn as sns
@@ -24,7 +25,7 @@ METRICS = gold.METRICS
 WANTED = APA_GOLD
 COLUMNS, MOST = 3, 12  # panels: in a row, and of a figure that still fits a page
 COLOURS = {"proxy": 0, "gold": 1}  # of the colour-blind palette
-DASHES = {"proxy": "--", "gold": "-"}  # as in Gao et al. 2023
+DASHES: dict[str, Literal["--", "-"]] = {"proxy": "--", "gold": "-"}  # as in Gao et al. 2023
 WORDS = {"proxy": "proxy: the reward that was optimised", "gold": "gold: a reward that taught nothing"}
 NOTE = (
     "Test prompts; KL in nats per response. Thin: seeds, through their evaluations in the order of time; thick: mean "
@@ -77,11 +78,12 @@ def _draw_cell(axes: Axes, rows: pd.DataFrame) -> None:
     palette = sns.color_palette("colorblind")
     axes.axhline(0, color="0.8", linewidth=0.7, zorder=0)
     for which in gold.WHICH:
-        look = {"color": palette[COLOURS[which]], "linestyle": DASHES[which]}
+        colour, dash = palette[COLOURS[which]], DASHES[which]
         for _, seed in rows.groupby("run_key"):
-            axes.plot(seed["distance"], seed[which], linewidth=0.6, alpha=0.55, **look)
+            axes.plot(seed["distance"], seed[which], color=colour, linestyle=dash, linewidth=0.6, alpha=0.55)
         mean = rows.drop_duplicates("step").sort_values("step")
-        axes.plot(mean["distance_mean"], mean[f"{which}_mean"], linewidth=1.8, marker="o", markersize=3.5, **look)
+        x, y = mean["distance_mean"], mean[f"{which}_mean"]
+        axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8, marker="o", markersize=3.5)
     axes.set_xlim(0, None)
     sns.despine(ax=axes)
 

@@ -64,4 +64,8 @@ MUTATIONS = {
         STATISTICS, 'wide[KL].mask(wide["step"] == 0, 0.0)', "wide[KL]", ANALYSIS,
         "curves do not begin where nothing has moved",
     ),
+    "gold-is-an-axis": Mutation(
+        "runs/axes.py", 'return key in LOOKS or key.split(".")[0] == GOLD', "return key in LOOKS",
+        "runs/test_looks_are_no_axes.py", "runs that do the same stand in figures as different settings",
+    ),
 }  # fmt: skip
