@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rftlab.runs import LOOKS, NOT_IDENTITY, follows, of_identity
+from rftlab.runs import NOT_IDENTITY, follows, is_look, of_identity
 from rftlab.runs.naming import data_name, data_source, decoding, model_name, near_chance
 
 GROUPS = ("model", "data", "algo", "optimizer", "heuristic")  # of the config, each with a name
@@ -82,8 +82,9 @@ def changes(overrides: Sequence[str], setting: Setting | None = None) -> list[st
     preset = given.pop("experiment", "null").rpartition("/")[2]
     words = [f"{PRESET}={preset}"] if preset != "null" else []
     language = setting is not None and "data.classes" not in setting  # whose titles name no optimizer
-    named = {*NAMED, *LOOKS} - ({"optimizer"} if language else set())
-    return words + [_word(key, value, setting or {}) for key, value in given.items() if key not in named]
+    named = set(NAMED) - ({"optimizer"} if language else set())
+    said = {key: value for key, value in given.items() if key not in named and not is_look(key)}
+    return words + [_word(key, value, setting or {}) for key, value in said.items()]
 
 
 def _word(key: str, given: str, setting: Setting) -> str:

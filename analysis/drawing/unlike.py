@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.drawing import layout, style
 from analysis.settings import NOT_SETTING, Setting
 from analysis.statistics.stats import PANEL
-from rftlab.runs import LOOKS, follows
+from rftlab.runs import follows, is_look
 
 CONTROLLED = ["optimizer", "wrong_reward"]  # each has a figure or a row of its own in the controlled experiments
 COMPARED = re.compile(  # what the comparison is of, names of files and classes, and what changes no result
@@ -108,7 +108,7 @@ def _shared(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
         here = [cell for algo in having[key] for cell in of_algo[algo]]
         unlabelled = any(key not in cell.words for cell in here)
         compared = COMPARED.match(key) or any(follows(key, cell.setting) for cell in here)
-        counts = not compared and key not in LOOKS and key.split(".")[0] not in NOT_SETTING
+        counts = not compared and not is_look(key) and key.split(".")[0] not in NOT_SETTING
         if unlabelled and counts and len(having[key]) >= min(2, len(of_algo)):
             found[key] = here
     return found

@@ -1,5 +1,7 @@
 """What evaluations say of the policies of a sweep, over the seeds of each cell."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -11,13 +13,13 @@ REWARD, KL = "eval/test/reward", "policy/kl"
 SHOWN = [REWARD, KL]
 
 
-def of_sweeps(frames: Frames) -> pd.DataFrame:
-    """Take reward and KL at the steps of evaluations, for every sweep that holds the run.
+def of_sweeps(frames: Frames, shown: Sequence[str] = SHOWN) -> pd.DataFrame:
+    """Take metrics, reward and KL if no others are named, at the steps of evaluations, for every sweep with the run.
 
     Returns the columns of metrics and HELD; values that are not finite are left out.
     """
     rows = stats.of_family(frames.metrics, "language")
-    rows = rows[rows["metric"].isin(SHOWN) & np.isfinite(rows["value"])]
+    rows = rows[rows["metric"].isin(shown) & np.isfinite(rows["value"])]
     looked = rows.loc[rows["metric"] == REWARD, ["run_key", "sweep", "step"]]
     return stats.in_every_sweep(rows.merge(looked, on=["run_key", "sweep", "step"]), frames.runs)
 

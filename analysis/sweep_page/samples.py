@@ -80,8 +80,13 @@ def _by_prompt(rows: Iterable[Mapping[str, Any]], step: int) -> dict[str, Mappin
 
 
 def _pair(before: Mapping[str, Any], after: Mapping[str, Any]) -> Pair:
-    first, last = (Response(_cut(row["response"]), _score(row["score"])) for row in (before, after))
+    first, last = (Response(_cut(row["response"]), _scores(row)) for row in (before, after))
     return Pair(str(before["prompt_id"]), _cut(before["prompt"]), first, last)
+
+
+def _scores(row: Mapping[str, Any]) -> str:
+    """Write the score of a response, and its gold score where the run has a second reward."""
+    return _score(row["score"]) + (f", gold {_score(row['gold'])}" if "gold" in row else "")
 
 
 def _score(value: Any) -> str:

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import apa_runs
 import builder
+import gold_runs
 import kinds
 import pandas as pd
 import pytest
@@ -49,6 +50,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
     kinds.write_theory(outputs)
     kinds.write_diagnosis(outputs, "imdb")
     apa_runs.write_offline(outputs)
+    gold_runs.write_gold(outputs)
     apa_runs.write_judged(outputs, apa_runs.write_online(outputs, "apa_stack", "stack_exchange"))
     for config in outputs.rglob("config.yaml"):
         with config.open("a") as file:

@@ -14,7 +14,7 @@ from analysis import everything, load, settings
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn, save
 from analysis.statistics import stats
-from rftlab.runs import NOT_IDENTITY
+from rftlab.runs import LOOKS, NOT_IDENTITY
 
 REDUCED = ["scale=paper", "experiment=vanishing_gradients/stsb_two_cores", "data.source=hub"]
 
@@ -66,8 +66,10 @@ def test_a_lone_cell_is_named_by_what_was_set_beyond_its_groups(
 
 def test_when_and_how_a_run_is_looked_at_needs_no_words(tmp_path: Path) -> None:
     resolved = builder.config("imdb", "ppo", "none", 0)
-    looks = {key.partition(".")[2]: 7 for key in settings.LOOKS}
-    builder.write_run(tmp_path, asked(resolved | {"eval": looks}, *(f"{key}=7" for key in settings.LOOKS)))
+    looks = {key.partition(".")[2]: 7 for key in LOOKS}
+    gold = {"gold": {"run": "0123456789ab", "at_chance": True}}
+    words = [*(f"{key}=7" for key in LOOKS), "gold=reward_model", "gold.at_chance=true"]
+    builder.write_run(tmp_path, asked(resolved | {"eval": looks} | gold, *words))
     assert variants(tmp_path) == [""]
 
 

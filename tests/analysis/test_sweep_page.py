@@ -55,6 +55,7 @@ def outputs(tmp_path: Path) -> Path:
                 {"step": step, "split": "test", "prompt_id": "p0", "prompt": "a question", "response": said, "score": s}
                 for step, said, s in ((0, f"{EVIL} of before", 0.25), (6, "between", 0.3), (12, "of after", 0.75))
             ]
+            rows[2] |= {"gold": -1.5} if algo == "ppo" else {}
             (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     folder = write_run(tmp_path, asked("ppo", 2), "failed")
     (folder / "status.json").write_text(json.dumps({"state": "failed", "attempt": 1, "error": f"ValueError: {EVIL}"}))
@@ -82,7 +83,7 @@ def test_the_page_is_whole_and_asks_nobody(outputs: Path, monkeypatch: pytest.Mo
     assert 'name="viewport"' in text and "@media print" in text and 'lang="en"' in text
     for words in ("Highest: algo=", "of before", "0.250", "of after", "0.750", "1 failed", "n = 2 seeds"):
         assert words in text
-    assert "between" not in text
+    assert "between" not in text and text.count("0.750, gold -1.500<") == 1  # of the run with a gold reward
     for run in outputs.glob("default/*/config.yaml"):
         assert run.parent.name[-12:] in text
     assert f"python src/sweep.py compare --sweep default --outputs {outputs}" in text

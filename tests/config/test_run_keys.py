@@ -23,7 +23,7 @@ def test_the_key_of_a_command_is_the_one_that_was_written_down(key: str, overrid
 
 def test_the_commands_cover_every_option_of_every_group() -> None:
     written = {word for _, overrides in LINES for word in overrides.split()}
-    for group in ("data", "model", "algo", "optimizer", "heuristic", "scale", "reward"):
+    for group in ("data", "model", "algo", "optimizer", "heuristic", "scale", "reward", "gold"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert f"{group}={path.stem}" in written, f"{group}={path.stem} is in no line of {GOLDEN.name}"
     assert len(LINES) >= 60

@@ -117,10 +117,11 @@ def test_a_decoding_is_said_in_a_few_words(rollout: dict, words: str) -> None:
 def test_a_probe_keeps_its_temperature_where_the_rollouts_have_another() -> None:
     hot = PLAIN | SAMPLED | {"data.rollout.temperature": 1.5, "data.evaluation.temperature": 1.0}
     names = ["probe/reward_mean", "probe_own/reward_mean", "eval/test/reward", "eval_own/test/reward", "reward/mean"]
+    names += ["eval/test/gold"]
     cold = hot | {"data.probe.temperature": 1.0}
     assert [naming.metric_label(name, cold) for name in names] == [
         "train reward (sampled)", "train reward (sampled, T=1.5)", "test reward (sampled)",
-        "test reward (sampled, T=1.5)", "rollout reward (sampled, T=1.5)",
+        "test reward (sampled, T=1.5)", "rollout reward (sampled, T=1.5)", "test gold reward (sampled)",
     ]  # fmt: skip
     assert naming.metric_label("probe/reward_mean", hot) == "train reward (sampled, T=1.5)"  # of before `data.probe`
 

@@ -26,6 +26,7 @@ class CheckedReward:
 
     reward: Reward
     name: str  # as the config names it
+    place: str = "reward"  # the key of the config that holds it
 
     def __call__(
         self, prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]
@@ -38,16 +39,16 @@ class CheckedReward:
         scores = self.reward(prompts, responses, targets)
         expected = f"a NumPy array of {len(responses)} floats, one per response"
         if not isinstance(scores, np.ndarray):
-            raise UserError(f"{self.name} returned a {type(scores).__name__}", expected, "reward")
+            raise UserError(f"{self.name} returned a {type(scores).__name__}", expected, self.place)
         if scores.shape != (len(responses),) or not np.issubdtype(scores.dtype, np.floating):
             found = f"{self.name} returned an array of shape {scores.shape} and type {scores.dtype}"
-            raise UserError(found, expected, "reward")
+            raise UserError(found, expected, self.place)
         low, high = getattr(self.reward, "score_range", (-inf, inf))
         wrong = np.flatnonzero(~np.isfinite(scores) | (scores < low - ROUNDING) | (scores > high + ROUNDING))
         if len(wrong):
             found = f"{self.name} gave {scores[wrong[0]]:g} to the response {_short(responses[wrong[0]])}"
             whole = "a finite number" if (low, high) == (-inf, inf) else f"a number from {low:g} to {high:g}"
-            raise UserError(found, whole, "reward")
+            raise UserError(found, whole, self.place)
         return scores
 
 
@@ -81,7 +82,7 @@ def build_gold(config: Mapping[str, Any], device: torch.device) -> CheckedReward
     if node is None:
         return None
     late = _late(config, device) | {"train_targets": (), "place": "gold"}
-    return CheckedReward(reward=_made(node, late), name=node["_target_"])
+    return CheckedReward(reward=_made(node, late), name=node["_target_"], place="gold")
 
 
 def _late(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

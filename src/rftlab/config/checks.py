@@ -121,6 +121,9 @@ def _check_combinations(config: Mapping[str, Any]) -> None:
     if config["gold"] is not None and (kind != "text" or config["reward"] is None):
         found = f"gold=... with algo={algo['name']} on data={data['name']}, whose evaluations have no reward"
         raise UserError(found, "gold=none, or a reward beside which it scores", "gold or reward")
+    if config["gold"] is not None and not {"iterations", "steps"} & set(loop):
+        found = f"gold=... with algo={algo['name']}, which evaluates no policy"
+        raise UserError(found, "gold=none, or an algorithm that trains one", "gold or algo")
     if kind == "labels":
         _check_labels(config)
     if "std_high" in loop:

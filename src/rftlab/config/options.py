@@ -193,6 +193,7 @@ def help_of_groups() -> str:
         "model": _by(of_group("model"), lambda model: [_words_of_model(model)]),
         "data": _by(of_group("data"), lambda data: [_words_of_data(data)]),
         "reward": f"{' '.join(options('reward'))} (the default suits the data)",
+        "gold": _with_first_words("gold"),
         "algo": _by(of_group("algo"), lambda algo: [WORDS[kind] for kind in kinds_of_algo(algo)]),
         "start": f"{_with_first_words('start')} (the default suits the data)",
         "optimizer": f"{' '.join(options('optimizer'))} (the default suits the data)",

@@ -103,10 +103,11 @@ def _decode_and_score(
     # the same noise at every evaluation: less variance between them
     answers = answer(lab, examples, places_of(examples), decoding, 1, "evaluation", str(where["split"]))
     scores = reward(lab, answers)
+    gold = None if lab.task.gold is None else scored(lab.task.gold, answers)
     kept = slice(lab.evaluation.n_logged)
-    log_samples(lab, where, examples[kept], answers.texts[kept], scores[kept])
+    log_samples(lab, where, examples[kept], answers.texts[kept], scores[kept], None if gold is None else gold[kept])
     means = {"reward": float(np.mean(scores)), "length": float(np.mean(answers.lengths))}
-    return means | ({} if lab.task.gold is None else {"gold": float(np.mean(scored(lab.task.gold, answers)))})
+    return means | ({} if gold is None else {"gold": float(np.mean(gold))})
 
 
 def _token_loss(lab: Lab, examples: list[Example], split: str) -> dict[str, float]:
@@ -315,10 +316,12 @@ def log_samples(
     examples: Sequence[Example],
     texts: Sequence[str],
     scores: Float[np.ndarray, " n"],
+    gold: Float[np.ndarray, " n"] | None = None,
 ) -> None:
-    """Append responses to `samples.jsonl`."""
-    rows = zip(examples, texts, scores, strict=True)
+    """Append responses to `samples.jsonl`, with their gold scores where there are any."""
+    more = [{} for _ in scores] if gold is None else [{"gold": float(value)} for value in gold]
+    rows = zip(examples, texts, scores, more, strict=True)
     lab.session.run.log_samples(
-        {**where, "prompt_id": e.id, "prompt": e.prompt, "response": text, "score": float(value)}
-        for e, text, value in rows
+        {**where, "prompt_id": e.id, "prompt": e.prompt, "response": text, "score": float(value), **extra}
+        for e, text, value, extra in rows
     )

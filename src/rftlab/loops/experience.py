@@ -337,5 +337,6 @@ def describe(schedule: Schedule, iteration: int, metrics: dict[str, float]) -> s
     names = {"policy/kl": "KL", "probe/share_vanishing": "vanishing", "eval/validation/pair_accuracy": "held-out pairs"}
     for split in ("train", "validation", "test"):
         names |= {f"eval/{split}/reward": split, f"eval/{split}/loss": f"{split} loss"}
+    names |= {"eval/test/gold": "test gold"}
     values = "  ".join(f"{short} {metrics[name]:.3f}" for name, short in names.items() if name in metrics)
     return f"{schedule.word} {iteration}/{schedule.iterations}  {values}"

@@ -4,7 +4,7 @@ This is the contract between training and analysis. It imports neither torch nor
 """
 
 from rftlab.runs.attempt import HEARTBEAT_S, Run, RunIsDone, RunIsLive, freeze, thaw
-from rftlab.runs.axes import LOOKS, Words, asked_axes, axes_of, meaning_of, spelled, value_of
+from rftlab.runs.axes import LOOKS, Words, asked_axes, axes_of, is_look, meaning_of, spelled, value_of
 from rftlab.runs.comparisons import find_comparisons
 from rftlab.runs.identity import (
     KEY_LENGTH,
@@ -73,6 +73,7 @@ __all__ = [
     "follows",
     "freeze",
     "held_elsewhere",
+    "is_look",
     "key_today",
     "later_keys",
     "meaning_of",

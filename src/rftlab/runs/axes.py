@@ -21,7 +21,13 @@ _OUTSIDE = ("seed", "parent", "init_from")
 LOOKS = tuple(  # when and how a run is looked at: no setting of what it does
     f"eval.{key}" for key in ("every", "probe_every", "probe_prompts_during", "batch_size", "n_logged", "kl_to_start")
 )
+GOLD = "gold"  # the group of a reward that scores evaluations alone: it is a look, too
 _MEANS = re.compile(r"(reward|data\.(evaluation|rewards|loader\.hub_id))(\.(?!batch_size)|$)")
+
+
+def is_look(key: str) -> bool:
+    """Say whether a dotted key is about when and how a run is looked at, and not about what it does."""
+    return key in LOOKS or key.split(".")[0] == GOLD
 
 
 def value_of(flat: Mapping[str, Any], overrides: Collection[str] | None, key: str) -> Any:
@@ -72,7 +78,7 @@ def asked_axes(found: Sequence[Words]) -> list[str]:
     How runs are looked at is no setting.
     """
     named = dict.fromkeys(key for run in found for key in words_of(run.overrides) if not key.startswith("~"))
-    axes = [key for key in named if key not in LOOKS and len({_text(run.value(key)) for run in found}) > 1]
+    axes = [key for key in named if not is_look(key) and len({_text(run.value(key)) for run in found}) > 1]
     return sorted(axes, key=lambda key: any(f"{key}.name" in run.flat for run in found), reverse=True)
 
 

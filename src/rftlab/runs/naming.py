@@ -137,8 +137,9 @@ def metric_label(metric: str, flat: Flat) -> str:
         return f"rollout reward ({drawn})"
     if metric in ("probe/reward_mean", "probe_own/reward_mean"):
         return f"train reward ({drawn})"
-    split = re.fullmatch(r"eval(?:_own)?/(\w+)/reward", metric)
-    return f"{split[1]} reward ({drawn})" if split else metric
+    split = re.fullmatch(r"eval(?:_own)?/(\w+)/(reward|gold)", metric)
+    name = "gold reward" if split and split[2] == "gold" else "reward"
+    return f"{split[1]} {name} ({drawn})" if split else metric
 
 
 # --- words --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from rftlab.runs.records import log_path
 from rftlab.sweeps.job import Job, folder_of
 from rftlab.sweeps.slurm.logs import last_task, last_words, never_started, submission_logs
 
-SUMMARY = ("eval/train/reward", "eval/validation/reward", "eval/test/reward", "eval/validation/accuracy", "policy/kl")
+SUMMARY = (
+    "eval/train/reward", "eval/validation/reward", "eval/test/reward", "eval/test/gold", "eval/validation/accuracy",
+    "policy/kl",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
