@@ -6,7 +6,6 @@ READY := $(VENV)/.ready
 OUTPUTS ?= outputs
 FIGURES ?= figures
 PORT ?= 5000
-QUICKSTART := algo=ppo,apa data=narrativeqa experiment=apa/like_for_like algo.loop.iterations=60 sweep.name=quickstart
 # of the tracking server; `=`, as some shells export a HOST
 DIR = tracking-server
 HOST = 127.0.0.1
@@ -16,7 +15,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets small wordnet bench clean
+.PHONY: help setup lock quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets small wordnet bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,11 +30,13 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m compileall -q src analysis
 	touch $(READY)
 
+# versions of constraints.txt, where these suit every Python (soupsieve's does not); the names are those of pypi.org
+lock: $(READY) ## write uv.lock again, with the versions of constraints.txt
+	$(VENV)/bin/uv lock --default-index https://pypi.org/simple \
+		$$(grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' constraints.txt | grep -v '^soupsieve=' | sed 's/^/-P /')
+
 quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone and after a little SFT, one seed each; table and figure
-	$(PY) src/train.py -m $(QUICKSTART)
-	$(PY) src/train.py -m $(QUICKSTART) heuristic=partial_sft
-	$(PY) -m analysis.make_figures --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
-	$(PY) -m analysis.learned --outputs "$(OUTPUTS)" --figures "$(FIGURES)" --sweep quickstart
+	$(PY) -m rftlab quickstart --outputs "$(OUTPUTS)" --figures "$(FIGURES)"
 
 test: $(READY) peers ## the whole test suite: the quick part, then the slow one
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2

@@ -15,12 +15,13 @@ from analysis.drawing.titles import titled
 from analysis.everything import noted
 from analysis.statistics import axes, stats
 from rftlab.errors import Parser, UserError, unwritable
+from rftlab.place import as_typed
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Draw a final metric of finished runs against a setting; a figure for each sweep and dataset."
-    result = Parser(prog="python -m analysis.draw", description=about)
+    result = Parser(prog=as_typed("python -m analysis.draw"), description=about)
     result.add_argument("--x", required=True, help="setting of the axis, such as optimizer.lr")
     result.add_argument("--hue", help="setting of the colours, such as algo.loss.entropy_coef")
     result.add_argument("--y", default=axes.Y, help=f"final metric ({axes.Y})")

@@ -13,6 +13,7 @@ from analysis.drawing import layout, style, unlike
 from analysis.statistics import stats
 from analysis.summary.cells import METRICS, in_words, summary, table
 from rftlab.errors import Parser, UserError
+from rftlab.place import as_typed
 
 LEGEND = (
     "train reward: of the probe, several samples of each of its train prompts, drawn as data.probe says; test reward: "
@@ -26,7 +27,7 @@ LEGEND = (
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Print rewards, KL and vanishing gradients per cell, and in words what they say."
-    result = Parser(prog="python -m analysis.learned", description=about)
+    result = Parser(prog=as_typed("python -m analysis.learned"), description=about)
     result.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the run folders are (outputs)")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the figures are (figures)")
     result.add_argument("--sweep", action="append", help="only this sweep; may be repeated (all)")
@@ -70,7 +71,7 @@ def print_ending(runs: pd.DataFrame, figures: Path, console: Console) -> None:
         line = f"not counted: {run['name']} seed {run['seed']} ({run['run_key']}) is {run['state']}"
         console.print(line, soft_wrap=True)
     drawn = sorted(figures.glob("*.png"))
-    console.print(f"figures: {', '.join(map(str, drawn)) if drawn else 'make figures'}", soft_wrap=True)
+    console.print(f"figures: {', '.join(map(str, drawn)) if drawn else as_typed('make figures')}", soft_wrap=True)
     console.print("MLflow: make dashboard", soft_wrap=True)
 
 

@@ -24,12 +24,13 @@ from analysis.preflight.report import contents_of
 from analysis.preflight.report import write as write_report
 from analysis.statistics import stats
 from rftlab.errors import Parser, UserError, unwritable
+from rftlab.place import as_typed
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Write every figure (PDF, PNG, CSV) and table (CSV, Markdown, LaTeX) of all finished runs."
-    result = Parser(prog="python -m analysis.make_figures", description=about)
+    result = Parser(prog=as_typed("python -m analysis.make_figures"), description=about)
     result.add_argument("--outputs", type=Path, default=Path("outputs"), help="where the run folders are (outputs)")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the figures go (figures)")
     result.add_argument("--sweep", action="append", help="only this sweep; may be repeated (all)")

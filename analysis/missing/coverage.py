@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.settings import AFTER_SFT, CHANCE, UNRECORDED, changes
 from analysis.statistics.stats import CELL, PANEL, finished
+from rftlab.place import program
 
 GUESSED = "# may be incomplete: these runs kept no overrides"
 COLUMNS = [*PANEL, "algo", "heuristic", "variant", "seeds", "reason", "command"]
@@ -20,7 +21,7 @@ def command(row: dict, seeds: str = "", sweep: str = "default") -> str:
     words += [f"seed={seeds}"] if seeds not in ("", "0") else []
     words += [f"sweep.name={sweep}"] if sweep != "default" else []
     many = "-m " if "," in row["algo"] + seeds else ""
-    return " ".join([f"python src/train.py {many}{' '.join(words)}", *([] if known or not row["model"] else [GUESSED])])
+    return " ".join([f"{program('train')} {many}{' '.join(words)}", *([] if known or not row["model"] else [GUESSED])])
 
 
 def _guessed(row: dict) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.missing.coverage import COLUMNS
 from analysis.statistics.offline import FIXED_RESPONSES
 from analysis.statistics.stats import of_family
+from rftlab.place import program
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _gap(about: str, alike: list[Wanted]) -> dict:
     many = "-m " if any("," in word or word.startswith("+sweep=") for word in words) else ""
     row = {"data": about, "algo": _joined([each.algo for each in alike]), "reason": "no runs"}
     row |= {"heuristic": "none"} if "algo" in axes else {}
-    return dict.fromkeys(COLUMNS, "") | row | {"command": f"python src/train.py {many}{' '.join(words)}"}
+    return dict.fromkeys(COLUMNS, "") | row | {"command": f"{program('train')} {many}{' '.join(words)}"}
 
 
 def _axes(wanted: Wanted) -> dict[str, str]:

@@ -13,7 +13,7 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     about = "Say from the folder of a diagnosis whether RFT will work there: terminal, page, figure and tables."
     result = Parser(prog="python -m analysis.preflight", description=about)
-    result.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="a run folder of src/diagnose.py")
+    result.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="a run folder of a diagnosis")
     result.add_argument("--figures", type=Path, default=Path("figures"), help="where the files go (figures)")
     return result
 

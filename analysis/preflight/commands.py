@@ -4,6 +4,7 @@ import shlex
 
 from analysis.preflight.reading import Setting
 from analysis.preflight.verdict import Kind, Verdict
+from rftlab.place import program
 
 
 def commands(setting: Setting, verdict: Verdict) -> list[tuple[str, str]]:
@@ -27,14 +28,14 @@ def _sft(setting: Setting, share: float) -> list[tuple[str, str]]:
         return []  # had SFT already: the grid compares how much is enough
     words = [f"init_from={setting.init_from}", f"algo.loop.sample_fraction={share:g}", "algo.loop.step_fraction=0.4"]
     return [
-        ("SFT first", _command("train.py", setting, setting.trained, "algo=sft", *words)),
+        ("SFT first", _command("train", setting, setting.trained, "algo=sft", *words)),
         ("then RFT", _train(setting, "init_from=KEY_OF_THAT_SFT")),
     ]
 
 
 def _grid(setting: Setting) -> str:
     """Compare shares of SFT, from the weights that the model came with."""
-    return _command("train.py -m", setting, setting.trained, "+sweep=partial_sft")
+    return _command("train", setting, setting.trained, "-m", "+sweep=partial_sft")
 
 
 def _more(setting: Setting, verdict: Verdict) -> str:
@@ -42,11 +43,11 @@ def _more(setting: Setting, verdict: Verdict) -> str:
     n_prompts = verdict.n_prompts or setting.n_prompts_asked
     words = [f"n_prompts={n_prompts}"] if n_prompts else []
     words += [f"samples={verdict.n_samples or setting.n_samples}"]
-    return _command("diagnose.py", setting, setting.again, *_start(setting), *words)
+    return _command("diagnose", setting, setting.again, *_start(setting), *words)
 
 
 def _train(setting: Setting, *words: str) -> str:
-    return _command("train.py", setting, setting.trained, "algo=ppo", *words)
+    return _command("train", setting, setting.trained, "algo=ppo", *words)
 
 
 def _start(setting: Setting) -> list[str]:
@@ -56,10 +57,10 @@ def _start(setting: Setting) -> list[str]:
     return [f"init_from={setting.init_from}"] if setting.init_from else []
 
 
-def _command(script: str, setting: Setting, overrides: tuple[str, ...], *words: str) -> str:
+def _command(name: str, setting: Setting, overrides: tuple[str, ...], *words: str) -> str:
     """Write a command; keys that have their defaults are left out."""
     keys = [f"data={setting.data_option}", f"model={setting.model_option}"]
     keys += [f"scale={setting.scale}"] if setting.scale != "mini" else []
     keys += overrides
     keys += [f"paths.hub_mirror={setting.hub_mirror}"] if setting.hub_mirror else []
-    return " ".join(["python", f"src/{script}", *map(shlex.quote, [*words, *keys])])
+    return " ".join([program(name), *map(shlex.quote, [*words, *keys])])

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from rftlab.place import as_typed
+
 BAD_INPUT = 2
 
 
@@ -14,7 +16,7 @@ class UserError(Exception):
 
     def __init__(self, found: str, expected: str, change: str) -> None:
         self.found, self.expected, self.change = found, expected, change
-        super().__init__(f"{found}; expected {expected}; change {change}")
+        super().__init__(as_typed(f"{found}; expected {expected}; change {change}"))
 
 
 class Unwritable(UserError):

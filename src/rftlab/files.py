@@ -1,20 +1,24 @@
 """Files that survive a crash: a reader sees the old content or the new one, and a lock dies with its process."""
 
-import fcntl
 import json
 import math
 import os
 import re
 import threading
-import time
-import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, SupportsFloat
 
+import filelock
+
 from rftlab.errors import unwritable
 
+fcntl = import_module("fcntl") if find_spec("fcntl") is not None else None  # locks that several may hold
+
+POLL_S = 0.02  # between two tries for a lock
 MODE = 0o666  # of a new file; what the umask of the user takes away from it, and nothing else, is taken away
 NETWORK_FILE_SYSTEMS = {
     "afs", "beegfs", "ceph", "cephfs", "cifs", "fhgfs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2",
@@ -176,64 +180,56 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 class FileLock:
     """An exclusive lock on a file: the system releases it when the process that took it ends, however it ends.
 
-    The file stays; removing it would let two processes lock two different files of the same name.
+    A forked child (a data-loading worker) does not hold it, and does not keep it when its parent is killed. The file
+    stays; removing it would let two processes lock two different files of the same name.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._handle: int | None = None
+        # one lock for all threads; a file that says who holds it, in place of a lock, would outlive a killed process
+        self._lock = filelock.FileLock(path, thread_local=False, fallback_to_soft=False)
 
     @property
     def held(self) -> bool:
-        return self._handle is not None
+        return self._lock.is_locked
 
     def take(self, wait_s: float) -> bool:
         """Try for at most `wait_s` seconds; return whether the lock is held."""
         with disk_errors(self._path):
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, MODE)
-        until = time.monotonic() + wait_s
-        while not _try_flock(handle, fcntl.LOCK_EX):
-            if time.monotonic() >= until:
-                os.close(handle)
+            try:
+                self._lock.acquire(timeout=wait_s, poll_interval=POLL_S)
+            except filelock.Timeout:
                 return False
-            time.sleep(0.02)
-        self._handle = handle
-        # A forked child (a data-loading worker) shares the lock; without this it would outlive a killed parent.
-        reference: weakref.ref[FileLock] = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: _release(reference))
         return True
 
     def release(self) -> None:
         """Give the lock back; nothing happens where it is not held."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        self._lock.release()
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether some process holds the lock; looking takes a shared lock for an instant."""
+    """Say whether some process holds the lock; looking takes a lock for an instant, shared where the system has such.
+
+    Looks do not take each other for holders then, and need no right to write.
+    """
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY if fcntl else os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        return not _try_flock(handle, fcntl.LOCK_SH)
+        return not _try_lock(handle)
     finally:
         os.close(handle)
 
 
-def _try_flock(handle: int, kind: int) -> bool:
+def _try_lock(handle: int) -> bool:
+    if fcntl is None:
+        return filelock.lock_descriptor(handle, blocking=False)
     try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def _release(reference: "weakref.ref[FileLock]") -> None:
-    lock = reference()
-    if lock is not None:
-        lock.release()
 
 
 def shared_file_system(path: Path) -> str | None:

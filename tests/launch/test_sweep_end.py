@@ -28,7 +28,7 @@ def ended(outputs: Path, *, page: bool = True) -> list[str]:
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """Put something else where the command is that writes pages."""
     (tmp_path / "command.py").write_text(text)
-    monkeypatch.setattr(sweep_end, "SCRIPT", tmp_path / "command.py")
+    monkeypatch.setattr(sweep_end, "REPORT", [str(tmp_path / "command.py"), "report"])
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no luck\nat all"), KeyboardInterrupt(), ImportError("edited")])

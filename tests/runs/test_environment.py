@@ -74,7 +74,7 @@ def test_the_version_of_a_process_is_that_of_the_code_it_has_imported(checkout):
     package = Path(environment_module.__file__).parents[1]
     (root / "src" / "rftlab" / "runs").mkdir(parents=True)
     (root / "src" / "rftlab" / "runs" / "__init__.py").touch()  # the whole package would be no test of its age
-    for name in ("runs/environment.py", "files.py", "errors.py", "__init__.py"):
+    for name in ("runs/environment.py", "files.py", "errors.py", "place.py", "machine.py", "__init__.py"):
         shutil.copy(package / name, root / "src" / "rftlab" / name)
     (root / ".gitignore").write_text("src\n.gitignore\n")
     code = (

@@ -16,8 +16,8 @@ from rftlab import runs
 from rftlab.commands import train
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.compose import Composer
-from rftlab.config.options import CONF
 from rftlab.errors import UserError, unwritable
+from rftlab.place import CONF, as_typed
 from rftlab.sweeps.job import Job, folder_of
 
 SHORT = {
@@ -58,7 +58,7 @@ def main(report: Report) -> None:
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
         with reader_may_leave():
-            print(HELP, end="")
+            print(as_typed(HELP), end="")
         return
     if any(argument.startswith("algo=") for argument in arguments):
         refused = UserError("algo=...", "no algorithm, as nothing is trained here", "algo, or use src/train.py")

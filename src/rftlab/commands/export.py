@@ -11,6 +11,7 @@ from rftlab.data.corpus import tokenizer_texts
 from rftlab.data.parts.tokenizer import train_tokenizer
 from rftlab.errors import Parser, UserError
 from rftlab.models import load_policy, load_policy_weights, save_pretrained_folder
+from rftlab.place import as_typed
 from rftlab.streams import stream
 
 VOCABULARY = 1536
@@ -40,7 +41,7 @@ def export(record: runs.RunRecord) -> Path:
 
 def main() -> None:
     """Make one part of the assets; exit code 2 where its runs are missing."""
-    parser = Parser(prog="python -m rftlab.commands.export", description=__doc__)
+    parser = Parser(prog=as_typed("python -m rftlab.commands.export"), description=__doc__)
     parser.add_argument("part", choices=("tokenizer", "weights"))
     parser.add_argument(
         "--outputs", type=Path, default=Path("outputs"), help="where the runs of the sweep `assets` lie"

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.errors import BAD_INPUT, UserError
+from rftlab.place import CONF, as_typed
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 
 HELP = """rftlab judge: which of two policies answers better?
@@ -47,7 +48,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
         with reader_may_leave():
-            print(HELP, end="")
+            print(as_typed(HELP), end="")
         return
     with outlive_reader():
         try:
@@ -103,7 +104,6 @@ def composed(words: Sequence[str]) -> dict[str, Any]:
     from rftlab.commands.arguments import as_hydra_wants
     from rftlab.config.checks import check_ranges, reject_unknown_keys
     from rftlab.config.messages import explain
-    from rftlab.config.options import CONF
     from rftlab.config.path_checks import check_mirror, check_names
     from rftlab.config.typed import ranges_of
 

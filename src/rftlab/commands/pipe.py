@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 from rftlab.errors import unwritable
+from rftlab.place import as_typed
 
 LEFT = "nobody reads the output any more; the work goes on without it (`python src/sweep.py status` tells of sweeps)"
 
@@ -72,7 +73,7 @@ def outlive_reader() -> Generator[None]:
 
     def tell(error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
-            print(LEFT, file=sys.stderr, flush=True)
+            print(as_typed(LEFT), file=sys.stderr, flush=True)
             return
         failed.append(error)
         print(_unwritable(error, "room for it (the work goes on)"), file=sys.stderr, flush=True)

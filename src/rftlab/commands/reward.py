@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from rftlab.commands.pipe import reader_may_leave
 from rftlab.errors import BAD_INPUT, UserError
+from rftlab.place import CONF, as_typed
 
 HELP = """rftlab reward: score a file of texts, and see what the reward says.
 
@@ -38,7 +39,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
         with reader_may_leave():
-            print(HELP, end="")
+            print(as_typed(HELP), end="")
         return
     try:
         given, words = _given(arguments)
@@ -94,7 +95,6 @@ def _composed(words: Sequence[str]) -> Mapping[str, Any]:
     from rftlab.commands.arguments import as_hydra_wants
     from rftlab.config.compose import Composer
     from rftlab.config.messages import explain
-    from rftlab.config.options import CONF
 
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):

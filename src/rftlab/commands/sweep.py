@@ -28,6 +28,7 @@ from rftlab.launch import launchers
 from rftlab.launch.edited import refuse_other_runs
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.whole_sweep import exit_code
+from rftlab.place import as_typed
 from rftlab.runs.identity import KEY_LENGTH
 from rftlab.runs.parents import needed_runs
 from rftlab.runs.records import log_path
@@ -66,7 +67,7 @@ def main(write_page: WritePage = no_pages) -> None:
 
 
 def _parser(write_page: WritePage = no_pages) -> argparse.ArgumentParser:
-    parser = Parser(prog="python src/sweep.py", description="What became of the runs of a sweep.")
+    parser = Parser(prog=as_typed("python src/sweep.py"), description="What became of the runs of a sweep.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = Parser(add_help=False)
     common.add_argument("--outputs", type=Path, default=Path("outputs"), help="paths.outputs of the runs (outputs)")

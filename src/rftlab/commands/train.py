@@ -25,12 +25,13 @@ from yaml import MarkedYAMLError, YAMLError
 from rftlab.commands.arguments import LINE, as_hydra_wants
 from rftlab.commands.pipe import outlive_reader, reader_may_leave
 from rftlab.config.culprits import culprit
+from rftlab.config.layers import find
 from rftlab.config.messages import explain
-from rftlab.config.options import CONF
 from rftlab.config.site_file import check_site_file
 from rftlab.errors import Unwritable, UserError, unwritable
 from rftlab.launch import single
 from rftlab.launch.early import NOTHING_RUNS
+from rftlab.place import CONF
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested, interrupted
 from rftlab.sweeps.job import Job
 
@@ -63,7 +64,7 @@ def _run(finished: Callable[[Job], None]) -> None:
         _refuse_comparisons(sys.argv[1:])
         sys.argv[1:] = as_hydra_wants(sys.argv[1:])
         if "hydra/launcher=slurm" in sys.argv[1:]:
-            check_site_file(CONF / "local" / "slurm.yaml")
+            check_site_file(find(CONF, "local/slurm"))
         command = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
         with _part_in_words() if any(word.startswith("--package") for word in sys.argv) else nullcontext():
             command(lambda cfg: _job(cfg, finished))()

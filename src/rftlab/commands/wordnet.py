@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from rftlab.errors import BAD_INPUT, Parser, UserError
+from rftlab.place import as_typed
 
 PACKAGE = "wordnet-base"
 WITHIN = Path("usr/share/wordnet")
@@ -89,7 +90,7 @@ def _default() -> Path:
 
 def main() -> None:
     """Get WordNet; exit code 2 where it cannot be had."""
-    parser = Parser(prog="python -m rftlab.commands.wordnet", description=__doc__)
+    parser = Parser(prog=as_typed("python -m rftlab.commands.wordnet"), description=__doc__)
     parser.add_argument("--to", type=Path, default=_default(), help="one of nltk's folders (default: %(default)s)")
     parser.add_argument("--package", type=Path, help=f"{PACKAGE}_3.0-..._all.deb, where it is there already")
     arguments = parser.parse_args()

@@ -4,8 +4,8 @@ Hydra and YAML let some errors of Python's pass: of a file's bytes, of its heade
 contains itself. The names of the files stand in the frames of Hydra's functions that read them.
 """
 
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 from yaml.reader import ReaderError
 
+from rftlab.config.layers import find
 from rftlab.errors import UserError
 
 READING = ("hydra._internal.core_plugins.file_config_source", "load_config")
@@ -68,7 +69,7 @@ def _of_frame(frame: FrameType, error: BaseException) -> tuple[str | None, Found
     if (module, function) in OURS:
         file = names.get("config_path") or names.get("file")
         path = getattr(names["self"], "path", "")
-        return os.path.join(path, f"{file}.yaml"), _of_content(error)
+        return str(find(Path(path), str(file))), _of_content(error)
     if module == REPOSITORY and function in LISTS:
         return _file(names["self"], names["config_path"]), (
             "defaults that cannot be read",
@@ -114,4 +115,4 @@ def _without_kind(error: BaseException, frames: list[FrameType]) -> UserError | 
 
 def _file(repo: Any, path: str) -> str:
     found = next((source.path for source in repo.get_sources() if source.is_config(path)), "")
-    return os.path.join(found, f"{path}.yaml")
+    return str(find(Path(found), path))

@@ -14,10 +14,11 @@ from typing import Any
 
 import yaml
 
+from rftlab.config.layers import find, names
 from rftlab.config.scales import GLOBAL, tables_of
 from rftlab.config.signatures import NotFoundError, method
+from rftlab.place import CONF, as_typed
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 WIDTH = 112
 WORDS = {  # for the help, in its order
@@ -47,8 +48,7 @@ def groups() -> list[str]:
 
 def options(group: str) -> list[str]:
     """Return the names of the files of a group; of `experiment`, with their folders."""
-    root = CONF / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+    return names(CONF, group)
 
 
 def choices(group: str) -> list[str]:
@@ -56,11 +56,15 @@ def choices(group: str) -> list[str]:
     return [name for name in options(group) if group == "experiment" or "/" not in name]
 
 
-@cache
 def content(file: str) -> Mapping[str, Any]:
     """Return what a file (`GROUP/NAME`) says, with its tables."""
+    return _content(find(CONF, file).absolute())
+
+
+@cache
+def _content(path: Path) -> Mapping[str, Any]:
     try:
-        said = yaml.load((CONF / f"{file}.yaml").read_text(encoding="utf-8"), LOADER)
+        said = yaml.load(path.read_text(encoding="utf-8"), LOADER)
     except (
         yaml.YAMLError,
         UnicodeDecodeError,
@@ -72,7 +76,7 @@ def content(file: str) -> Mapping[str, Any]:
 
 def of_group(group: str) -> dict[str, Mapping[str, Any]]:
     """Return what each file of a group says; not those of the folders in it."""
-    return {path.stem: content(f"{group}/{path.stem}") for path in sorted((CONF / group).glob("*.yaml"))}
+    return {name: content(f"{group}/{name}") for name in options(group) if "/" not in name}
 
 
 # --- kinds --------------------------------------------------------------------------------------------------------
@@ -136,16 +140,25 @@ def either(names: list[str]) -> str:
 # --- keys ---------------------------------------------------------------------------------------------------------
 
 
-@cache
 def known_keys() -> frozenset[str]:
     """Return every dotted key that some file gives a value or a place."""
-    files = [path for path in CONF.rglob("*.yaml") if path.parent.name not in ("sweep", "local")]
-    return frozenset(key for path in files for key in _keys_of(str(path.relative_to(CONF).with_suffix(""))))
+    inside = [f"{group}/{name}" for group in [*groups(), "hydra"] for name in options(group)]
+    return _known_keys(tuple((file, find(CONF, file).absolute()) for file in [*inside, *_outside()]))
 
 
-def _keys_of(file: str) -> Iterator[str]:
+def _outside() -> list[str]:
+    """Return the names of the files that are in no group."""
+    return sorted(path.stem for path in CONF.glob("*.yaml"))
+
+
+@cache
+def _known_keys(files: tuple[tuple[str, Path], ...]) -> frozenset[str]:
+    return frozenset(key for file, path in files for key in _keys_of(file, path))
+
+
+def _keys_of(file: str, path: Path) -> Iterator[str]:
     group = file.rpartition("/")[0]
-    header = re.match(r"# @package (\S+)", (CONF / f"{file}.yaml").read_text(errors="replace"))
+    header = re.match(r"# @package (\S+)", path.read_text(errors="replace"))
     package = header.group(1) if header else group.replace("/", ".")
     aside = {"defaults", "hydra", *tables_of(group)}
     own = {key: value for key, value in content(file).items() if key not in aside}
@@ -170,7 +183,8 @@ def help_text() -> str:
     """Fill the template of the help in `conf/train.yaml`."""
     said = content("train")["hydra"]["help"]
     parts = {"groups": help_of_groups(), "header": said["header"], "footer": said["footer"]}
-    return Template(said["template"].replace("${hydra.help.", "${")).substitute(parts).replace("$$", "$")
+    text = Template(said["template"].replace("${hydra.help.", "${")).substitute(parts).replace("$$", "$")
+    return as_typed(text)
 
 
 def help_of_groups() -> str:
@@ -214,7 +228,7 @@ def _words_of_data(data: Mapping[str, Any]) -> str:
 
 def _with_first_words(group: str) -> str:
     """List options with the beginning of the comment that opens their files."""
-    opened = {name: (CONF / group / f"{name}.yaml").read_text() for name in options(group)}
+    opened = {name: find(CONF, f"{group}/{name}").read_text() for name in options(group)}
     comments = {name: re.search(r"^# (?!@)(.*?)(?:[:;.]|$)", text, re.MULTILINE) for name, text in opened.items()}
     return ", ".join(
         f"{name} ({comment.group(1)[0].lower()}{comment.group(1)[1:]})" if comment else name

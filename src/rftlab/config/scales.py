@@ -25,7 +25,6 @@ that algorithm's file. `like: ALGO` means more: the rows `scales` of that algori
 files of datasets and presets, hold for this algorithm too, below what they say of this one itself.
 """
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from typing import Any
 
 import yaml
 
+from rftlab.config.layers import find, names
 from rftlab.config.yaml_files import unreadable, yaml_loader
 from rftlab.errors import UserError
 
@@ -89,7 +89,7 @@ class Tables:
         Raises:
             UserError: The file cannot be read, holds a key twice, or a table names something that does not exist.
         """
-        path, group = self._root / f"{file}.yaml", file.rpartition("/")[0]
+        path, group = find(self._root, file), file.rpartition("/")[0]
         if not tables_of(group) or not path.is_file():
             return None
         stat = path.stat()
@@ -204,7 +204,8 @@ class Tables:
         name = name["name"] if isinstance(name, Mapping) else name
         if option is None or data in (self._of(f"model/{name}").get("sft_on") or ()):
             return Entry(file, (), {})
-        content = yaml.load((self._root / "start" / f"{option}.yaml").read_text(encoding="utf-8"), Loader=yaml_loader())
+        text = find(self._root, f"start/{option}").read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=yaml_loader())
         return Entry(f"start/{option}", (), content)
 
     def _refuse_scale(self, data: str, scale: str) -> None:
@@ -357,7 +358,7 @@ def _default(file: str, keys: tuple[str, ...], option: str, values: Mapping[str,
 
 def where(root: Path, file: str, keys: Sequence[str]) -> str:
     """Return file and line of a key, or of the innermost table around it that is found."""
-    node, line = yaml.compose((root / f"{file}.yaml").read_text(), Loader=yaml.SafeLoader), 0
+    node, line = yaml.compose(find(root, file).read_text(), Loader=yaml.SafeLoader), 0
     for key in keys:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         found = [(name.start_mark.line, value) for name, value in pairs if name.value == key]
@@ -368,7 +369,7 @@ def where(root: Path, file: str, keys: Sequence[str]) -> str:
 
 
 def _options(root: Path, group: str) -> list[str]:
-    return sorted(name.removesuffix(".yaml") for name in os.listdir(root / group) if name.endswith(".yaml"))
+    return [name for name in names(root, group) if "/" not in name]
 
 
 def _at(tables: Any, keys: Sequence[str]) -> Any:

@@ -32,12 +32,12 @@ def warn_about_database(uri: str | None) -> None:
     """Warn where runs of several nodes would write one SQLite file over a network."""
     path = None if uri is None else sqlite_path(absolute_uri(uri))
     if path is not None and (kind := shared_file_system(path)) is not None:
-        log.warning(
-            "tracking.uri is an SQLite file on a shared file system (%s), which several nodes can damage; "
-            "expected a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later; "
-            "change tracking.uri",
-            kind,
+        warning = UserError(
+            f"tracking.uri is an SQLite file on a shared file system ({kind}), which several nodes can damage",
+            "a server (make tracking-server) or tracking=none and `python src/sweep.py sync` later",
+            "tracking.uri",
         )
+        log.warning("%s", warning)
 
 
 def ask_queue() -> Mapping[str, scheduler.Queued] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rftlab.config.sources import edited_files, first
 from rftlab.errors import UserError
+from rftlab.place import program
 from rftlab.runs.records import load_config
 from rftlab.sweeps.job import Job
 
@@ -32,7 +33,7 @@ def _command(sweep_folder: Path) -> str:
     """Give the command of the last launch of a sweep, as its notes have it."""
     path = sweep_folder / "multirun.yaml"
     if not path.exists():
-        return "python src/train.py ..."  # single runs, each by its own
+        return f"{program('train')} ..."  # single runs, each by its own
     said = load_config(path)["hydra"]["overrides"]
     words = [word for word in said["hydra"] if not word.startswith("hydra.mode=")] + said["task"]
-    return shlex.join(["python", "src/train.py", "-m", *words])
+    return f"{program('train')} {shlex.join(['-m', *words])}"

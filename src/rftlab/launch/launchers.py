@@ -1,6 +1,5 @@
 """The two launchers, made from plain settings: for Hydra's plugins, and for a retry without Hydra."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from rftlab.launch.clusters import ask_queue, require_slurm
 from rftlab.launch.early import WARM
 from rftlab.launch.needs import require_hub
 from rftlab.launch.worker import work_in_slot
+from rftlab.machine import usable_cpus
 from rftlab.sweeps.fork_server import start_server
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.local import Slots, make_slots, run_jobs, visible_gpus
@@ -29,7 +29,7 @@ def machine_slots(slots: int | None, threads: int | None, device: str) -> Slots:
         UserError: More slots than the machine has room for.
     """
     gpus = [] if device == "cpu" else visible_gpus()
-    return make_slots(slots, threads, len(os.sched_getaffinity(0)), gpus)
+    return make_slots(slots, threads, usable_cpus(), gpus)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """How a sweep ends for people: the first lines of its comparison and its page. Neither may cost the sweep its end."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-SCRIPT = Path(__file__).resolve().parents[2] / "sweep.py"
+from rftlab.place import program
+from rftlab.sweeps.fork_server import own_path
+
+REPORT = ("-m", "rftlab", "sweep", "report")
 MOST_COMPARED = 500  # runs that are read at the end of a sweep
 PARTS_SHOWN, ROWS_SHOWN = 3, 6  # of the comparison at the end of a sweep
 PAGE_S = 900.0  # after so long the page is left out
@@ -52,8 +56,9 @@ def _write_page(outputs: Path, sweep: str, console: Console) -> None:
     try:
         with console.status("writing the page of the sweep (Ctrl-C leaves it out)"):
             done = subprocess.run(
-                [sys.executable, str(SCRIPT), "report", "--sweep", sweep, "--outputs", str(outputs)],
+                [sys.executable, *REPORT, "--sweep", sweep, "--outputs", str(outputs)],
                 capture_output=True, text=True, errors="replace", timeout=PAGE_S, stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": own_path()},
             )  # fmt: skip
     except (Exception, KeyboardInterrupt) as error:  # no process, no time, no patience
         _say(console, f"no page: {_in_words(error)}; `{again}` writes it", style="yellow")
@@ -77,4 +82,4 @@ def _in_words(error: BaseException) -> str:
 
 def _command(name: str, outputs: Path, sweep: str) -> str:
     place = "" if str(outputs) == "outputs" else f" --outputs {outputs}"
-    return f"python src/sweep.py {name} --sweep {sweep}{place}"
+    return f"{program('sweep')} {name} --sweep {sweep}{place}"

@@ -18,6 +18,7 @@ from rftlab.launch.needs import require_runs
 from rftlab.launch.rows import check_rows
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
+from rftlab.place import program
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import Outcome, outcomes
@@ -131,7 +132,7 @@ def _tell_of_others(sweep: Sweep, plan: Plan, own: Collection[str], console: Con
     runs_are = "1 run is" if len(others) == 1 else f"{len(others)} runs are"
     console.print(
         f"{runs_are} under way by another command, for which this one does not wait ({which}): "
-        f"`python src/sweep.py status --outputs {sweep.outputs} --sweep {sweep.name}` tells how far they are; "
+        f"`{program('sweep')} status --outputs {sweep.outputs} --sweep {sweep.name}` tells how far they are; "
         "this command again, when they have ended, does what they leave",
         style="yellow", highlight=False, soft_wrap=True, markup=False,
     )  # fmt: skip

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import resource
 import socket
 import sys
 import threading
@@ -19,6 +18,7 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import AppendFile, FileLock, disk_errors, encode_floats, read_json, replacing, write_atomic
+from rftlab.machine import peak_resident_mib
 from rftlab.runs.cost import shape
 from rftlab.runs.environment import environment, hardware
 from rftlab.runs.identity import SCHEMA_VERSION, canonical_json, changed_keys, identity
@@ -160,7 +160,8 @@ class Run:
         if steps < 1:  # nothing was done but the end
             return None
         seconds = time.time() - self._status["started"]
-        cost = {"shape": self._shape, "seconds_per_step": seconds / steps, "peak_mib": _peak_mib(self._gpu)}
+        cost: dict[str, object] = {"shape": self._shape, "seconds_per_step": seconds / steps}
+        cost |= {} if (peak := _peak_mib(self._gpu)) is None else {"peak_mib": peak}
         return {**cost, "device": _device_name(self._gpu), "gpu": self._gpu}
 
     def fail(self, error: BaseException) -> None:
@@ -241,12 +242,15 @@ def _same_job_restarted(status: Mapping[str, Any]) -> bool:
     return status.get("job_id") is not None and status["job_id"] == _job_id() and restart > status.get("restart", 0)
 
 
-def _peak_mib(gpu: bool) -> float:
-    """Return the most memory that this process held: of the GPU where it ran on one, else resident, in MiB."""
+def _peak_mib(gpu: bool) -> float | None:
+    """Return the most memory that this process held: of the GPU where it ran on one, else resident, in MiB.
+
+    None where the system does not say.
+    """
     torch = sys.modules.get("torch")  # imported by whoever computes on a GPU
     if gpu and torch is not None:
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_resident_mib()
 
 
 def _device_name(gpu: bool) -> str:

@@ -1,5 +1,6 @@
 """What a run was made with: code version, package versions, hardware, command line."""
 
+import json
 import os
 import platform
 import re
@@ -11,12 +12,14 @@ from importlib import metadata
 from pathlib import Path
 
 from rftlab.files import read_json
+from rftlab.machine import memory_bytes, usable_cpus
+from rftlab.place import INSTALLED, NAME, PACKAGE
 
 SNAPSHOT_NOTE = "snapshot.json"
 MAX_DIFF_CHARS = 200_000  # a larger difference is cut, and marked as cut
 PACKAGES = (
-    "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "datasets", "hydra-core", "omegaconf",
-    "mlflow", "rouge-score", "scipy",
+    "rftlab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "datasets", "hydra-core",
+    "omegaconf", "mlflow", "rouge-score", "scipy",
 )  # fmt: skip
 
 
@@ -39,7 +42,22 @@ def own_version() -> dict[str, object]:
 
     Later edits do not reach what is imported. A process from which jobs are forked therefore asks when it imports.
     """
-    return code_version(Path(__file__).resolve().parents[3])
+    return version_now()
+
+
+def version_now() -> dict[str, object]:
+    """Return the version of the code as it lies there: a checkout, a snapshot, or what was installed from git."""
+    version = code_version(PACKAGE.parents[1])
+    return version | {"git_sha": _installed_commit()} if INSTALLED and version["git_sha"] is None else version
+
+
+def _installed_commit() -> str | None:
+    """Return the commit that an installer has noted (PEP 610), None where it installed a wheel or a folder."""
+    try:
+        noted = metadata.distribution(NAME).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    return json.loads(noted or "{}").get("vcs_info", {}).get("commit_id")
 
 
 def code_version(root: Path) -> dict[str, object]:
@@ -65,8 +83,8 @@ def hardware() -> dict[str, object]:
     gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
     return {
         "cpu": _field(Path("/proc/cpuinfo"), "model name"),
-        "cpus": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "cpus": usable_cpus(),
+        "memory_gib": None if (memory := memory_bytes()) is None else round(memory / 2**30, 1),
         "gpus": [_field(path, "Model") for path in gpus],
         "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rftlab.errors import UserError
+from rftlab.place import program
 from rftlab.runs.axes import asked_axes, spelled, value_of, words_of_run
 from rftlab.runs.naming import NEAR_CHANCE, data_source, near_chance, source_in_words
 from rftlab.runs.records import RunRecord, log_path
@@ -22,8 +23,8 @@ UNFINISHED = ("failed", "lost", "stopped", "new")  # states that the page explai
 MOST_VALUES = 12  # of an axis
 LOG_LINES = 12  # of the log of a run that failed
 LOG_BYTES = 8_192
-SCRIPTS = ("train.py", "diagnose.py")
-IMPLIED = {"diagnose.py": ("algo=diagnose",)}  # words that a script adds itself, and takes from nobody
+COMMANDS = ("train", "diagnose")
+IMPLIED = {"diagnose": ("algo=diagnose",)}  # words that a command adds itself, and takes from nobody
 
 
 def account(outputs: Path, sweep: str, found: Sequence[RunStatus]) -> dict[str, Any]:
@@ -249,7 +250,7 @@ def _commands(folder: Path, records: Sequence[RunRecord]) -> list[str]:
     typed: dict[str, float] = {}
     for environment in (record.env for record in records if record.sweep == folder.name):
         words = environment.get("command") or []
-        if words and Path(words[0]).name in SCRIPTS:
+        if words and _name(words[0]) in COMMANDS:
             line = _line(words)
             typed[line] = min(typed.get(line, float("inf")), environment.get("time", float("inf")))
     return sorted(typed, key=lambda line: typed[line]) or _noted(folder / "multirun.yaml")
@@ -257,9 +258,14 @@ def _commands(folder: Path, records: Sequence[RunRecord]) -> list[str]:
 
 def _line(words: Sequence[str]) -> str:
     multirun = ["-m"] if {"-m", "--multirun"} & set(words) else []
-    script = Path(words[0]).name
-    rest = [word for word in words[1:] if word not in ("-m", "--multirun", *IMPLIED.get(script, ()))]
-    return shlex.join(["python", f"src/{script}", *multirun, *rest])
+    name = _name(words[0])
+    rest = [word for word in words[1:] if word not in ("-m", "--multirun", *IMPLIED.get(name, ()))]
+    return f"{program(name)} {shlex.join([*multirun, *rest])}".rstrip()
+
+
+def _name(program: str) -> str:
+    """Return the command that a process ran: `src/train.py` and `rftlab train` are the same one."""
+    return Path(program).name.removeprefix("rftlab ").removesuffix(".py")
 
 
 def _noted(path: Path) -> list[str]:
@@ -268,7 +274,7 @@ def _noted(path: Path) -> list[str]:
     overrides = ((yaml.safe_load(path.read_text()) or {}).get("hydra") or {}).get("overrides") or {}
     words = [*overrides.get("hydra", []), *overrides.get("task", [])]
     kept = [str(word) for word in words if word != "hydra.mode=MULTIRUN"]
-    return [shlex.join(["python", "src/train.py", "-m", *kept])] if kept else []
+    return [f"{program('train')} {shlex.join(['-m', *kept])}"] if kept else []
 
 
 def _run_command(record: RunRecord, outputs: Path) -> str:
@@ -279,13 +285,13 @@ def _run_command(record: RunRecord, outputs: Path) -> str:
     places += [f"paths.outputs={outputs}"] if str(outputs) != "outputs" else []
     mirror = (record.config.get("paths") or {}).get("hub_mirror")
     places += [f"paths.hub_mirror={mirror}"] if mirror else []
-    return shlex.join(["python", "src/train.py", *record.overrides, f"seed={record.config['seed']}", *places])
+    words = [*record.overrides, f"seed={record.config['seed']}", *places]
+    return f"{program('train')} {shlex.join(words)}"
 
 
 def _own(command: str, *words: str, outputs: Path) -> str:
-    return shlex.join(
-        ["python", "src/sweep.py", command, *words, *(["--outputs", str(outputs)] if str(outputs) != "outputs" else [])]
-    )
+    place = ["--outputs", str(outputs)] if str(outputs) != "outputs" else []
+    return f"{program('sweep')} {shlex.join([command, *words, *place])}"
 
 
 def _of(commits: Counter[str], count: int) -> str:

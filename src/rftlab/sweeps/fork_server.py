@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rftlab.errors import UserError
+from rftlab.place import INSTALLED, PACKAGE
 
 LAUNCHER = "RFTLAB_LAUNCHER"  # variable with the process that the server ends with
 SOURCE = "RFTLAB_SOURCE"  # variable with the folder of the code that the server imports
@@ -28,7 +29,7 @@ def start_server(warm: str, source: Path | None = None) -> None:
     Raises:
         UserError: There is no folder for temporary files.
     """
-    source = source or Path(__file__).resolve().parents[2]
+    source = source or PACKAGE.parent
     if _SERVER._forkserver_pid is not None:
         if os.environ.get(SOURCE) == str(source):
             return
@@ -39,6 +40,13 @@ def start_server(warm: str, source: Path | None = None) -> None:
     os.environ |= {LAUNCHER: str(os.getpid()), SOURCE: str(source)}
     multiprocessing.get_context("forkserver").set_forkserver_preload([warm])
     _ensure_running()
+
+
+def own_path() -> str:
+    """Return the PYTHONPATH of a process that shall run the code of this one, and no snapshot of it."""
+    others = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place != os.environ.get(SOURCE)]
+    # what is installed is found anyway, and on PYTHONPATH it would come before the standard library
+    return os.pathsep.join([*([] if INSTALLED else [str(PACKAGE.parent)]), *filter(None, others)])
 
 
 def _ensure_running() -> None:

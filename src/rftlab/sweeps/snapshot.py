@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rftlab.files import disk_errors, write_atomic
+from rftlab.place import INSTALLED, PACKAGE
 
 FOLDER = ".snapshots"
 CACHE = "__pycache__"
@@ -18,12 +19,14 @@ NOT_CODE = re.compile(r"\.egg-info$|^\.|~$|\.pyc\.\d+$")  # names of installers,
 def take_snapshot(outputs: Path) -> Path:
     """Copy the source folder to `outputs/.snapshots/<hash>/src`, once per state of the code; returns that folder.
 
+    Of what is installed, our own packages alone are copied: beside them lie all others.
+
     Compiled files come along: Python uses them as long as they fit their sources, here as there.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    source = Path(__file__).resolve().parents[2]
+    source = PACKAGE.parent
     snapshots = Path(os.path.abspath(outputs)) / FOLDER
     target = snapshots / _digest(source)
     if not target.exists():
@@ -31,9 +34,9 @@ def take_snapshot(outputs: Path) -> Path:
         with disk_errors(aside):
             shutil.rmtree(aside, ignore_errors=True)
             _copy(source, aside / "src")
-            from rftlab.runs.environment import SNAPSHOT_NOTE, code_version  # slow to import, for a new copy alone
+            from rftlab.runs.environment import SNAPSHOT_NOTE, version_now  # slow to import, for a new copy alone
 
-            write_atomic(aside / SNAPSHOT_NOTE, json.dumps(code_version(source.parent), indent=1) + "\n")
+            write_atomic(aside / SNAPSHOT_NOTE, json.dumps(version_now(), indent=1) + "\n")
             target = snapshots / _digest(aside / "src")  # of what was copied: somebody may have edited meanwhile
             try:
                 aside.replace(target)
@@ -46,7 +49,8 @@ def take_snapshot(outputs: Path) -> Path:
 
 def _files(source: Path) -> Iterator[Path]:
     """Yield the files that make the code, without what is written aside, as paths from `source`."""
-    for path in sorted(source.rglob("*")):
+    ours = [source / "rftlab", *source.glob("hydra_plugins/rftlab_*.py")] if INSTALLED else [source]
+    for path in sorted(path for part in ours for path in (part.rglob("*") if part.is_dir() else [part])):
         place = path.relative_to(source)
         if not any(NOT_CODE.search(part) for part in place.parts) and path.is_file():
             yield place

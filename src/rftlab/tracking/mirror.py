@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rftlab.files import FileLock
+from rftlab.place import program
 from rftlab.runs import ROWS, RunRecord, read_run, state_of
 from rftlab.runs.naming import NEAR_CHANCE, data_name, data_source, model_name, near_chance
 from rftlab.runs.records import load_config
@@ -100,7 +101,7 @@ class Mirror:
         unsent = sorted(folder.name for folder in list(self._mirrored))
         if unsent:
             which = ", ".join(unsent[:3]) + (", ..." if len(unsent) > 3 else "")
-            _log.warning("tracking: part of %s is not sent yet; `python src/sweep.py sync` sends it", which)
+            _log.warning("tracking: part of %s is not sent yet; `%s sync` sends it", which, program("sweep"))
         return not unsent
 
     def _run(self) -> None:

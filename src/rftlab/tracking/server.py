@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from rftlab.errors import Parser, UserError, unwritable
 from rftlab.files import FileLock, write_atomic
+from rftlab.place import as_typed
 
 USER = DATABASE = "mlflow"
 START_S = 120.0  # a fresh database gets its tables in this time too
@@ -40,7 +41,7 @@ whoever reaches its port reads and writes everything, so open it to a network th
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until interrupted; exit codes: 0 interrupted, 1 a part ended by itself, 2 bad input (nothing runs)."""
-    parser = Parser(prog="python -m rftlab.tracking.server", description=__doc__, epilog=EPILOG)
+    parser = Parser(prog=as_typed("python -m rftlab.tracking.server"), description=__doc__, epilog=EPILOG)
     parser.add_argument("--folder", type=Path, default=Path("tracking-server"), help="where its data lie (%(default)s)")
     parser.add_argument("--port", type=int, default=5000, help="port of the server (%(default)s)")
     parser.add_argument(

@@ -23,6 +23,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors
+from rftlab.place import program
 from rftlab.sweeps.board import Board, View
 from rftlab.sweeps.job import Job, folder_of, is_done, levels
 from rftlab.sweeps.slurm import scheduler
@@ -297,7 +298,7 @@ def run_on_slurm(
         _follow(queue, jobs, settings, console, ask_queue)
     except KeyboardInterrupt:
         console.print(
-            "the jobs stay in the queue: the same command follows them, `python src/sweep.py cancel` ends them"
+            f"the jobs stay in the queue: the same command follows them, `{program('sweep')} cancel` ends them"
         )
         raise
     return queue.states
