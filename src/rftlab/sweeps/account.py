@@ -1,5 +1,6 @@
 """What a sweep was asked and what became of it, as plain data: what its page shows, without figures and samples."""
 
+import re
 import shlex
 import time
 from collections import Counter
@@ -249,6 +250,8 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
+ONE_CHOICE = re.compile(r"=choice\(([^,()]*)\)$")  # how Hydra is told a word that was typed without it
+
 
 def _commands(folder: Path, records: Sequence[RunRecord]) -> list[str]:
     """Return the commands that made the sweep, oldest first: as they were typed, else as the last launch noted it."""
@@ -265,6 +268,7 @@ def _line(words: Sequence[str]) -> str:
     multirun = ["-m"] if {"-m", "--multirun"} & set(words) else []
     name = _name(words[0])
     rest = [word for word in words[1:] if word not in ("-m", "--multirun", *IMPLIED.get(name, ()))]
+    rest = [ONE_CHOICE.sub(r"=\1", word) for word in rest]
     return f"{program(name)} {shlex.join([*multirun, *rest])}".rstrip()
 
 
