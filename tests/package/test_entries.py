@@ -44,7 +44,7 @@ def test_the_version_is_that_of_the_package() -> None:
     ("words", "expected"),
     [
         (["trian"], "expected train;"),
-        (["nothing-like-it"], "expected one of diagnose, draw,"),
+        (["nothing-like-it"], "expected one of dashboard, diagnose,"),
         (["algo=ppo"], "expected rftlab train algo=ppo ...;"),
         (["-m", "algo=ppo"], "expected rftlab train -m ...;"),
         (["sweep", "stauts"], "expected one of status,"),

@@ -28,7 +28,7 @@ def sentiment() -> Classifier:
     torch.manual_seed(0)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(asset_folder("tokenizer"), truncation_side="left")
     config = DistilBertConfig(
-        vocab_size=len(tokenizer), dim=32, n_layers=1, n_heads=2, hidden_dim=64, pad_token_id=0, initializer_range=0.5
+        vocab_size=len(tokenizer), dim=32, n_layers=1, n_heads=2, hidden_dim=64, pad_token_id=0, initializer_range=0.3
     )
     model = DistilBertForSequenceClassification(config).eval()
     return Classifier(model=model, label=POSITIVE, tokenizer=tokenizer, max_tokens=40, batch_size=4)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rftlab import runs
+from rftlab.config.sources import own_files
 from rftlab.sweeps.job import Job
 
 Y = "eval/test/reward"
@@ -30,6 +31,7 @@ def job_of(outputs: Path, seed: int, lr: float = 1e-4, beta: float = 0.0, **chan
         "overrides": ["algo=ppo", f"optimizer.lr={lr}", f"algo.loss.beta={beta}"],
         **changes,
     }
+    config["files"] = own_files(config)  # of the embedded models
     key = runs.run_key(config)
     return Job(config=config, key=key, folder=outputs / "sweep" / f"run-{key}", parents=())
 
