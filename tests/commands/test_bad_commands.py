@@ -25,7 +25,7 @@ CASES = {
     "a misspelt short name": ("diagnose.py n_prompt=5", "n_prompt"),
     "a diagnosis of labels": ("diagnose.py data=mnist", "algo=diagnose with data=mnist"),
     "an unknown run": ("sweep.py logs nothing", "key nothing"),
-    "a judge of a run": ("train.py judge=local", "src/judge.py A B judge=local"),
+    "a judge of a run": ("train.py judge=local", "judge A B judge=local"),
 }
 
 

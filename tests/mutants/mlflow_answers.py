@@ -2,7 +2,7 @@
 
 from mutants.mutation import Mutation
 
-PARENT, VIEWS, WORDS = "tracking/test_parent_run.py", "tracking/test_views.py", "tracking/test_words.py"
+PARENT, VIEWS, WORDS = "tracking/test_parent_run.py", "tracking/test_views.py", "tracking/test_readable_words.py"
 MODEL, END, BOARD = "tracking/test_logged_model.py", "launch/test_sweep_answer.py", "tracking/test_dashboard.py"
 
 MUTATIONS = {
