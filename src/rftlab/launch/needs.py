@@ -1,6 +1,6 @@
 """What runs need, of the hub and of finished runs, looked up before the first of them takes its folder."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from rftlab.sweeps.job import Job
 SHOWN = 3  # names in a message
 
 
-def require_runs(jobs: Collection[Job]) -> None:
+def require_runs(jobs: Sequence[Job], coming: Sequence[Job] = ()) -> None:
     """Refuse runs that name another one by a key that is given and not finished, before their parents are made.
 
     Raises:
-        UserError: There is no such finished run, and none of these jobs or their parents makes it.
+        UserError: There is no such finished run, and neither these jobs, nor their parents, nor those `coming` make it.
     """
-    made = {job.key for job in jobs} | {parent.key for job in jobs for parent in job.parents}
+    made = {job.key for job in (*jobs, *coming)} | {parent.key for job in jobs for parent in job.parents}
     needed = {
         (place, key, job.config["paths"]["outputs"]) for job in jobs for place, key in needed_runs(job.config).items()
     }

@@ -92,7 +92,9 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):
         console.print(line, soft_wrap=True, highlight=False)
-    require_runs([row.job for row in plan.rows if row.to_do])
+    coming = [row.job for row in plan.rows if row.to_do]
+    # a job without parents says it by itself, at once, and concerns no other
+    require_runs([job for job in coming if job.parents], coming)
     if sweep.dry_run:
         return DONE
     _note_elsewhere(sweep, plan, console)
