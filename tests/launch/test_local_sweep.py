@@ -180,7 +180,9 @@ def mirrored(outputs: Path) -> dict[str, Any]:
         return {}
     client = open_store(f"sqlite:///{outputs}/mlflow.db").client
     experiment = client.get_experiment_by_name("default")
-    return {run.info.run_name: run for run in client.search_runs([experiment.experiment_id], "tags.kind = 'run'")}
+    found = client.search_runs([experiment.experiment_id], "tags.kind = 'run'")
+    folders = {path.parent.name.rpartition("-")[2]: path.parent.name for path in outputs.glob("*/*/config.yaml")}
+    return {folders[run.data.tags["run_key"]]: run for run in found}
 
 
 def history(outputs: Path, run_id: str, name: str) -> list[tuple[int, float]]:

@@ -10,10 +10,11 @@ from product import Product, finish, wait_for
 
 pytestmark = pytest.mark.slurm
 
+TRIALS = 8
 SEARCH = (
-    "hydra/sweeper=optuna", "hydra/sweeper/pruner=hyperband", "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2",
-    "hydra.sweeper.pruner.reduction_factor=2", "optimizer.lr=tag(log,interval(1e-5,1e-2))", "eval.probe_every=1",
-    "eval.probe_prompts_during=8", "eval.probe_samples=2", "eval.probe_null=false", "algo=ppo",
+    "hydra/sweeper=optuna", "hydra/sweeper/pruner=hyperband", f"hydra.sweeper.n_trials={TRIALS}",
+    "hydra.sweeper.n_jobs=2", "hydra.sweeper.pruner.reduction_factor=2", "optimizer.lr=tag(log,interval(1e-5,1e-2))",
+    "eval.probe_every=1", "eval.probe_prompts_during=8", "eval.probe_samples=2", "eval.probe_null=false", "algo=ppo",
 )  # fmt: skip
 
 
@@ -35,12 +36,12 @@ def test_a_search_that_is_killed_goes_on_with_the_jobs_that_it_left_in_the_queue
     answer = finish(product.start(*SEARCH, iterations=8), timeout_s=600)
     assert answer.code == 0, answer
     after = search_of(product)
-    assert len(after["trials"]) == 5 and {trial["state"] for trial in after["trials"]} <= {"done", "pruned"}
+    assert len(after["trials"]) == TRIALS and {trial["state"] for trial in after["trials"]} <= {"done", "pruned"}
     assert [trial["params"] for trial in after["trials"]][: len(before["trials"])] == [
         trial["params"] for trial in before["trials"]
     ]
     keys = [key for array in product.arrays() for key in array["keys"]]
-    assert len(keys) == len(set(keys)) == 5  # each run was submitted once
+    assert len(keys) == len(set(keys)) == TRIALS  # each run was submitted once
     pruned = [trial for trial in after["trials"] if trial["state"] == "pruned"]
     assert pruned, after
     states = {run["key"]: run["state"] for run in product.status()}

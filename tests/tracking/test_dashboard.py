@@ -111,7 +111,10 @@ def test_it_serves_until_it_is_ended_and_leaves_no_server_behind(tracked, tmp_pa
     command = [sys.executable, "-m", "rftlab.tracking.dashboard", "--outputs", str(tmp_path), "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(Path(rftlab.__file__).parents[1]), "DISPLAY": ""}
     with (tmp_path / "out").open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env=environment,
+            preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),  # which `nohup` would have the child ignore
+        )  # fmt: skip
     try:
         until = time.monotonic() + 300
         while "comparison" not in (text := (tmp_path / "out").read_text()) and time.monotonic() < until:
