@@ -101,6 +101,10 @@ def start_together(uri: str, outputs: Path) -> None:
     assert [process.exitcode for process in processes] == [0] * RUNS
 
 
+def key_of(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
+
+
 def check_all_arrived(uri: str, outputs: Path) -> None:
     assert open_store(uri).client.search_runs(["0"]) == []
     (parent,) = runs_of(uri, "sweep")
@@ -109,10 +113,10 @@ def check_all_arrived(uri: str, outputs: Path) -> None:
     assert {run.info.experiment_id for run in runs} == {parent.info.experiment_id}
     assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {parent.info.run_id}
     assert {run.info.status for run in runs} == {"FINISHED"}
-    folders = {folder.name: folder for folder in outputs.glob(f"{SWEEP}/a-*")}
-    assert {run.info.run_name for run in runs} == folders.keys()
+    folders = {key_of(folder): folder for folder in outputs.glob(f"{SWEEP}/a-*")}
+    assert {run.data.tags["run_key"] for run in runs} == folders.keys()
     for run in runs[:4]:
-        assert stored(uri, run) == logged(folders[run.info.run_name])
+        assert stored(uri, run) == logged(folders[run.data.tags["run_key"]])
     assert all(run.data.metrics.keys() == set(NAMES) for run in runs)
     again = sync(folders.values(), partial(prepare, uri, outputs=outputs))
     assert (again.created, again.metrics, again.files, again.failed) == (0, 0, 0, {})
@@ -159,7 +163,7 @@ def test_a_large_run_is_stored_and_readable(request, tmp_path, store):
     report = sync([folder], target)
     print(f"{store}: {steps} steps sent in {time.monotonic() - start:.1f} s")
     assert (report.failed, report.metrics) == ({}, steps + 3)
-    (run,) = [run for run in runs_of(uri, "run") if run.info.run_name == folder.name]
+    (run,) = [run for run in runs_of(uri, "run") if run.data.tags["run_key"] == key_of(folder)]
     start = time.monotonic()
     points = stored(uri, run)
     print(f"{store}: read in {time.monotonic() - start:.1f} s")
@@ -195,7 +199,7 @@ def send_run(uri: str, outputs: Path) -> Path:
 
 
 def check_still_there(uri: str, folder: Path) -> None:
-    assert folder.name in {found.info.run_name for found in runs_of(uri, "run")}
+    assert key_of(folder) in {found.data.tags["run_key"] for found in runs_of(uri, "run")}
     report = sync([folder], partial(prepare, uri, outputs=folder.parents[1]))
     assert (report.created, report.metrics, report.failed) == (0, 0, {})
 
