@@ -227,7 +227,7 @@ def test_a_server_that_is_away_costs_the_run_nothing(tiny_gpt2, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_server_is_sent_the_model_where_that_was_asked_for(tiny_gpt2, tmp_path, monkeypatch):
+def test_a_server_is_sent_the_model_where_that_was_asked_for(tiny_gpt2, tmp_path):
     server = Server(tmp_path)
     server.start()
     try:
@@ -237,10 +237,9 @@ def test_a_server_is_sent_the_model_where_that_was_asked_for(tiny_gpt2, tmp_path
         assert models(server.uri) == []  # it would be a second copy
         policy = tiny_gpt2(seed=1)
         model = logged(tmp_path / "sent", finished(tmp_path / "sent", policy, server.uri, GREEDY, "always"), server.uri)
-        place = mlflow.artifacts.download_artifacts(model.model_uri, tracking_uri=server.uri)
-        monkeypatch.setenv(
-            "MLFLOW_TRACKING_URI", server.uri
-        )  # a folder of a model asks the server of that variable for it
+        mlflow.set_tracking_uri(server.uri)  # which alone says where a models:/ address is looked up
+        place = mlflow.artifacts.download_artifacts(model.model_uri)
         assert mlflow.pyfunc.load_model(place).predict(PROMPTS) == in_evaluation(policy, PROMPTS, GREEDY, "left")
     finally:
+        mlflow.set_tracking_uri(None)
         server.kill()
