@@ -30,9 +30,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m compileall -q src analysis
 	touch $(READY)
 
-# versions of constraints.txt, where these suit every Python (soupsieve's does not); the names are those of pypi.org
+# versions of constraints.txt, where these suit every Python (soupsieve's does not); from PyPI, whatever this machine's index is
 lock: $(READY) ## write uv.lock again, with the versions of constraints.txt
-	$(VENV)/bin/uv lock --default-index https://pypi.org/simple \
+	env -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_INDEX -u UV_FIND_LINKS $(VENV)/bin/uv lock --no-config \
 		$$(grep -oE '^[A-Za-z0-9_.-]+==[^ ;]+' constraints.txt | grep -v '^soupsieve=' | sed 's/^/-P /')
 
 quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone and after a little SFT, one seed each; table and figure
