@@ -2,11 +2,12 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.drawing import layout
+from analysis.drawing import layout, style
 
 NONE = "-"  # where there is no number
 NUMBER = re.compile(r"[-+]?\d[\d.e+-]*( .*)?|-")  # with what may follow it: an interval, n, another number
@@ -28,6 +29,23 @@ class Table:
     def keys(self) -> frozenset[str]:
         """The keys of the runs that it shows."""
         return frozenset(key for keys in self.run_keys for key in keys.split())
+
+
+def of_cells(
+    kind: str, cells: pd.DataFrame, held: list[str], row: Callable[[dict], dict[str, str]], caption: str
+) -> Table:
+    """Lay out the cells of one scale and source, a row each, those of one dataset and model together.
+
+    `held` are columns that part them before. What all settings share goes from the labels into the caption.
+    """
+    words = layout.shared_words(cells["variant"])
+    cells = layout.without(cells, words)
+    order = style.algo_order(list(cells["algo"]))
+    ranked = cells.assign(rank=cells["algo"].map(order.index))
+    rows = ranked.sort_values([*held, "data", "model", "rank", "variant", "heuristic"]).to_dict("records")
+    if shared := " ".join(layout.setting_lines(words).split()):
+        caption += f" All: {shared}."
+    return Table(kind_name(kind, cells), caption, pd.DataFrame([row(each) for each in rows]), cells["run_keys"])
 
 
 def number(value: float, form: str = ".3f") -> str:

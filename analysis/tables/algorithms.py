@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.drawing import layout, style
-from analysis.drawing.table import Table, interval, kind_name, number
+from analysis.drawing.table import Table, interval, number, of_cells
 from analysis.missing.wanted import ALGORITHMS
 from analysis.statistics import frontier, stats
 from analysis.statistics.frames import Frames
@@ -21,33 +21,27 @@ def draw(frames: Frames) -> Iterator[Table]:
 
 def laid_out(cells: pd.DataFrame) -> Table:
     """Lay out the cells of one scale and source, a row each, the algorithms of one dataset and model together."""
-    words = layout.shared_words(cells["variant"])
-    cells = layout.without(cells, words)
-    order = style.algo_order(list(cells["algo"]))
-    by = ["data", "model", "rank", "variant", "heuristic"]
-    rows = [
-        {
-            "data": style.name(row["data"]),
-            "model": row["model"],
-            "algorithm": _label(row),
-            "reward before": number(row["start"]),
-            "after": number(row["end"]),
-            "change": interval(row["gain"], row["low"], row["high"], "+.3f"),
-            "KL": number(row["kl"], ".2f"),
-            "seconds": number(row["seconds"], ".0f"),
-            "peak MiB": number(row["peak_mib"], ".0f"),
-            "n": str(row["n"]),
-        }
-        for row in cells.assign(rank=cells["algo"].map(order.index)).sort_values(by).to_dict("records")
-    ]
     caption = (
         "Reward of test prompts before and after training, mean over n seeds; its change with a 95 % interval over "
         "seeds (Student's t); KL to the start in nats per response, of the last rollout or evaluation; seconds of all "
         "steps and evaluations, with loading; the most memory that the process held."
     )
-    if shared := " ".join(layout.setting_lines(words).split()):
-        caption += f" All: {shared}."
-    return Table(kind_name("table_algorithms", cells), caption, pd.DataFrame(rows), cells["run_keys"])
+    return of_cells("table_algorithms", cells, [], _row, caption)
+
+
+def _row(row: dict) -> dict[str, str]:
+    return {
+        "data": style.name(row["data"]),
+        "model": row["model"],
+        "algorithm": _label(row),
+        "reward before": number(row["start"]),
+        "after": number(row["end"]),
+        "change": interval(row["gain"], row["low"], row["high"], "+.3f"),
+        "KL": number(row["kl"], ".2f"),
+        "seconds": number(row["seconds"], ".0f"),
+        "peak MiB": number(row["peak_mib"], ".0f"),
+        "n": str(row["n"]),
+    }
 
 
 def _label(row: dict) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.drawing import layout, style
-from analysis.drawing.table import NONE, Table, interval, kind_name, number
+from analysis.drawing.table import NONE, Table, interval, number, of_cells
 from analysis.statistics import efficiency, evaluations, stats
 from analysis.statistics.frames import Frames
 
@@ -25,11 +25,6 @@ def draw(frames: Frames) -> Iterator[Table]:
 
 def laid_out(cells: pd.DataFrame) -> Table:
     """Lay out the cells of one scale and source, a row each, those of one sweep, dataset and model together."""
-    order = style.algo_order(list(cells["algo"]))
-    by = [stats.HELD, "data", "model", "rank", "variant", "heuristic"]
-    words = layout.shared_words(cells["variant"])
-    cells = layout.without(cells, words)
-    rows = [_row(row) for row in cells.assign(rank=cells["algo"].map(order.index)).sort_values(by).to_dict("records")]
     caption = (
         "Mean gain: the reward of test prompts gained since the start, averaged over the KL to the start from 0 to "
         "the common KL, in nats per response (the area below the reward-KL curve, divided by that KL); mean over the n "
@@ -40,9 +35,7 @@ def laid_out(cells: pd.DataFrame) -> Table:
         f"is more than the limit below their best, {efficiency.LOST:g} of the usual gain of the sweep's runs; with the "
         "share's 95 % interval (Wilson). Runs that ended with an error are in no row."
     )
-    if shared := " ".join(layout.setting_lines(words).split()):
-        caption += f" All: {shared}."
-    return Table(kind_name("table_kl_efficiency", cells), caption, pd.DataFrame(rows), cells["run_keys"])
+    return of_cells("table_kl_efficiency", cells, [stats.HELD], _row, caption)
 
 
 def _row(row: dict) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.drawing import layout, style
-from analysis.drawing.table import NONE, Table, interval, kind_name, number
+from analysis.drawing.table import NONE, Table, interval, number, of_cells
 from analysis.missing.wanted import APA_GOLD
 from analysis.statistics import gold, stats
 from analysis.statistics.frames import Frames
@@ -25,11 +25,6 @@ def draw(frames: Frames) -> Iterator[Table]:
 
 def laid_out(cells: pd.DataFrame) -> Table:
     """Lay out the cells of one scale and source, a row each, those of one sweep, dataset and model together."""
-    order = style.algo_order(list(cells["algo"]))
-    by = [stats.HELD, "data", "model", "rank", "variant", "heuristic"]
-    words = layout.shared_words(cells["variant"])
-    cells = layout.without(cells, words)
-    rows = [_row(row) for row in cells.assign(rank=cells["algo"].map(order.index)).sort_values(by).to_dict("records")]
     caption = (
         "Proxy: the reward that was optimised; gold: a second reward model, of other pairs, which taught nothing. Each "
         "is in the units of its own scores, on test prompts. Gain: from the start to the last evaluation. Best: the "
@@ -39,9 +34,7 @@ def laid_out(cells: pd.DataFrame) -> Table:
         f"{gold.OVER.capitalize()}: after the best evaluation the proxy rises and gold falls, both intervals apart "
         f"from 0; {gold.KEEPS}: the interval begins at 0 or above; {gold.OPEN}: neither."
     )
-    if shared := " ".join(layout.setting_lines(words).split()):
-        caption += f" All: {shared}."
-    return Table(kind_name("table_over_optimisation", cells), caption, pd.DataFrame(rows), cells["run_keys"])
+    return of_cells("table_over_optimisation", cells, [stats.HELD], _row, caption)
 
 
 def _row(row: dict) -> dict[str, str]:

@@ -47,7 +47,7 @@ def tell_gold(config: Mapping[str, Any]) -> None:
         UserError: The two are one, or a run of theirs is not there.
     """
     gold = config.get("gold")  # a stored config may be older than the key
-    rewards = {node["run"] for _, node in reward_nodes(config["reward"]) if node.get("run") is not None}
+    rewards = set(_learned_rewards(config))
     if gold is None or not rewards or "run" not in gold:
         return
     if gold["run"] in rewards:
@@ -61,8 +61,11 @@ def tell_gold(config: Mapping[str, Any]) -> None:
 
 def reward_runs(record: RunRecord) -> list[str]:
     """Return the keys of the reward models that a run was rewarded with."""
-    nodes = [node for _, node in reward_nodes(record.config.get("reward"))]
-    return [node["run"] for node in nodes if node.get("run") is not None]
+    return _learned_rewards(record.config)
+
+
+def _learned_rewards(config: Mapping[str, Any]) -> list[str]:
+    return [node["run"] for _, node in reward_nodes(config.get("reward")) if node.get("run") is not None]
 
 
 def learned_texts(record: RunRecord, outputs: Path) -> Texts:
