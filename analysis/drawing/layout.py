@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Collection, Mapping
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -20,6 +21,13 @@ LINE = 95  # characters of a line across the figure
 HANDLE = 5  # characters that the line beside an entry of a legend takes
 LINE_HEIGHT = 0.2  # inches
 FOOT = 0.05  # inches, where a caption was taken away
+MARKED = 8  # steps of a curve with a marker, or up to twice as many
+ASIDE = 0.008  # of a cell's bars from those of the next, in parts of the axis
+BEYOND = 0.2  # of the reach of all seeds, that bars may take of an axis on either side
+LEAST_ROOM = 0.01  # around values that are all equal
+SEEDS_NOTE = (
+    "Line: mean over the n seeds; band: their minimum to maximum; bars: 95 % interval of the mean (Student's t)."
+)
 
 
 def single_panel(frame: pd.DataFrame) -> tuple[str, str, str, str]:
@@ -144,13 +152,21 @@ def span(low: int, high: int) -> str:
 
 
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
-    """Draw one metric of all cells, if there is any: the band from minimum to maximum, then the line of the mean."""
+    """Draw one metric of cells, if there is any: the band from minimum to maximum, the line of the mean, its bars.
+
+    Bars are the interval from `low` to `high`, at the steps that a marker shows, the cells side by side.
+    """
     if rows.empty:
         return
-    rows = rows.assign(hue=hue(rows))
-    for _, cell in rows.groupby("cell"):
+    rows, every = rows.assign(hue=hue(rows)), max(1, rows["step"].nunique() // MARKED)
+    groups = list(rows.groupby("cell", sort=False))
+    reach = rows["step"].max() - rows["step"].min()
+    for number, (_, cell) in enumerate(groups):
         colour = looks.palette[cell["hue"].iloc[0]]
         axes.fill_between(cell["step"], cell["min"], cell["max"], color=colour, alpha=0.18, linewidth=0)
+        marked = cell.sort_values("step").iloc[::every].dropna(subset=["low"])
+        aside = ASIDE * reach * (number - (len(groups) - 1) / 2)
+        axes.vlines(marked["step"] + aside, marked["low"], marked["high"], color=colour, linewidth=0.9)
     sns.lineplot(
         rows,
         x="step",
@@ -160,7 +176,7 @@ def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
         palette=looks.palette,
         dashes=looks.dashes,
         markers=looks.markers,
-        markevery=max(1, rows["step"].nunique() // 8),
+        markevery=every,
         markersize=5,
         linewidth=1.4,
         estimator=None,
@@ -177,6 +193,31 @@ def line_handle(cell: pd.Series, looks: style.Looks) -> Line2D:
     if not isinstance(dash, str):
         line.set_dashes(dash)
     return line
+
+
+def limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Give the ends of the axis of one metric: all seeds, and bars as far as they leave room to see the curves.
+
+    A bar of three seeds may be many times as long as the curves are high.
+    """
+    lowest, highest = rows["min"].min(), rows["max"].max()
+    more = BEYOND * (highest - lowest)
+    low, high = max(rows["low"].min(), lowest - more), min(rows["high"].max(), highest + more)
+    ends = float(np.nanmin([lowest, low])), float(np.nanmax([highest, high]))
+    room = 0.04 * (ends[1] - ends[0]) or LEAST_ROOM
+    return ends[0] - room, ends[1] + room
+
+
+def _cut(rows: pd.DataFrame) -> bool:
+    """Say whether a bar of any metric leaves its axis."""
+    by_metric = [(each, limits(each)) for _, each in rows.groupby("metric")]
+    return any(each["low"].min() < low or each["high"].max() > high for each, (low, high) in by_metric)
+
+
+def seeds_note(rows: pd.DataFrame) -> list[str]:
+    """Say what line, band and bars are, that a single seed has no interval, and that an axis cuts a bar."""
+    single = ["One seed has no interval."] if (rows["n"] == 1).any() else []
+    return [SEEDS_NOTE, *single, *(["Longer bars are cut at the end of the axis."] if _cut(rows) else [])]
 
 
 def nonfinite_note(rows: pd.DataFrame) -> list[str]:

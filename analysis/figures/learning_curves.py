@@ -1,15 +1,14 @@
 """`reward/mean` of the rollouts and `policy/kl` to the run's start against the iterations behind the policy.
 
-A colour is an algorithm, a dash and marker a heuristic, a band the minimum to maximum over seeds; of one scale, source,
-dataset and model.
+A colour is an algorithm, a dash and marker a heuristic, a band the minimum to maximum over seeds, a bar the 95 %
+interval of their mean; of one scale, source, dataset and model. More than four settings are small plots.
 """
 
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
-import seaborn as sns
-from matplotlib.ticker import MaxNLocator
 
+from analysis.drawing import curves as lines
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
 from analysis.drawing.titles import titled
@@ -41,24 +40,17 @@ def gaps(runs: pd.DataFrame) -> list[dict]:
 def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     """Draw reward and KL of one panel: a colour per algorithm, a dash and marker per heuristic.
 
-    `curves` is what `stats.curves` returns, of one scale, source, dataset and model; the line is the mean over seeds
-    and the band runs from their minimum to their maximum. `counts` maps a cell to what its steps count.
+    `curves` is what `stats.curves` returns, of one scale, source, dataset and model. `counts` maps a cell to what its
+    steps count.
     """
     panel = layout.single_panel(curves)
     drawn = curves[curves["n"] > 0].reset_index(drop=True)
     cells = layout.cells(drawn, counts)
-    looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
-    notes = ["Line: mean over the n seeds; band: their minimum to maximum."]
-    notes += [*layout.step_note(cells), *layout.nonfinite_note(curves)]
-    caption = layout.runs_caption(notes, drawn["run_keys"])
+    parts = lines.facets(cells)
+    notes = [*layout.seeds_note(drawn), *layout.step_note(cells), *layout.nonfinite_note(curves)]
+    caption = layout.runs_caption([*notes, *parts.notes], drawn["run_keys"])
     with style.print_style():
-        figure, plots = layout.with_caption(style.WIDTH, 2.9 + 0.17 * ((len(cells) + 1) // 2), caption)
-        for axes, metric in zip(plots.subplots(1, len(METRICS)), METRICS, strict=True):
-            layout.draw_metric(axes, drawn[drawn["metric"] == metric], looks)
-            axes.set(xlabel=layout.step_label(cells), ylabel=style.LABELS[metric])
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-            sns.despine(ax=axes)
+        figure, plots = layout.with_caption(style.WIDTH, parts.height(len(METRICS)), caption)
+        lines.draw(plots, drawn, cells, parts, {metric: style.LABELS[metric] for metric in METRICS})
         plots.suptitle(style.panel_title(*panel))
-        handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]
-        plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
     return Drawn(layout.file_name("learning_curves", panel), figure, drawn)

@@ -7,9 +7,10 @@ after, counts the prompts that are looked at during training.
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
-import seaborn as sns
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
+from analysis.drawing import curves as lines
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
 from analysis.drawing.titles import titled
@@ -35,25 +36,23 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     """
     panel = layout.single_panel(curves)
     cells = layout.cells(curves, counts)
-    looks = style.looks(list(cells["hue"]), list(cells["heuristic"]))
+    parts = lines.facets(cells)
     prompts = layout.span(curves["n_prompts"].min(), curves["n_prompts"].max())
     notes = [
         f"Share of prompts with reward std < {STD_BELOW:g}, of the {prompts} train prompts looked at during training;",
         "first and last point: the same prompts before and after it.",
-        "Line: mean over the n seeds; band: their minimum to maximum.",
+        *layout.seeds_note(curves),
         *layout.step_note(cells),
+        *parts.notes,
     ]
     caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():
-        figure, plots = layout.with_caption(style.WIDTH, 3.0 + 0.17 * ((len(cells) + 1) // 2), caption)
-        axes = plots.subplots()
-        layout.draw_metric(axes, curves, looks)
-        axes.set(xlabel=layout.step_label(cells), ylim=(-0.02, 1.02))
-        axes.set_ylabel("prompts with a vanishing gradient")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        sns.despine(ax=axes)
+        figure, plots = layout.with_caption(style.WIDTH, parts.height(1), caption)
+        lines.draw(plots, curves, cells, parts, {vanishing.SHARE: "prompts with a vanishing gradient"}, _as_share)
         plots.suptitle(style.panel_title(*panel))
-        handles = [layout.line_handle(cell, looks) for _, cell in cells.iterrows()]
-        plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
     return Drawn(layout.file_name("vanishing_over_training", panel), figure, curves)
+
+
+def _as_share(axes: Axes) -> None:
+    axes.set_ylim(-0.02, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))

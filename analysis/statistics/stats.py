@@ -77,16 +77,23 @@ def parts(frame: pd.DataFrame, by: list[str]) -> list[pd.DataFrame]:
 def curves(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
     """Reduce tidy metrics over the seeds of each cell at each step.
 
-    Returns columns CELL, metric, step, mean, min, max, n, n_nonfinite, run_keys. NaN and infinity enter no mean and
-    are counted in `n_nonfinite`; `n` counts the seeds that entered.
+    Returns columns CELL, metric, step, mean, low, high (95 % interval of the mean over seeds, Student's t; NaN with one
+    seed), min, max, n, n_nonfinite, run_keys. NaN and infinity enter no mean and are counted in `n_nonfinite`; `n`
+    counts the seeds that entered.
     """
     rows = frame[frame["metric"].isin(metrics)]
     rows = rows.assign(value=rows["value"].where(np.isfinite(rows["value"])))
     by_step = rows.groupby([*CELL, "metric", "step"], sort=True)["value"]
-    reduced = by_step.agg(["mean", "min", "max", "count", "size"]).reset_index()
+    reduced = by_step.agg(["mean", "min", "max", "count", "size", half_width]).reset_index()
     reduced["n_nonfinite"] = reduced.pop("size") - reduced["count"]
-    reduced = reduced.rename(columns={"count": "n"})
+    half = reduced.pop("half_width")
+    reduced = reduced.assign(low=reduced["mean"] - half, high=reduced["mean"] + half).rename(columns={"count": "n"})
     return reduced.merge(run_keys(rows, [*CELL, "metric"]), on=[*CELL, "metric"], how="left")
+
+
+def half_width(values: pd.Series) -> float:
+    """Return half the width of the interval of a mean over those seeds whose value is finite."""
+    return intervals.half_width(values.dropna().tolist())
 
 
 def run_keys(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
