@@ -223,3 +223,14 @@ def test_what_is_not_to_change_stays_in_the_command() -> None:
     alone, sft, then, grid = lines(SFT, init_from="abcdefabcdef", **setting)
     assert all("seed=3 eval.std_below=0.1" in line for line in (alone, sft, then, grid))
     assert all("data.source=hub" not in line for line in (alone, sft, then, grid))
+
+
+@pytest.mark.parametrize(
+    ("n_train", "said"),
+    [(60, "all 60 train prompts"), (270, "about 40% of the train prompts (108)"), (4000, "A rule of thumb")],
+)
+def test_the_words_on_sft_contradict_no_share_that_they_name(n_train: int, said: str) -> None:
+    words = text(judge(numbers(0.36, n_prompts=50, n_train=n_train)))
+    assert said in words, words
+    if "at most 40%" in words:
+        assert "about 100%" not in words
