@@ -24,9 +24,9 @@ SFT_MOST = 0.4  # of the train prompts: the share whose effect was measured here
 SFT_SHARES = (0.01, 0.05, 0.1, 0.2, 0.4, 1.0)  # those of `+sweep=partial_sft`
 BASIS = (
     f"The limits of {FEW:.0%} and {MANY:.0%} are rules of thumb, not calibrated. They stand on three cases of this "
-    "project's tiny models, one seed each, 10 samples per prompt (docs/log.md of the repository): with 65 % of the prompts stuck "
-    "(bundled NarrativeQA) and with 82 % (real NarrativeQA rows) the sampled train reward of RFT alone stayed flat; "
-    "with 36 % (real IMDB rows, whose reward was near chance) it rose from 0.439 to 0.573. Nothing was measured in "
+    "project's tiny models, one seed each, 10 samples per prompt (docs/log.md of the repository): with 65 % of the "
+    "prompts stuck (bundled NarrativeQA) and with 82 % (its real rows) the sampled train reward of RFT alone stayed "
+    "flat; with 36 % (real IMDB rows, whose reward was near chance) it rose from 0.439 to 0.573. Nothing was measured in "
     "between, and none of it with another reward or a larger model."
 )
 
@@ -246,7 +246,7 @@ def _rest_reasons(numbers: Numbers, held: Estimate) -> list[str]:
 def _sft_reason(held: Estimate, n_train: int) -> str:
     share = sft_share(held.value, n_train)
     count = max(1, int(share * n_train))
-    if SFT_PROMPTS > min(held.value, SFT_MOST) * n_train:  # few rows: their number decides, and not the share
+    if min(held.value, SFT_MOST) * n_train < SFT_PROMPTS:  # few rows: their number decides, and not the share
         which = (
             f"all {n_train} train prompts" if count == n_train else f"about {share:.0%} of the train prompts ({count})"
         )

@@ -150,6 +150,18 @@ def test_of_a_run_with_an_adapter_the_merged_policy_answers_and_the_adapter_lies
     assert (place / "data" / "policy" / "adapter" / "adapter_model.safetensors").exists()
 
 
+def test_a_project_in_the_working_directory_is_no_part_of_the_model(tiny_gpt2, uri, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "uv.lock").write_text("version = 1\n")
+    (project / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "0"\n')
+    monkeypatch.chdir(project)
+    model = logged(tmp_path, finished(tmp_path, tiny_gpt2(), uri, GREEDY), uri)
+    place = Path(mlflow.artifacts.download_artifacts(model.model_uri))
+    assert (place / "requirements.txt").exists()
+    assert not (place / "uv.lock").exists() and not (place / "pyproject.toml").exists()
+
+
 def test_it_is_logged_once_and_named_in_its_run(tiny_gpt2, uri, target, tmp_path):
     folder = finished(tmp_path, tiny_gpt2(), uri, GREEDY)
     model = logged(tmp_path, folder, uri)

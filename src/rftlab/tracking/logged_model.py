@@ -139,6 +139,7 @@ def _write(folder: Path, record: RunRecord, run_id: str, model_id: str) -> None:
             str(folder), loader_module=CODE.stem, data_path=str(policy), code_paths=[str(CODE)], signature=signature,
             input_example=[_example(record)], pip_requirements=[_requirement(name) for name in PACKAGES],
             mlflow_model=Model(run_id=run_id, model_id=model_id),
+            uv_project_path=policy,  # has none; else MLflow adds the lock file of any project in the working directory
         )  # fmt: skip
     shutil.copytree(record.folder / FINAL, folder / "data" / "policy", copy_function=_link_or_copy, dirs_exist_ok=True)
 
