@@ -26,8 +26,8 @@ BASIS = (
     f"The limits of {FEW:.0%} and {MANY:.0%} are rules of thumb, not calibrated. They stand on three cases of this "
     "project's tiny models, one seed each, 10 samples per prompt (docs/log.md of the repository): with 65 % of the "
     "prompts stuck (bundled NarrativeQA) and with 82 % (its real rows) the sampled train reward of RFT alone stayed "
-    "flat; with 36 % (real IMDB rows, whose reward was near chance) it rose from 0.439 to 0.573. Nothing was measured in "
-    "between, and none of it with another reward or a larger model."
+    "flat; with 36 % (real IMDB rows, whose reward was near chance) it rose from 0.439 to 0.573. Nothing was "
+    "measured in between, and none of it with another reward or a larger model."
 )
 
 

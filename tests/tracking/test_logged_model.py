@@ -150,7 +150,7 @@ def test_of_a_run_with_an_adapter_the_merged_policy_answers_and_the_adapter_lies
     assert (place / "data" / "policy" / "adapter" / "adapter_model.safetensors").exists()
 
 
-def test_a_project_in_the_working_directory_is_no_part_of_the_model(tiny_gpt2, uri, tmp_path, monkeypatch):
+def test_a_project_in_the_working_directory_is_no_part_of_the_model(tiny_gpt2, uri, tmp_path, monkeypatch, serving):
     project = tmp_path / "project"
     project.mkdir()
     (project / "uv.lock").write_text("version = 1\n")
