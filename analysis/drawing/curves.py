@@ -208,4 +208,4 @@ def _named(key: str, value: str) -> str:
         return style.name(value)
     if key == HEURISTIC:
         return style.heuristic_label(value)
-    return style.short_override(f"{key}={value}") if value else f"{key.rpartition('.')[2]} as elsewhere"
+    return style.override_in_words(f"{key}={value}") if value else f"{key.rpartition('.')[2]} as elsewhere"

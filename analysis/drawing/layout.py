@@ -317,7 +317,7 @@ def setting_label(algo: str, variant: str, names: Mapping[str, str] | None = Non
 
     `names` holds names that a figure gives to algorithms.
     """
-    words = map(style.short_override, _shorter(variant.split()).split())
+    words = map(style.override_in_words, _shorter(variant.split()).split())
     return ", ".join([(names or {}).get(algo, style.name(algo)), *words])
 
 

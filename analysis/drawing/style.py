@@ -20,6 +20,7 @@ Colour = tuple[float, float, float]
 Dash = tuple[float, ...] | str  # an empty string is a solid line
 
 DASHES: list[Dash] = ["", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5), (3, 1, 1, 1, 1, 1)]
+SHARES = {"step_fraction": "steps", "sample_fraction": "prompts"}  # keys that say how much of an SFT is done
 PHASES = ["before", "after"]
 PHASE_MARKERS = {"before": "o", "after": "X"}
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
@@ -131,7 +132,7 @@ def cell_label(algo: str, heuristic: str, variant: str, counts: str) -> str:
     """
     supervised = counts in ("optimiser step", "epoch")
     words = [] if heuristic == "none" and supervised else [heuristic_label(heuristic)]
-    return ", ".join([name(algo), *words, *map(short_override, variant.split())])
+    return ", ".join([name(algo), *words, *map(override_in_words, variant.split())])
 
 
 def heuristic_label(heuristic: str) -> str:
@@ -145,6 +146,13 @@ def short_override(override: str) -> str:
     key, _, value = override.partition("=")
     drawn = DRAWN.fullmatch(value)
     return f"{key.rsplit('.', 1)[-1]}={float(value):g}" if drawn else f"{key.rsplit('.', 1)[-1]}={value}"
+
+
+def override_in_words(override: str) -> str:
+    """Write `algo.loop.step_fraction=0.4` as `40% of its steps`, and any other override as short as it can be."""
+    key, _, value = override.partition("=")
+    of = SHARES.get(key.rsplit(".", 1)[-1])
+    return short_override(override) if of is None else f"{100 * float(value):g}% of its {of}"
 
 
 def panel_title(scale: str, source: str, data: str, model: str) -> str:

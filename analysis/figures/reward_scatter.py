@@ -22,6 +22,8 @@ from analysis.statistics.frames import Frames
 from analysis.statistics.stats import CELL, STD_BELOW, before_and_after
 
 WANTED = LANGUAGE
+PLACE = 0.01  # of the reward: prompts that are closer look like one
+ONE = 9.0  # points squared, of the marker of a single prompt
 COLUMNS = [*CELL, "seed", "run_key", "phase", "prompt_id", "reward_mean", "reward_std", "n_samples"]
 SHARE_COLUMNS = [*CELL, "phase", "share", "n"]
 
@@ -45,7 +47,10 @@ def picture(prompts: pd.DataFrame, shares: pd.DataFrame, counts: Mapping[str, st
     cells = layout.ordered(drawn, ["heuristic", "variant", "algo"])
     columns = min(3, max(2, cells["algo"].nunique()))
     rows = math.ceil(len(cells) / columns)
-    notes = [f"A point is a prompt of one seed; percentages: prompts with std < {STD_BELOW:g}, before → after."]
+    notes = [
+        f"Prompts of all seeds; those within {PLACE:g} of each other share a marker: its size says how many.",
+        f"Percentages: prompts with std < {STD_BELOW:g}, before → after finetuning.",
+    ]
     caption = layout.runs_caption([*notes, *layout.nonfinite_note(shares)], shares["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 0.9 + rows * (4.6 / columns + 0.3), caption)
@@ -81,34 +86,36 @@ def _in_drawing_order(prompts: pd.DataFrame) -> pd.DataFrame:
 def _draw_cell(axes: Axes, prompts: pd.DataFrame, shares: pd.DataFrame, counts: str) -> None:
     """Draw the points of one cell under a title with its share of vanishing prompts and its n."""
     axes.axvline(STD_BELOW, color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
-    sns.scatterplot(
-        prompts,
-        x="reward_std",
-        y="reward_mean",
-        hue="phase",
-        style="phase",
-        hue_order=style.PHASES,
-        style_order=style.PHASES,
-        palette=style.phase_palette(),
-        markers=style.PHASE_MARKERS,
-        s=13 if len(prompts) < 500 else 7,
-        alpha=0.5,
-        linewidth=0.3,
-        legend=False,
-        rasterized=True,
-        ax=axes,
-    )
+    palette = style.phase_palette()
+    for phase in style.PHASES:
+        places = _places(prompts[prompts["phase"] == phase])
+        axes.scatter(
+            places["reward_std"], places["reward_mean"], s=places["prompts"].map(_area), color=palette[phase],
+            marker=style.PHASE_MARKERS[phase], alpha=0.5, linewidth=0.3, edgecolor="white", rasterized=True,
+        )  # fmt: skip
     first, share = prompts.iloc[0], shares.set_index("phase")
     percent = " → ".join(f"{share.at[phase, 'share']:.0%}" for phase in style.PHASES if phase in share.index)
+    vanishing = f"std < {STD_BELOW:g}: {percent}"
     label = style.cell_label(first["algo"], first["heuristic"], first["variant"], counts)
-    axes.set_title(f"{label}\n{percent} (n={layout.span(share['n'].min(), share['n'].max())})")
+    axes.set_title(f"{label}\n{vanishing} (n={layout.span(share['n'].min(), share['n'].max())})")
     axes.set(xlabel="", ylabel="")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     sns.despine(ax=axes)
 
 
+def _places(prompts: pd.DataFrame) -> pd.DataFrame:
+    """Count the prompts at each place of the plane; what one marker would hide lies at one place."""
+    rounded = (prompts[["reward_std", "reward_mean"]] / PLACE).round() * PLACE
+    return rounded.groupby(["reward_std", "reward_mean"]).size().rename("prompts").reset_index()
+
+
+def _area(prompts: float) -> float:
+    """Give the area of a marker in points squared: it grows with the root of the number."""
+    return ONE * prompts**0.5
+
+
 def _phase_handles() -> list[Line2D]:
-    """Build the legend of the scatter: the two phases and the threshold."""
+    """Build the legend of the scatter: the two phases, how many prompts a marker stands for, and the threshold."""
     palette = style.phase_palette()
     points = [
         Line2D(
@@ -117,4 +124,8 @@ def _phase_handles() -> list[Line2D]:
         for phase in style.PHASES
     ]
     line = Line2D([], [], color="0.45", linewidth=0.8, linestyle=(0, (3, 2)), label=f"std = {STD_BELOW:g}")
-    return [*points, line]
+    sizes = [
+        Line2D([], [], color="0.45", marker="o", linestyle="", markersize=_area(number) ** 0.5, label=label)
+        for number, label in ((1, "1 prompt"), (10, "10 prompts"), (100, "100 prompts"))
+    ]
+    return [*points, line, *sizes]

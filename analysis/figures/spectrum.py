@@ -58,7 +58,7 @@ def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _label(row: dict) -> str:
     """Name a diagnosis: its dataset and model, below them its reward and what sets it apart."""
-    words = [row["reward"].replace("_", " "), *map(style.short_override, row["variant"].split())]
+    words = [row["reward"].replace("_", " "), *map(style.override_in_words, row["variant"].split())]
     return f"{layout.model_label(row['data'], row['model'])}\n{', '.join(words)}"
 
 

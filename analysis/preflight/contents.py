@@ -78,12 +78,17 @@ def title(setting: Setting) -> str:
     return f"Will RFT work here? {style.name(setting.data)}, {setting.model}{warning}"
 
 
+def _speed(rate: float) -> str:
+    """Write a rate with three digits, large ones as whole numbers."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def header(contents: Contents) -> list[tuple[str, str]]:
     """Return what was diagnosed, as pairs of a word and its value."""
     setting, measured = contents.setting, contents.measured
     policy = setting.start + ("" if setting.heuristic == "none" else f", heuristic {setting.heuristic}")
     n = len(measured.prompts)
-    speed = "" if math.isnan(setting.samples_per_s) else f" ({setting.samples_per_s:.3g} per second)"
+    speed = "" if math.isnan(setting.samples_per_s) else f" ({_speed(setting.samples_per_s)} per second)"
     rows = [
         ("model", setting.model),
         ("policy", policy),

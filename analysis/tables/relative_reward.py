@@ -25,7 +25,7 @@ def laid_out(points: pd.DataFrame) -> Table:
     for _, group in points.sort_values([*keys, "percentile"]).groupby(keys, sort=False):
         row = group.iloc[0]
         algo = layout.setting_label(row["algo"], row["variant"])
-        sft = " ".join(map(style.short_override, row["sft_variant"].split()))
+        sft = " ".join(map(style.override_in_words, row["sft_variant"].split()))
         rows.append(
             {
                 "data": style.name(row["data"]),

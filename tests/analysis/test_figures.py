@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis import everything, load
 from analysis.drawing.save import Drawn, save
-from analysis.figures import learning_curves
+from analysis.figures import learning_curves, reward_scatter
 from analysis.statistics import stats
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -124,3 +124,15 @@ def test_no_text_is_smaller_than_eight_points(drawn: dict[str, Drawn]) -> None:
     for each in drawn.values():
         sizes = [t.get_fontsize() for t in each.figure.findobj(lambda a: hasattr(a, "get_fontsize")) if t.get_text()]
         assert min(sizes) >= 8
+
+
+def test_a_marker_of_the_scatter_says_how_many_prompts_it_hides(drawn: dict[str, Drawn]) -> None:
+    scatter = drawn["reward_scatter-narrativeqa-t5_mini-mini-bundled"]
+    counted = sum(
+        round(float(((area / reward_scatter.ONE) ** 2).sum()))
+        for axes in scatter.figure.axes
+        for area in (points.get_sizes() for points in axes.collections if hasattr(points, "get_sizes"))
+    )
+    assert counted == len(scatter.data)
+    together = pd.DataFrame({"reward_std": [0.0, 0.001, 0.3], "reward_mean": [0.0, 0.001, 0.5]})
+    assert reward_scatter._places(together)["prompts"].tolist() == [2, 1]

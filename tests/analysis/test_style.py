@@ -117,3 +117,11 @@ def test_an_unheard_algorithm_of_the_controlled_experiments_has_a_line_and_a_row
 def test_the_family_of_an_unheard_algorithm_is_read_from_its_config(changes: dict, family: str, tmp_path: Path) -> None:
     builder.write_run(tmp_path, builder.config("imdb", "unheard", "none", 0, **changes))
     assert list(load.load_runs(tmp_path)["family"]) == [family]
+
+
+def test_a_share_of_an_sft_is_a_label_in_words() -> None:
+    label = style.cell_label(
+        "sft", "none", "algo.loop.step_fraction=0.4 algo.loop.sample_fraction=0.01", "optimiser step"
+    )
+    assert label == "SFT, 40% of its steps, 1% of its prompts"
+    assert style.override_in_words("algo.loss.lam=0.1") == "lam=0.1"
