@@ -66,17 +66,20 @@ def facets(cells: pd.DataFrame) -> Facets:
         handles = tuple(layout.line_handle(cell, looks) for _, cell in cells.iterrows())
         return Facets((("", tuple(cells["cell"])),), looks, handles)
     if len(keys) == 2 and not settings.duplicated().any():
-        by, colour = sorted(keys, key=lambda key: (_numeric(settings[key]), settings[key].nunique()))
+        by, colour = sorted(keys, key=lambda key: _rank(key, settings[key]))
         if settings[colour].nunique() <= MOST_COLOURS:
             return _by_setting(cells, settings, by, colour, looks)
     return Facets(tuple((row["label"], (row["cell"],)) for _, row in cells.iterrows()), looks, (), around=True)
 
 
+def _rank(key: str, values: pd.Series) -> tuple[bool, bool, int]:
+    """Order two settings: the first is that of the plots. Heuristics have dashes of their own, numbers colours."""
+    return key != HEURISTIC, _numeric(values), values.nunique()
+
+
 def _by_setting(cells: pd.DataFrame, settings: pd.DataFrame, by: str, colour: str, looks: style.Looks) -> Facets:
-    if colour != ALGORITHM:
-        looks = replace(looks, palette=_palette(cells, settings[colour]))
-    if colour == ALGORITHM:
-        looks = replace(looks, palette=dict(zip(cells["hue"], _of_algorithms(cells), strict=True)))
+    own = dict(zip(cells["hue"], _of_algorithms(cells), strict=True)) if colour == ALGORITHM else None
+    looks = replace(looks, palette=own or _palette(cells, settings[colour]))
     plots = []
     for value in _in_order(settings[by]):
         here = cells[settings[by] == value]
@@ -107,6 +110,7 @@ def draw(
         labels: the label of the y axis of each metric; their order is that of the plots.
         finish: sets limits and ticks of a plot.
     """
+    curves = curves.merge(cells[["cell", "hue"]], on="cell")
     if len(parts.plots) == 1:
         grid = plots.subplots(1, len(labels), sharex=True, squeeze=False)
         for axes, metric in zip(grid[0], labels, strict=True):

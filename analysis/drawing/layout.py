@@ -72,7 +72,8 @@ def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def hue(rows: pd.DataFrame) -> pd.Series:
     """Join what a colour stands for: the algorithm and, where settings differ within it, the setting."""
-    return (rows["algo"] + " " + rows["variant"]).str.strip()
+    alone = rows.groupby("algo")["variant"].transform("nunique") == 1  # it keeps its colour of other figures
+    return rows["algo"].where(alone, (rows["algo"] + " " + rows["variant"]).str.strip())
 
 
 def shared_words(*variants: pd.Series) -> list[str]:
@@ -154,11 +155,12 @@ def span(low: int, high: int) -> str:
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
     """Draw one metric of cells, if there is any: the band from minimum to maximum, the line of the mean, its bars.
 
-    Bars are the interval from `low` to `high`, at the steps that a marker shows, the cells side by side.
+    `rows` have the `hue` of their cell. Bars are the interval from `low` to `high`, at the steps that a marker shows, the
+    cells side by side.
     """
     if rows.empty:
         return
-    rows, every = rows.assign(hue=hue(rows)), max(1, rows["step"].nunique() // MARKED)
+    every = max(1, rows["step"].nunique() // MARKED)
     groups = list(rows.groupby("cell", sort=False))
     reach = rows["step"].max() - rows["step"].min()
     for number, (_, cell) in enumerate(groups):

@@ -31,25 +31,15 @@ def draw(frames: Frames) -> Iterator[Drawn]:
 def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     """Draw reward and KL of one sweep and panel; `curves` is what `evaluations.over_seeds` returns."""
     panel, (sweep,) = layout.single_panel(curves), curves[stats.HELD].unique()
-    cells, coloured = _coloured(layout.cells(curves, counts), curves)
+    cells = layout.cells(curves, counts)
     parts = lines.facets(cells)
     notes = [*layout.seeds_note(curves), *_silent(curves), *layout.step_note(cells), *parts.notes]
     caption = layout.runs_caption(notes, curves["run_keys"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, parts.height(len(METRICS)), caption)
-        lines.draw(plots, coloured, cells, parts, {metric: NAMES[metric] for metric in METRICS})
+        lines.draw(plots, curves, cells, parts, {metric: NAMES[metric] for metric in METRICS})
         plots.suptitle(f"{sweep}  ·  {style.panel_title(*panel)}")
     return Drawn(layout.file_name(f"evaluation_curves-{sweep}", panel), figure, curves)
-
-
-def _coloured(cells: pd.DataFrame, curves: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Let an algorithm with one setting here have its own colour, that of every figure."""
-    alone = cells.groupby("algo")["variant"].transform("nunique") == 1
-    single = curves["algo"].isin(cells.loc[alone, "algo"])
-    return (
-        cells.assign(hue=cells["hue"].mask(alone, cells["algo"])),
-        curves.assign(variant=curves["variant"].mask(single, "")),
-    )
 
 
 def _silent(curves: pd.DataFrame) -> list[str]:

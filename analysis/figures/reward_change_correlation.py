@@ -57,7 +57,9 @@ def picture(table: pd.DataFrame) -> Drawn:
         height = 0.75 + (0.34 if table["n_null"].any() else 0.22) * len(lines)
         figure, plots = layout.with_caption(style.WIDTH, height, layout.runs_caption(notes, table["run_keys"]))
         axes = plots.subplots()
-        palette = style.colours(list(layout.hue(table)))
+        hues = layout.hue(table)
+        colours = style.colours(list(hues))
+        palette = {cell: colours[hue] for cell, hue in zip(table["cell"], hues, strict=True)}
         for position, line in enumerate(lines):
             if line["row"] is not None:
                 _draw_correlation(axes, -position, line["row"], palette)
@@ -115,7 +117,7 @@ def _draw_correlation(axes: Axes, position: int, row: dict, palette: dict[str, s
     if row["n"] == 0:
         axes.text(0.03, position, f"undefined: {row['undefined']}", va="center", **WORDS)
         return
-    colour = palette[f"{row['algo']} {row['variant']}".strip()]
+    colour = palette[row["cell"]]
     _draw_interval(axes, position, [row[name] for name in ("r", "low", "high")], colour, "o")
     if row["n_null"]:
         null = [row[name] for name in ("null", "null_low", "null_high")]

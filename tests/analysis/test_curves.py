@@ -13,7 +13,7 @@ import pytest
 import seaborn as sns
 
 from analysis import everything, load
-from analysis.drawing import curves, layout
+from analysis.drawing import curves, layout, style
 from analysis.drawing.save import Drawn
 from analysis.statistics import stats
 from rftlab import intervals
@@ -60,6 +60,19 @@ def test_two_settings_are_small_plots_of_one_and_ordered_colours_of_the_other() 
 def test_algorithms_and_a_number_are_a_small_plot_per_algorithm() -> None:
     cells = cells_of([f"optimizer.lr={lr}" for lr in RATES] * 2, ["ppo"] * 3 + ["apa"] * 3)
     assert [title for title, _ in curves.facets(cells).plots] == ["PPO (n=2)", "APA (n=2)"]
+
+
+def test_heuristics_are_small_plots_whose_algorithms_keep_their_colours() -> None:
+    cells = cells_of([""] * 6, ["ppo", "apa"] * 3)
+    cells = cells.assign(heuristic=["none", "none", "partial_sft", "partial_sft", "other", "other"])
+    parts = curves.facets(cells)
+    assert [title for title, _ in parts.plots] == ["alone (n=2)", "after partial SFT (n=2)", "other (n=2)"]
+    assert parts.looks.palette == style.colours(["ppo", "apa"])
+
+
+def test_an_algorithm_with_one_setting_keeps_its_colour_where_others_have_several() -> None:
+    cells = cells_of(["lam=0.1", "lam=1.0", "preset=like"], ["apa", "apa", "ppo"])
+    assert list(cells["hue"]) == ["apa lam=0.1", "apa lam=1.0", "ppo"]
 
 
 def test_more_settings_are_a_small_plot_per_cell_with_the_others_in_grey() -> None:

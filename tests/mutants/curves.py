@@ -24,8 +24,8 @@ MUTATIONS = {
     ),
     "facet-by-the-number": Mutation(
         CURVES + "curves.py",
-        "key=lambda key: (_numeric(settings[key]), settings[key].nunique())",
-        "key=lambda key: (not _numeric(settings[key]), settings[key].nunique())",
+        "return key != HEURISTIC, _numeric(values), values.nunique()",
+        "return key != HEURISTIC, not _numeric(values), values.nunique()",
         DRAWN,
         "curves of one algorithm over a number lie in different plots",
     ),
