@@ -155,8 +155,8 @@ def span(low: int, high: int) -> str:
 def draw_metric(axes: Axes, rows: pd.DataFrame, looks: style.Looks) -> None:
     """Draw one metric of cells, if there is any: the band from minimum to maximum, the line of the mean, its bars.
 
-    `rows` have the `hue` of their cell. Bars are the interval from `low` to `high`, at the steps that a marker shows, the
-    cells side by side.
+    `rows` have the `hue` of their cell. Bars are the interval from `low` to `high`, at the steps that a marker shows,
+    the cells side by side.
     """
     if rows.empty:
         return
