@@ -7,8 +7,10 @@ it may write what later ones use.
 """
 
 import argparse
+import atexit
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ WORK = {
     "load_metric": "analysis.load.load_metrics of one metric",
     "plan": "plan of the same sweep",
 }
+GUARD = {f"{work}, 300 runs": ("filled", {"row": row, "n": 300}) for row, work in WORK.items()}
 BARS = {"status": 0.3, "load_runs": 0.3, "plan": 0.3}
 
 
@@ -96,6 +99,14 @@ def load_metric(outputs: str, n: int) -> Callable[[], None]:
         assert len(load(Path(outputs), names=["eval/test/reward"])) == n * STEPS
 
     return once
+
+
+def filled(row: str, n: int) -> Callable[[], None]:
+    """Prepare a row with runs of its own."""
+    outputs = tempfile.mkdtemp(prefix="rftlab-bench-runs-")
+    atexit.register(shutil.rmtree, outputs, ignore_errors=True)
+    fill(Path(outputs), n)
+    return globals()[row](outputs, n)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "b02ee5f"  # the build that the bars of the release are measured against
+WHERE = ROOT / "outputs" / "bench"
 Figures = dict[str, float]
 
 
@@ -92,6 +93,13 @@ def tree_of(commit: str) -> Generator[Path]:
         yield Path(folder)
 
 
+def release() -> str:
+    """Name the commit of the last release: the newest tag of a version that this one comes after, or `BASE`."""
+    words = ["git", "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"]
+    found = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip() or BASE
+
+
 def compare(
     work: str,
     bar: Bar | None,
@@ -112,19 +120,23 @@ def compare(
         for child in children:
             _turn(child)
         turns = [[_turn(child) for child in children] for _ in range(rounds)]
-    medians = [{name: median(turn[i][name] for turn in turns) for name in turns[0][i]} for i in range(len(sides))]
-    row: dict[str, Any] = {"work": work, "sides": {s.name: m for s, m in zip(sides, medians, strict=True)}}
+    return judged(work, bar, {side.name: [turn[i] for turn in turns] for i, side in enumerate(sides)})
+
+
+def judged(work: str, bar: Bar | None, rounds: Mapping[str, Sequence[Figures]]) -> dict[str, Any]:
+    """Make a row of what was measured on every side, round by round."""
+    sides = {side: {name: median(turn[name] for turn in turns) for name in turns[0]} for side, turns in rounds.items()}
+    row: dict[str, Any] = {"work": work, "sides": sides}
     if bar:
-        measured = median(bar.measured(turn) for turn in turns)
+        measured = median(map(bar.measured, zip(*rounds.values(), strict=True)))
         row |= {"bar": asdict(bar), "says": str(bar), "measured": measured, "met": bar.met(measured)}
     return row
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the rows and write them to `outputs/bench/NAME.json`."""
-    file = ROOT / "outputs" / "bench" / f"{name}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(list(rows), indent=1) + "\n")
+    WHERE.mkdir(parents=True, exist_ok=True)
+    (WHERE / f"{name}.json").write_text(json.dumps(list(rows), indent=1) + "\n")
     print(table(rows))
 
 
@@ -138,7 +150,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             row.get("says", ""),
             f"{row['measured']:.2f}" if "measured" in row else "",
             {True: "met", False: "missed"}[row["met"]] if "met" in row else "",
-            ", ".join(f"{name} {side['cpu_s']:.3f}" for name, side in sides),
+            ", ".join(f"{name} {side['cpu_s']:.3f}" for name, side in sides if "cpu_s" in side),
             ", ".join(f"{name} {side['peak_mib']:.0f}" for name, side in sides if "peak_mib" in side),
         ))  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]

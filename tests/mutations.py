@@ -53,6 +53,7 @@ from mutants import (
     searches,
     small,
     spectrum,
+    starting,
     steps,
     tasks,
     told,
@@ -99,6 +100,7 @@ SECTIONS = (
     unsent,
     words,
     spectrum,
+    starting,
     worlds,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")

@@ -138,7 +138,7 @@ def _followed_by(spec: ModuleSpec | None, change: Callable[[ModuleType], None]) 
         execute(module)
         change(module)
 
-    spec.loader.exec_module = both  # ty: ignore[invalid-assignment]
+    spec.loader.exec_module = both
     return spec
 
 
@@ -204,7 +204,7 @@ def _real_dynamo() -> ModuleType:
 def _without_parts(flags: ModuleType) -> None:
     for name in ABSENT:
         setattr(flags, name, lambda: False)
-    flags.define_import_structure = _Structures(flags.define_import_structure)
+    vars(flags)["define_import_structure"] = _Structures(flags.define_import_structure)
 
 
 class _Structures:

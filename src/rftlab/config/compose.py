@@ -97,7 +97,9 @@ class Composer:
             except MissingMandatoryValue:
                 raise _missing(cfg, base.choices) from None
             job = self._job(config, base.choices, overrides, base.ranges)
-        if not job.parents and not any(words is None or "seed" in words for words in base.references.values()):
+        refers = any("${" in word for word in overrides)
+        refers |= any(words is None or "seed" in words for words in base.references.values())
+        if not job.parents and not refers:
             self._seeds[_without_seed(overrides)] = job
         return job
 
