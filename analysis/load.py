@@ -20,7 +20,7 @@ No other module of the analysis reads them. Every frame begins with the columns 
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,25 +179,39 @@ def _tidy(
     runs: list[RunRecord], rows: Callable[[RunRecord], list[dict] | pd.DataFrame | None], columns: list[str]
 ) -> pd.DataFrame:
     """Join the rows of each run with its identity."""
-    identities = identify([_setting(run) for run in runs])
+    identities = identify([*map(_setting, runs)])
     keyed = [
         {"run_key": run.key, **identity, "state": run.state} for run, identity in zip(runs, identities, strict=True)
     ]
     who = pd.DataFrame(keyed, columns=IDENTITY).astype(
         dict.fromkeys(("low_reward", "wrong_reward", "n_train"), "float64")
     )
-    tables = [pd.DataFrame(rows(run)) for run in runs]
-    there = [table for table in tables if not table.empty]
-    values = pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=columns)
+    tables = [rows(run) for run in runs]
+    values = _joined(tables, columns)
+    tables = [[] if table is None else table for table in tables]
     repeated = who.iloc[np.repeat(np.arange(len(tables)), [len(table) for table in tables])]
     frame = pd.concat([repeated.reset_index(drop=True), values], axis=1)
     return frame.reindex(columns=[*IDENTITY, *columns, *frame.columns.difference([*IDENTITY, *columns])])
 
 
+def _joined(tables: Sequence[list[dict] | pd.DataFrame | None], columns: list[str]) -> pd.DataFrame:
+    """Put the rows of all runs into one frame; thousands of small frames would take longer than all else."""
+    lists = [table for table in tables if isinstance(table, list)]
+    frames = [table for table in tables if isinstance(table, pd.DataFrame) and not table.empty]
+    if any(lists):
+        frames.append(pd.DataFrame([row for table in lists for row in table]))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
 def _setting(run: RunRecord) -> Setting:
     """Flatten the config of a run; its folder says to which sweep it belongs."""
     flat = run.flat | {"name": run.name, "sweep.name": run.sweep}
-    return {key: json.dumps(value) for key, value in flat.items()}
+    return {key: _json(value) if isinstance(value, str | int) else json.dumps(value) for key, value in flat.items()}
+
+
+@lru_cache(65_536, typed=True)
+def _json(value: str | int) -> str:
+    return json.dumps(value)
 
 
 def _run_rows(run: RunRecord) -> list[dict]:
@@ -220,8 +234,7 @@ def _prompt_rows(decoding: str, run: RunRecord) -> pd.DataFrame | None:
 
 def _metric_rows(names: Sequence[str] | None, run: RunRecord) -> pd.DataFrame:
     """Give the logged values of a run, of the named metrics or of all."""
-    wanted = None if names is None else set(names)
-    values = [row for row in run.metrics() if wanted is None or row[1] in wanted]
+    values = run.metrics(None if names is None else set(names))
     return pd.DataFrame(values, columns=["step", "metric", "value"])
 
 

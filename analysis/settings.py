@@ -36,17 +36,25 @@ Setting = dict[str, str]  # flat config: dotted key -> value as JSON
 
 def identify(settings: list[Setting]) -> list[dict]:
     """Give the identity columns of runs, but for key and state, from their flat configs."""
-    cells = [_cell_setting(setting) for setting in settings]
-    rows = [
-        {column: json.loads(setting[key]) for column, key in _WHERE.items()}
-        | _kind_of_run(setting)
-        | _beginning(setting)
-        | {"cell": _digest(cell)}
-        for setting, cell in zip(settings, cells, strict=True)
-    ]
+    alike: dict[tuple, tuple[Setting, dict]] = {}  # seeds of one setting are looked at once
+    cells, rows = [], []
+    for setting in settings:
+        rest = tuple(item for item in setting.items() if item[0] != "seed")
+        if rest not in alike:
+            cell = _cell_setting(setting)
+            alike[rest] = cell, _row(setting) | {"cell": _digest(cell)}
+        cell, row = alike[rest]
+        cells.append(cell)
+        rows.append(row | {"seed": json.loads(setting["seed"])})
     apart = _variants(rows, cells)
     words = _words_of_cells(rows, settings)
     return [row | _described(apart[row["cell"]], *words[row["cell"]]) for row in rows]
+
+
+def _row(setting: Setting) -> dict:
+    """Give the columns that one run has by itself."""
+    where = {column: json.loads(setting[key]) for column, key in _WHERE.items()}
+    return where | _kind_of_run(setting) | _beginning(setting)
 
 
 def _described(apart: str, overrides: tuple[str, ...] | None, changed: list[str]) -> dict:

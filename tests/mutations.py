@@ -55,6 +55,7 @@ from mutants import (
     searches,
     small,
     spectrum,
+    starting,
     steps,
     tasks,
     told,
@@ -103,6 +104,7 @@ SECTIONS = (
     unsent,
     words,
     spectrum,
+    starting,
     worlds,
 )
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")

@@ -17,10 +17,10 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Int
 
 Seed = TypeVar("Seed", bound=Hashable)
@@ -47,6 +47,13 @@ class Estimate:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
+def _stats() -> ModuleType:
+    """Give `scipy.stats`; its import takes a quarter of a second, for intervals of seeds and lines alone."""
+    import scipy.stats
+
+    return scipy.stats
+
+
 # --- over seeds -----------------------------------------------------------------------------------------------------
 
 
@@ -56,7 +63,7 @@ def half_width(values: Sequence[float], level: float = LEVEL) -> float:
     n = len(numbers)
     if n < 2:
         return nan
-    return float(scipy.stats.t.ppf(0.5 + level / 2, n - 1) * scipy.stats.sem(numbers))
+    return float(_stats().t.ppf(0.5 + level / 2, n - 1) * _stats().sem(numbers))
 
 
 def mean(values: Sequence[float], level: float = LEVEL) -> Estimate:
@@ -101,7 +108,7 @@ def _welch(a: Sequence[float], b: Sequence[float], level: float) -> Estimate:
         return Estimate(value)
     if np.ptp(a) == 0 and np.ptp(b) == 0:  # scipy divides by the error, which is 0
         return Estimate(value, value, value)
-    low, high = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(level)
+    low, high = _stats().ttest_ind(a, b, equal_var=False).confidence_interval(level)
     return Estimate(value, float(low), float(high))
 
 
@@ -118,7 +125,7 @@ def interquartile_mean(runs: Mapping[Seed, Sequence[float]], level: float = LEVE
     table = _table(runs.values())
     if table.size == 0:
         return Estimate(nan)
-    value = float(scipy.stats.trim_mean(table, QUARTER, axis=None))
+    value = float(_stats().trim_mean(table, QUARTER, axis=None))
     if len(table) < 2:
         return Estimate(value)
     return Estimate(value, *percentiles(_trimmed(table, _draws(table.shape)), level))
@@ -137,7 +144,7 @@ def interquartile_difference(
     first, second = (_table([runs[seed] for seed in shared] if paired else runs.values()) for runs in (a, b))
     if not first.size or not second.size:
         return Difference(estimate=Estimate(nan), n_paired=0)
-    value = float(np.subtract(*(scipy.stats.trim_mean(table, QUARTER, axis=None) for table in (first, second))))
+    value = float(np.subtract(*(_stats().trim_mean(table, QUARTER, axis=None) for table in (first, second))))
     if min(len(first), len(second)) < 2:
         return Difference(estimate=Estimate(value), n_paired=0)
     drawn = _draws(first.shape)
@@ -157,7 +164,7 @@ def _draws(shape: tuple[int, int], stream: int = 0) -> Int[np.ndarray, "draws n 
 
 def _trimmed(table: Float[np.ndarray, "n k"], drawn: Int[np.ndarray, "draws n k"]) -> Float[np.ndarray, " draws"]:
     resampled = np.take_along_axis(table[None], drawn, axis=1)
-    return scipy.stats.trim_mean(resampled.reshape(len(drawn), -1), QUARTER, axis=1)
+    return _stats().trim_mean(resampled.reshape(len(drawn), -1), QUARTER, axis=1)
 
 
 # --- of a line ------------------------------------------------------------------------------------------------------
@@ -179,10 +186,10 @@ def line(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], level: float = 
     """
     if len(x) < 2 or np.ptp(x) == 0:
         return Line(slope=Estimate(nan), intercept=nan, r2=nan)
-    fit = scipy.stats.linregress(x, y)
+    fit = _stats().linregress(x, y)
     slope, half = float(fit.slope), nan
     if len(x) >= FEWEST_OF_A_SLOPE:
-        half = float(scipy.stats.t.ppf(0.5 + level / 2, len(x) - 2)) * float(fit.stderr)
+        half = float(_stats().t.ppf(0.5 + level / 2, len(x) - 2)) * float(fit.stderr)
     r2 = float(fit.rvalue) ** 2 if np.ptp(y) > 0 else nan
     return Line(slope=Estimate(slope, slope - half, slope + half), intercept=float(fit.intercept), r2=r2)
 

@@ -44,6 +44,7 @@ from rftlab.runs.parents import named_runs
 from rftlab.sweeps.job import Job
 
 PLAIN = (bool, int, float, str, type(None))
+SEED = re.compile(r"seed=(0|[1-9]\d{0,8})")
 PLAIN_REFERENCE = re.compile(r"\$\{\.*([\w.]+)\}")  # to one key, by its name
 
 
@@ -69,6 +70,7 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._parents: dict[str, Job] = {}
+        self._seeds: dict[tuple[str, ...], Job] = {}  # a job of each setting of which a seed changes nothing else
         self._under_way: list[str] = []  # parents that are being composed, each for the one before it
         self._folders: dict[str, str] = {}  # of the user's own, read once
 
@@ -80,6 +82,8 @@ class Composer:
             HydraException, OmegaConfBaseException: On what Hydra itself refuses.
         """
         overrides = with_own_function(without_null_preset(overrides))
+        if (like := self._other_seed(overrides)) is not None:
+            return like
         structural, values = self._split(overrides)
         base = self._base(structural)
         plain = [override for override in values if _is_plain(override, base.raw)]
@@ -92,7 +96,21 @@ class Composer:
                 config = _container(base, plain)
             except MissingMandatoryValue:
                 raise _missing(cfg, base.choices) from None
-            return self._job(config, base.choices, overrides, base.ranges)
+            job = self._job(config, base.choices, overrides, base.ranges)
+        refers = any("${" in word for word in overrides)
+        refers |= any(words is None or "seed" in words for words in base.references.values())
+        if not job.parents and not refers:
+            self._seeds[_without_seed(overrides)] = job
+        return job
+
+    def _other_seed(self, overrides: Sequence[str]) -> Job | None:
+        """Give the job of another seed of a setting that was composed and checked; None of all other jobs.
+
+        Nothing of such a setting refers to the seed, and it has no parents, which take it over.
+        """
+        seeds = [int(found.group(1)) for word in overrides if (found := SEED.fullmatch(word))]
+        like = self._seeds.get(_without_seed(overrides)) if len(seeds) == 1 else None
+        return None if like is None else _identified({**_copy(like.config), "seed": seeds[0]}, like.parents)
 
     def resolve(self, cfg: DictConfig, choices: Mapping[str, str], overrides: Sequence[str]) -> Job:
         """Check a config that was composed from `overrides`, and give the run its identity.
@@ -125,9 +143,7 @@ class Composer:
         if files := own_files(config, self._folders):
             config["files"] = files
         config["overrides"] = [text for text in overrides if _of_cell(text)]
-        key = runs.run_key(config)
-        folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
-        return Job(config=config, key=key, folder=folder, parents=parents)
+        return _identified(config, parents)
 
     def _split(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
         """Separate what chooses groups, or concerns Hydra, from values."""
@@ -229,6 +245,16 @@ class Composer:
         own = tuple(override.key_or_group for override in values)
         words = [word for word in inherited if not _lies_in(word.partition("=")[0], own)]
         return self.resolve(cfg, base.choices, [*overrides, *words])
+
+
+def _identified(config: dict[str, Any], parents: tuple[Job, ...]) -> Job:
+    key = runs.run_key(config)
+    folder = runs.run_folder(Path(config["paths"]["outputs"]), config["sweep"]["name"], config["name"], key)
+    return Job(config=config, key=key, folder=folder, parents=parents)
+
+
+def _without_seed(overrides: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for word in overrides if not SEED.fullmatch(word))
 
 
 def _lies_in(key: str, keys: Sequence[str]) -> bool:

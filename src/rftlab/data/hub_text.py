@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from rftlab.data.parts.columns import Columns, Names, OwnRows, Row, Shares, deal, splits_of
-from rftlab.data.parts.hub import read_split
 from rftlab.data.parts.pairs import Drop
 from rftlab.errors import UserError
 from rftlab.ranges import Given, NonNegative, Positive
@@ -43,6 +42,8 @@ def load(
     if source != "hub" or hub_id is None or prompt_column is None:
         key = "data.source" if source != "hub" else "data.loader.hub_id" if hub_id is None else "data.prompt.column"
         raise UserError(f"{key}={source if source != 'hub' else 'null'}", "a dataset of the hub with its columns", key)
+    from rftlab.data.parts.hub import read_split  # imports `datasets`, which runs on other data need not wait for
+
     columns = Columns(
         prompt=prompt_column,
         target=target_column,

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rftlab.errors import BAD_INPUT, UserError
+from rftlab.light import lighten
 from rftlab.place import INSTALLED, PACKAGE, ROOT
 from rftlab.stop import exit_on_interrupt
 
@@ -22,6 +23,7 @@ def commands() -> dict[str, str]:
 
 def start(name: str) -> None:
     """Run a command with the arguments of this process; a Ctrl-C ends it quietly with exit code 130."""
+    lighten()
     with exit_on_interrupt():
         try:
             import_module(f"{__name__}.{name.replace('-', '_')}").main()

@@ -20,7 +20,6 @@ import rftlab.launch.worker
 import rftlab.loops
 import rftlab.models.networks
 import rftlab.rewards
-from rftlab.runs.environment import environment
 
 __all__ = ["pandas", "rftlab", "transformers"]
 
@@ -28,7 +27,6 @@ for package in (rftlab.algorithms, rftlab.data, rftlab.loops, rftlab.rewards):  
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
 
-environment()  # the version of the code as it is imported here: jobs may start after it was edited
 with suppress(ImportError, AttributeError):  # not in its documentation, and only to save time
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 

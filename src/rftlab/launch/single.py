@@ -15,6 +15,7 @@ from rftlab.config.compose import Composer
 from rftlab.files import disk_errors
 from rftlab.launch.needs import require_hub, require_runs
 from rftlab.launch.rows import check_rows
+from rftlab.light import importing
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.outcome import summary
@@ -71,7 +72,8 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
         _finish(parent, stop)
     with disk_errors(job.folder.parent):  # here, as the libraries take seconds
         job.folder.parent.mkdir(parents=True, exist_ok=True)
-    from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run
+    with importing():
+        from rftlab.build.training import train  # torch and transformers load here, not for --help or a finished run
 
     try:
         return train(job.config, job.folder, stop)

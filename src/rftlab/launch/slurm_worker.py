@@ -16,6 +16,7 @@ from pathlib import Path
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
+from rftlab.light import lighten
 from rftlab.runs.records import load_config
 from rftlab.stop import StopFlag, StopOnSignals
 from rftlab.sweeps.slurm import scheduler
@@ -30,6 +31,7 @@ log = logging.getLogger("rftlab")
 def main() -> None:
     """Run the task that the environment names; the exit code tells SLURM whether the job failed."""
     started = time.time()
+    lighten()
     stop = StopFlag()
     with StopOnSignals(stop, (signal.SIGTERM, signal.SIGUSR2)):  # before slow imports: a signal would end the process
         sys.exit(_work(stop, started))

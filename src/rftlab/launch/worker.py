@@ -17,6 +17,7 @@ from pathlib import Path
 from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import MODE, read_json
+from rftlab.light import importing
 from rftlab.runs.records import load_config, log_path
 from rftlab.stop import StopFlag, StopOnSignals, StopRequested
 from rftlab.sweeps.fork_server import ignore_stops, receive_stops
@@ -90,7 +91,8 @@ def work(folder: Path, stop: StopFlag, *, mirror: bool = True) -> int:
     config = load_config(folder / "config.yaml")
     before = read_json(folder / "status.json")
     try:
-        from rftlab.build.training import train
+        with importing():
+            from rftlab.build.training import train
 
         with _stopped_when_pruned(folder, stop):
             train(config, folder, stop, mirror=mirror)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
@@ -84,6 +86,17 @@ def load_policy(
     return Policy(lm, words, kind, DTYPES[compute_dtype])
 
 
+class _Empty(TorchFunctionMode):
+    """Draw no first values for tensors that hold none: torch would do so in Python, and import sympy for it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function, but for one of `torch.nn.init` on a tensor of the meta device."""
+        tensor = args[0] if args else (kwargs or {}).get("tensor")
+        if getattr(func, "__module__", None) == init.__name__ and isinstance(tensor, Tensor) and tensor.is_meta:
+            return tensor
+        return func(*args, **(kwargs or {}))
+
+
 def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> Any:
     """Call `from_pretrained` on a folder, on the hub's local cache or, if it answers quickly, on the hub.
 
@@ -91,9 +104,10 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
         UserError: whatever cannot be loaded; `key` is the config key that named it.
     """
     try:
-        if isinstance(where, Path):
-            return loader.from_pretrained(where, local_files_only=True, **kwargs)
-        return loader.from_pretrained(where, local_files_only=not hub_answers(), **kwargs)
+        with _Empty():
+            if isinstance(where, Path):
+                return loader.from_pretrained(where, local_files_only=True, **kwargs)
+            return loader.from_pretrained(where, local_files_only=not hub_answers(), **kwargs)
     except (OSError, ValueError, KeyError) as error:
         what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

@@ -1,6 +1,7 @@
 """A classifier of texts by the words that are in them: scikit-learn's logistic regression on TF-IDF.
 
 A fitted one is stored as one safetensors file, without pickle: its terms, idf, coefficients, and how it was made.
+scikit-learn is imported where one is made, as that takes half a second.
 """
 
 import json
@@ -9,14 +10,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from rftlab.errors import UserError
 from rftlab.files import replacing
@@ -33,8 +32,8 @@ class TextClassifier:
     """P(label) of texts, by a fitted vectoriser and a fitted regression."""
 
     settings: "TfidfLogistic"
-    vectorizer: TfidfVectorizer
-    regression: LogisticRegression
+    vectorizer: Any  # scikit-learn's TfidfVectorizer
+    regression: Any  # its LogisticRegression
 
     def probability(self, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
         """Give the probability that each text has the label; none depends on the texts beside it."""
@@ -84,6 +83,8 @@ class TfidfLogistic:
         Raises:
             UserError: No term is left, or the fit does not converge.
         """
+        from sklearn.exceptions import ConvergenceWarning
+
         vectorizer, regression = self._vectorizer(None), self._regression()
         try:
             features = vectorizer.fit_transform(texts)
@@ -107,7 +108,9 @@ class TfidfLogistic:
         regression.coef_, regression.intercept_ = tensors["coefficients"][None], tensors["intercept"]
         return TextClassifier(settings=self, vectorizer=vectorizer, regression=regression)
 
-    def _vectorizer(self, terms: Sequence[str] | None) -> TfidfVectorizer:
+    def _vectorizer(self, terms: Sequence[str] | None) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         return TfidfVectorizer(
             ngram_range=(1, self.max_ngram),
             min_df=self.min_documents,
@@ -117,7 +120,9 @@ class TfidfLogistic:
             vocabulary=None if terms is None else {term: place for place, term in enumerate(terms)},
         )
 
-    def _regression(self) -> LogisticRegression:
+    def _regression(self) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
         return LogisticRegression(C=self.inverse_penalty, max_iter=self.max_iterations, tol=self.tolerance)
 
 

@@ -19,6 +19,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, usual_mode
+from rftlab.light import absent
 from rftlab.models.adapters import adapted, copy_sharing, merged, save_adapter
 from rftlab.models.policy import Policy
 
@@ -116,7 +117,8 @@ def save_pretrained_folder(
         try:
             aside.mkdir(parents=True)
             # one file, with the names that the modules have: `load_policy_weights` reads it
-            lm.save_pretrained(aside, max_shard_size="1000TB", save_original_format=False)
+            with absent("torch.distributed.tensor"):  # of which no tensor here is; its import takes half a second
+                lm.save_pretrained(aside, max_shard_size="1000TB", save_original_format=False)
             if tokenizer:
                 policy.tokenizer.save_pretrained(aside)
             if adapted(policy.lm):

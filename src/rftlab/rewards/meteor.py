@@ -10,18 +10,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from nltk.stem.porter import PorterStemmer
-from nltk.tokenize.destructive import NLTKWordTokenizer
 
+from rftlab.light import import_alone
 from rftlab.ranges import NonNegative, OpenUnitInterval, UnitInterval
 from rftlab.rewards import wordnet
+from rftlab.rewards.porter import PorterStemmer
 from rftlab.rewards.references import with_references
 
 Tokens = Literal["treebank", "whitespace"]
 Texts = Sequence[str] | Mapping[int, str]  # by position
 Match = tuple[int, int]  # position in the response, position in the reference
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z])|\n")  # in place of punkt, which needs data files
-TREEBANK = NLTKWordTokenizer()
+TREEBANK = import_alone("nltk.tokenize.destructive").NLTKWordTokenizer()  # without the rest of nltk, as its stemmer
 CLOSING = "])}>\"'»”\N{RIGHT SINGLE QUOTATION MARK}"
 TWO_WORDS = ("cannot", "gimme", "gonna", "gotta", "lemme", "wanna")  # which are cut
 SIMPLE = ("", ".", ",", ";", "?", "!")  # behind letters alone: split off, but for the period within a sentence

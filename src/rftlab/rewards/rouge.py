@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from nltk.stem.porter import PorterStemmer
 from rapidfuzz.distance import LCSseq
 
 from rftlab.ranges import Positive
+from rftlab.rewards.porter import PorterStemmer
 
 NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 STEMMER = PorterStemmer(PorterStemmer.ORIGINAL_ALGORITHM)

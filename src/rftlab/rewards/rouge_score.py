@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import regex
 from jaxtyping import Float
-from nltk.stem.porter import PorterStemmer
 from rapidfuzz.distance import LCSseq
 
+from rftlab.rewards.porter import PorterStemmer
 from rftlab.rewards.references import with_references
 
 Letters = Literal["unicode", "ascii"]

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import nltk
-
 PLACE = "corpora/wordnet"  # below one of nltk's folders: NLTK_DATA, or nltk_data in the environment of Python
 KEPT = 65_536  # words whose synonyms are remembered
 ENDINGS = {  # part of speech -> endings and what takes their place (Morphy, of Princeton's WordNet)
@@ -59,6 +57,8 @@ class PartOfSpeech:
 
 def synonyms() -> Synonyms | None:
     """Return a function from a word to the one-word members of its synsets; None, said in the log, without WordNet."""
+    import nltk  # half a second, for METEOR with synonyms alone
+
     try:
         folder = Path(str(nltk.data.find(PLACE)))
     except LookupError:

@@ -4,9 +4,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from rftlab.errors import UserError
 
@@ -151,6 +152,7 @@ def identity(config: Mapping) -> dict[str, object]:
     return {key: _without_modules(value) for key, value in counted.items() if (key, value) != ("reward", None)}
 
 
+@cache  # of the keys that configs have
 def of_identity(key: str) -> bool:
     """Say whether a dotted key is part of what a run is; not if it, or what it lies in, is in NOT_IDENTITY."""
     parts = key.split(".")
@@ -164,12 +166,20 @@ def _counted(config: Mapping, left_out: Collection[str], prefix: str = "") -> di
         for key, value in config.items()
         if (name := f"{prefix}{key}") not in left_out and not (name in LATER_KEYS and value == LATER_KEYS[name])
     }
-    inner = (*left_out, *LATER_KEYS)
-    within = {key for key in kept if any(name.startswith(f"{prefix}{key}.") for name in inner)}
+    within = _around(frozenset(left_out))
     return {
-        key: _counted(value, left_out, f"{prefix}{key}.") if key in within and isinstance(value, Mapping) else value
+        key: _counted(value, left_out, name)
+        if (name := f"{prefix}{key}.") in within and isinstance(value, Mapping)
+        else value
         for key, value in kept.items()
     }
+
+
+@cache
+def _around(left_out: frozenset[str]) -> frozenset[str]:
+    """Name the nodes, each with a dot behind it, in which something is left out."""
+    parts = [key.split(".") for key in (*left_out, *LATER_KEYS)]
+    return frozenset(f"{'.'.join(names[:end])}." for names in parts for end in range(1, len(names)))
 
 
 def canonical_json(value: object) -> str:
@@ -219,6 +229,25 @@ def flatten(config: Mapping) -> dict[str, object]:
         else:
             flat[str(key)] = value
     return flat
+
+
+def flat_config(config: Mapping, way: Callable[[Mapping], Mapping] = dict) -> dict[str, Any]:
+    """Flatten what `way` (`identity`, `without_later`) makes of a config; nodes that runs share are flattened once.
+
+    `way` has to treat each node of the config by itself.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flat_node(way, key, json.dumps(value)))
+        else:
+            flat.update(flatten(way({key: value})))
+    return flat
+
+
+@lru_cache(16_384)
+def _flat_node(way: Callable[[Mapping], Mapping], key: str, node: str) -> dict[str, object]:
+    return flatten(way({key: json.loads(node)}))
 
 
 def changed_keys(config_a: Mapping, config_b: Mapping) -> list[str]:

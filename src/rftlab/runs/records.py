@@ -5,9 +5,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import yaml
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
 from rftlab.runs.cost import total_steps
-from rftlab.runs.identity import KEY_LENGTH, changed_keys, flatten, with_own_reward, without_later
+from rftlab.runs.identity import KEY_LENGTH, changed_keys, flat_config, with_own_reward, without_later
+from rftlab.runs.index import Index
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -36,6 +37,7 @@ class RunRecord:
     state: str  # done | running | failed | stopped | pruned (given up by a search) | new (never tried)
     # | lost (its process vanished without a word)
     final: dict[str, float] | None  # None until the run is done
+    measured: Mapping[str, Any] = field(default_factory=dict)  # what DONE says of its cost
 
     @property
     def key(self) -> str:
@@ -58,11 +60,11 @@ class RunRecord:
         """The words that give this config, without seed, names and places; None where an older run kept none."""
         return self.config.get("overrides")
 
-    @property
+    @cached_property
     def flat(self) -> dict[str, Any]:
         """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
         architecture = self.status.get("architecture")
-        return flatten(without_later(self.config)) | ({"loaded.architecture": architecture} if architecture else {})
+        return flat_config(self.config, without_later) | ({"loaded.architecture": architecture} if architecture else {})
 
     @property
     def cost(self) -> dict[str, float]:
@@ -70,7 +72,7 @@ class RunRecord:
 
         Empty before the run is done; a value is absent where none was noted.
         """
-        cost = (read_json(self.folder / "DONE") or {}).get("cost") or {}
+        cost = self.measured
         seconds = {"seconds": cost["seconds_per_step"] * total_steps(self.config)} if cost else {}
         return seconds | {name: cost[name] for name in ("peak_mib",) if name in cost}
 
@@ -86,12 +88,16 @@ class RunRecord:
         found = read_rows(self.folder)
         return None if found is None else found["rows"]
 
-    def metrics(self) -> list[tuple[int, str, float]]:
-        """Return (step, name, value), sorted; of a step that was logged again after a resume the last value counts."""
+    def metrics(self, names: Collection[str] | None = None) -> list[tuple[int, str, float]]:
+        """Return (step, name, value), sorted; of a step that was logged again after a resume the last value counts.
+
+        `names` limits this to some metrics.
+        """
         latest: dict[tuple[int, str], float] = {}
         for line in read_lines(self.folder / "metrics.jsonl"):
-            for name, value in line["metrics"].items():
-                latest[line["step"], name] = float(value)
+            values = line["metrics"]
+            for name in values if names is None else values.keys() & names:
+                latest[line["step"], name] = float(values[name])
         return sorted((step, name, value) for (step, name), value in latest.items())
 
     def samples(self) -> list[dict[str, Any]]:
@@ -115,7 +121,15 @@ class RunRecord:
 
 def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
     """Return every run under `outputs`, or of one sweep, sorted by folder."""
-    return [read_run(path.parent) for path in sorted(outputs.glob(f"{sweep or '*'}/*/config.yaml"))]
+    found: dict[Path, list[Path]] = {}
+    for path in sorted(outputs.glob(f"{sweep or '*'}/*/config.yaml")):
+        found.setdefault(path.parent.parent, []).append(path.parent)
+    records = []
+    for place, folders in found.items():
+        index = Index.of(place, _read_config)
+        records += [_record(folder, *index.read(folder)) for folder in folders]
+        index.keep()
+    return records
 
 
 def sweep_runs(outputs: Path, sweep: str) -> list[RunRecord]:
@@ -169,18 +183,27 @@ def folders_by_key(outputs: Path) -> dict[str, list[Path]]:
 
 def read_run(folder: Path) -> RunRecord:
     """Read one run folder; its `config.yaml` must exist."""
+    return _record(folder, _read_config(folder / "config.yaml"), read_json(folder / "DONE"))
+
+
+def _record(folder: Path, config: dict[str, Any], done: Mapping[str, Any] | None) -> RunRecord:
+    status = read_json(folder / "status.json")
     return RunRecord(
         folder=folder,
-        config=load_config(folder / "config.yaml"),
-        status=read_json(folder / "status.json") or {},
-        state=state_of(folder),
-        final=finished(folder),
+        config=with_own_reward(config),
+        status=status or {},
+        state="done" if done is not None else _unfinished(folder, status),
+        final=_final(done),
+        measured=(done or {}).get("cost") or {},
     )
 
 
 def finished(folder: Path) -> dict[str, float] | None:
     """Return the final metrics of a finished run, else None."""
-    done = read_json(folder / "DONE")
+    return _final(read_json(folder / "DONE"))
+
+
+def _final(done: Mapping[str, Any] | None) -> dict[str, float] | None:
     return None if done is None else decode_floats(done["final"])
 
 
@@ -192,7 +215,10 @@ def state_of(folder: Path) -> str:
     """
     if finished(folder) is not None:
         return "done"
-    status = read_json(folder / "status.json")
+    return _unfinished(folder, read_json(folder / "status.json"))
+
+
+def _unfinished(folder: Path, status: Mapping[str, Any] | None) -> str:
     if is_locked(folder / LOCK):
         return "running"
     state = None if status is None else status.get("state")
@@ -237,10 +263,15 @@ def load_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file holds something else.
     """
+    return with_own_reward(_read_config(path))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Return the config in a file as it was written."""
     content = _yaml_load(path.read_text())
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no config", "the config of a run", "that folder: remove it, or restore the file")
-    return with_own_reward(content)
+    return content
 
 
 def lease_holds(status: Mapping[str, Any]) -> bool:

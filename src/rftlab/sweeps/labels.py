@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rftlab.runs.identity import flatten, identity
+from rftlab.runs.identity import flat_config, identity
 from rftlab.runs.parents import follows
 
 
 def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name every run, by key, with as few settings as tell it from the others of its name."""
-    flat = {key: flatten(identity(config)) for key, config in configs.items()}
+    flat = {key: flat_config(config, identity) for key, config in configs.items()}
     groups: dict[str, list[str]] = {}
     for key, name in names.items():
         groups.setdefault(name, []).append(key)

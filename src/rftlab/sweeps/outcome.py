@@ -69,7 +69,7 @@ def one_line(error: str | None) -> str:
 
 def summary(final: Mapping[str, float], config: Mapping[str, Any]) -> str:
     """Say the final evaluation in a few words, with the decoding of its rewards."""
-    flat = runs.flatten(config)
+    flat = runs.flat_config(config)
     return (
         ", ".join(f"{metric_label(name, flat)} {final[name]:.3f}" for name in SUMMARY if name in final)
         or "no evaluation"

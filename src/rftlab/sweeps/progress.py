@@ -36,21 +36,31 @@ class Progress:
 
 def read_progress(folder: Path) -> Progress | None:
     """Return where a run is, or None before its first step; reads the end of one file."""
-    try:
-        with (folder / "metrics.jsonl").open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        return None
     metrics: dict[str, float] = {}
-    rows = list(filter(None, map(parse_line, lines)))
+    rows = list(filter(None, map(parse_line, _tail(folder))))
     if not rows:
         return None
     for row in rows:
         metrics |= {name: float(value) for name, value in row["metrics"].items()}
     last = rows[-1]
     return Progress(step=last["step"], metrics=metrics, logged=last.get("time"), seconds_per_step=_pace(rows))
+
+
+def last_step(folder: Path) -> int:
+    """Return the last step that a run has logged, 0 before its first; the rest of the file is not read."""
+    lines = _tail(folder)
+    return next((row["step"] for row in map(parse_line, reversed(lines)) if row), 0)
+
+
+def _tail(folder: Path) -> list[bytes]:
+    """Read the end of the metrics file; nothing where there is none."""
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _pace(rows: list[dict]) -> float | None:

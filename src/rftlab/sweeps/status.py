@@ -12,7 +12,7 @@ from rftlab.runs.cost import total_steps
 from rftlab.runs.records import RunRecord
 from rftlab.sweeps.labels import labels
 from rftlab.sweeps.outcome import one_line, summary, why_pruned
-from rftlab.sweeps.progress import read_progress
+from rftlab.sweeps.progress import last_step, read_progress
 from rftlab.sweeps.slurm import scheduler
 from rftlab.sweeps.slurm.ledger import ledgers
 from rftlab.sweeps.slurm.logs import last_words, never_started, submission_logs
@@ -124,7 +124,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
             state = "ending"
         elif state != "running":
             state = "starting"  # its process loads libraries
-    progress = read_progress(record.folder)
+    progress = None if state == "done" else read_progress(record.folder)
     steps, each = total_steps(record.config), progress.seconds_per_step if progress and state == "running" else None
     said = _said(record, state, queue, task)
     end = status.get("ended") or (time.time() if state == "running" else status.get("heartbeat"))
@@ -134,7 +134,7 @@ def _status(record: RunRecord, label: str, queue: Queue) -> RunStatus:
         label=label,
         key=record.key,
         state=state,
-        step=progress.step if progress is not None else 0,
+        step=last_step(record.folder) if progress is None else progress.step,
         steps=steps,
         attempt=int(status.get("attempt", 0)),
         job_id=task if queued is not None or state in NOT_CLAIMED else status.get("job_id"),

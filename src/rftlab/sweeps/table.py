@@ -1,8 +1,9 @@
 """Tables of a sweep for people: the plan before it, the outcome after it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -40,20 +41,18 @@ def painted(state: str) -> Text:
 
 def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *, short: bool) -> None:
     """Print the jobs with key, state, parents and estimate, then the totals; a short table leaves out the middle."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("job", "key", "state", "parents", "estimate"):
-        table.add_column(column, justify="right" if column == "estimate" else "left", no_wrap=column != "job")
     shown = _abridged(plan.rows) if short else plan.rows
     jobs = {row.job.key: row.job for row in plan.rows}
     told = labels({key: job.name for key, job in jobs.items()}, {key: job.config for key, job in jobs.items()})
+    rows = []
     for row in shown:
         if row is None:
-            table.add_row(f"... {len(plan.rows) - SHORT} more", "", "", "", "")
+            rows.append([f"... {len(plan.rows) - SHORT} more", "", "", "", ""])
             continue
         parents = " ".join(parent.key for parent in row.job.parents)
         name = told[row.job.key] + (" (parent)" if row.is_parent else "")
-        table.add_row(Text(name), row.job.key, painted(row.state), parents, _estimate(costs.get(row.job.key), row))
-    console.print(table)
+        rows.append([name, row.job.key, row.state, parents, _estimate(costs.get(row.job.key), row)])
+    _print_rows(console, ["job", "key", "state", "parents", "estimate"], rows, ("estimate",), "job")
     console.print(totals(plan, costs))
     for line in counted_once(plan):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -123,14 +122,11 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
                      run.job_id or ""])  # fmt: skip
     widths = [max(map(len, column)) + GAP for column in zip(names, *rows, strict=True)]
     left = console.width - sum(widths)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in [*names, *(["detail"] if left >= SHORTEST_DETAIL else [])]:
-        table.add_column(name, justify="right" if name in ("step", "time", *PACE) else "left", no_wrap=name != "run")
-    for run, row in zip(found, rows, strict=True):
-        cells = [painted(cell) if name == "state" else Text(cell) for name, cell in zip(names, row, strict=True)]
-        detail = run.detail if len(run.detail) <= left else f"{run.detail[: left - 1]}…"
-        table.add_row(*cells, *([Text(detail)] if left >= SHORTEST_DETAIL else []))
-    console.print(table)
+    if left >= SHORTEST_DETAIL:
+        names.append("detail")
+        for run, row in zip(found, rows, strict=True):
+            row.append(run.detail if len(run.detail) <= left else f"{run.detail[: left - 1]}…")
+    _print_rows(console, names, rows, ("step", "time", *PACE), "run")
     reasons: dict[tuple[str, str], list[str]] = {}
     for run in found:
         if run.state in EXPLAINED and len(run.detail) > (left if left >= SHORTEST_DETAIL else 0):
@@ -141,6 +137,36 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
     counts = Counter(run.state for run in found)
     total = f"{len(found)} run{'' if len(found) == 1 else 's'}: "
     console.print(total + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+
+
+def _print_rows(
+    console: Console, names: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], wrapped: str
+) -> None:
+    """Print a table with the state in its colour; where it does not fit, one column is wrapped."""
+    if _print_lines(console, names, rows, right):
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name != wrapped)
+    for row in rows:
+        table.add_row(*(painted(cell) if n == "state" else Text(cell) for n, cell in zip(names, row, strict=True)))
+    console.print(table)
+
+
+def _print_lines(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str]) -> bool:
+    """Print a table whose lines fit, as rich would; it takes half a second for the cells of a thousand lines."""
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    if sum(widths) + GAP * (len(widths) - 1) > console.width:
+        return False
+    text = Text(no_wrap=True)
+    for row in [names, *rows]:
+        for name, cell, width in zip(names, row, widths, strict=True):
+            space = " " * (width - cell_len(cell))
+            style = "bold" if row is names else COLOURS.get(cell) if name == "state" else None
+            text.append(space + cell if name in right else cell + space, style)
+            text.append("\n" if name == names[-1] else " " * GAP)
+    console.print(text, soft_wrap=True, highlight=False, end="")
+    return True
 
 
 def _pace(run: RunStatus) -> list[str]:

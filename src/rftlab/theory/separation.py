@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.integrate import solve_ivp
 
 from rftlab import intervals
 from rftlab.theory.cases import softmax
@@ -124,6 +123,8 @@ def flow_time(objective: str, logits: Float[np.ndarray, " k"]) -> float:
     Raises:
         RuntimeError: the solver failed, or the lead did not change within ten times what theory allows.
     """
+    from scipy.integrate import solve_ivp  # half a second, which other runs need not wait for
+
     field = field_of(objective)
 
     def crossing(_: float, z: Float[np.ndarray, " k"]) -> float:

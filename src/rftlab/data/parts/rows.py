@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import getitem
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import datasets
 from PIL import Image
 
 from rftlab.errors import UserError
+
+if TYPE_CHECKING:  # a tenth of a run's imports, for rows of the hub alone
+    import datasets
 
 T = TypeVar("T")
 
@@ -38,7 +40,7 @@ class Null(Misfit):
 class Rows:
     """The rows of one split, numbered from 0, with the columns that a dataset reads."""
 
-    data: datasets.Dataset | Sequence[Mapping[str, Any]]
+    data: "datasets.Dataset | Sequence[Mapping[str, Any]]"
     columns: Columns
     place: str  # which rows these are, for errors
 
@@ -51,8 +53,7 @@ class Rows:
         Raises:
             UserError: a value of another kind, or one that `form` refuses by a `Misfit`.
         """
-        hub = isinstance(self.data, datasets.Dataset)
-        values = self.data[name][:] if hub else [row[name] for row in self.data]
+        values = [row[name] for row in self.data] if isinstance(self.data, Sequence) else self.data[name][:]
         return [self._formed(number, value, name, form) for number, value in enumerate(values)]
 
     def make(
@@ -66,8 +67,7 @@ class Rows:
             UserError: a row that cannot be decoded, a value of another kind, or a row that `form` refuses by a
                 `Misfit`.
         """
-        hub = isinstance(self.data, datasets.Dataset)
-        rows = self._decoded(self.data, numbers) if hub else self._picked(numbers)
+        rows = self._picked(numbers) if isinstance(self.data, Sequence) else self._decoded(self.data, numbers)
         for number, row in zip(numbers, rows, strict=True):
             yield self._formed(number, row, "", form, of_null)
 
@@ -86,7 +86,7 @@ class Rows:
             row = self.data[number]
             yield {name: reduce(getitem, way, row) for name, way in ways.items()}
 
-    def _decoded(self, data: datasets.Dataset, numbers: Sequence[int]) -> Iterator[Mapping[str, Any]]:
+    def _decoded(self, data: "datasets.Dataset", numbers: Sequence[int]) -> Iterator[Mapping[str, Any]]:
         chosen = data.select(numbers)
         for start in range(0, len(numbers), BATCH):
             try:
@@ -97,7 +97,7 @@ class Rows:
             for values in zip(*batch.values(), strict=True):
                 yield dict(zip(batch, values, strict=True))
 
-    def _name_undecodable(self, chosen: datasets.Dataset, numbers: Sequence[int], start: int) -> None:
+    def _name_undecodable(self, chosen: "datasets.Dataset", numbers: Sequence[int], start: int) -> None:
         """Read the rows of a batch one by one, and refuse the one that cannot be decoded."""
         for place in range(start, min(start + BATCH, len(numbers))):
             try:
@@ -111,7 +111,7 @@ class Rows:
     ) -> T:
         """Check a row, or a column of it where one is named, and form it."""
         try:
-            if isinstance(self.data, datasets.Dataset):  # rows of bundled worlds are checked by tests
+            if not isinstance(self.data, Sequence):  # rows of bundled worlds are checked by tests
                 check(value, self.columns[column] if column else self.columns, column)
             return form(value)
         except Misfit as misfit:

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from rftlab.data.parts.hub import read_split
 from rftlab.data.parts.rows import Columns, Rows
 from rftlab.data.worlds.grammar import generator
 from rftlab.errors import UserError
@@ -51,6 +50,8 @@ class Origin:
         if self.source == "bundled":
             data = bundled(self.seed, split)
         else:
+            from rftlab.data.parts.hub import read_split  # imports `datasets`, for rows of the hub alone
+
             data = read_split(
                 self.hub_id,
                 self.hub_config,

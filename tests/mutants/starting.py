@@ -1,0 +1,85 @@
+"""Mistakes in what makes starting and reading quick: light imports, the index of runs, seeds composed once."""
+
+from mutants.mutation import Mutation
+
+LIGHT, INDEX, SEEDS = "test_light.py", "runs/test_index.py", "config/test_seeds_at_once.py"
+
+MUTATIONS = {
+    "stand-in-for-ever": Mutation(
+        "light.py",
+        "        return getattr(_real_dynamo(), name)\n",
+        "        raise AttributeError(name)\n",
+        LIGHT,
+        "torch.compile finds no compiler",
+    ),
+    "compiler-loaded-twice": Mutation(
+        "light.py",
+        "            if fullname in sys.modules:  # its package has imported it by now\n",
+        "            if False:\n",
+        LIGHT,
+        "two copies of one module, each with half of the state",
+    ),
+    "packages-left-bare": Mutation(
+        "light.py",
+        "        for package in bare:\n            del sys.modules[package]\n",
+        "        pass\n",
+        LIGHT,
+        "nltk is without its functions for whoever imports it later",
+    ),
+    "index-trusted-over-the-folder": Mutation(
+        "runs/index.py",
+        'if entry is not None and entry["marks"] == marks:',
+        "if entry is not None:",
+        INDEX,
+        "a run that was done again shows its old numbers",
+    ),
+    "index-by-time-and-size-alone": Mutation(
+        "runs/index.py",
+        "return [found.st_mtime_ns, found.st_size, found.st_ino]",
+        "return [found.st_mtime_ns, found.st_size]",
+        INDEX,
+        "a config restored from elsewhere with its time is not read",
+    ),
+    "index-of-this-moment": Mutation(
+        "runs/index.py",
+        "if done is not None and _settled(marks) and _as_json(config):",
+        "if done is not None and _as_json(config):",
+        INDEX,
+        "a file written twice within a tick of the clock is read once",
+    ),
+    "index-of-what-json-changes": Mutation(
+        "runs/index.py",
+        "if done is not None and _settled(marks) and _as_json(config):",
+        "if done is not None and _settled(marks):",
+        INDEX,
+        "keys that are numbers become texts, or nothing is written at all",
+    ),
+    "seed-that-others-refer-to": Mutation(
+        "config/compose.py",
+        'words is None or "seed" in words for words',
+        "words is None for words",
+        SEEDS,
+        "a value that follows the seed stays that of the first",
+    ),
+    "seed-that-an-override-refers-to": Mutation(
+        "config/compose.py",
+        'refers = any("${" in word for word in overrides)',
+        "refers = False",
+        SEEDS,
+        "the runs of all seeds have the name of the first",
+    ),
+    "seed-of-a-parent": Mutation(
+        "config/compose.py",
+        "        if not job.parents and not refers:",
+        "        if not refers:",
+        SEEDS,
+        "every seed begins from the parent of the first",
+    ),
+    "seeds-that-share-their-config": Mutation(
+        "config/compose.py",
+        '_identified({**_copy(like.config), "seed": seeds[0]}, like.parents)',
+        '_identified({**like.config, "seed": seeds[0]}, like.parents)',
+        SEEDS,
+        "what is written into one job's config is in all of them",
+    ),
+}
