@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from rftlab.loops.lab import OptimizerSpec
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.models import Policy, load_policy, value_function
+from rftlab.sampling import decoding, parts
 from rftlab.sampling.sample import beam_search, sample
 from rftlab.streams import row_noise
 from rftlab.types import BeamSearch, Experience, Needs, Responses, Sampling
@@ -62,12 +64,27 @@ def watched(module: nn.Module) -> Iterator[set[torch.dtype]]:
         handle.remove()
 
 
+@contextmanager
+def products() -> Iterator[set[torch.dtype]]:
+    """Collect the dtypes of what the matrix products of planned decoders give."""
+    found: set[torch.dtype] = set()
+    plain = parts.Dense.__call__
+
+    def call(self: parts.Dense, x: torch.Tensor) -> torch.Tensor:
+        out = plain(self, x)
+        found.add(out.dtype)
+        return out
+
+    with mock.patch.object(parts.Dense, "__call__", call):
+        yield found
+
+
 # --- where it reaches ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", list(MINIS))
-def test_sampler_beams_and_scorer_compute_in_one_dtype(name: str, compute: str) -> None:
+def test_sampler_beams_and_scorer_compute_in_one_dtype(name: str, compute: str, monkeypatch) -> None:
     policy = mini(name, compute)
     (prompts, responses), dtype = draw(policy), getattr(torch, compute)
     beam = {"length_penalty": 1.0, "min_new_tokens": 0, "max_new_tokens": 3}
@@ -76,8 +93,13 @@ def test_sampler_beams_and_scorer_compute_in_one_dtype(name: str, compute: str) 
         "sample": lambda: sample(policy, *prompts, SAMPLING, 2, noise()),
         "greedy": lambda: beam_search(policy, *prompts, BeamSearch(num_beams=1, **beam)),
         "beams": lambda: beam_search(policy, *prompts, BeamSearch(num_beams=3, **beam)),
-        "score": lambda: policy(*row, prompt_index=responses.prompt_index),
     }
+    for word, run in passes.items():
+        with products() as found:
+            run()
+        assert found == {dtype}, word
+    monkeypatch.setattr(decoding, "plan_of", lambda *args: None)
+    passes["score"] = lambda: policy(*row, prompt_index=responses.prompt_index)
     for word, run in passes.items():
         with watched(policy.lm) as found:
             run()
@@ -111,6 +133,28 @@ def test_the_first_ratio_is_exactly_one(name: str, compute: str, head_chunk: int
     batch = networks.annotate(experience(*draw(policy)))
     assert torch.equal(networks(batch, "trained").logprobs, batch["old_logprobs"])
     assert torch.equal(batch["ref_logprobs"], batch["old_logprobs"])
+
+
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", list(MINIS))
+def test_a_plan_of_trained_weights_samples_and_searches_what_the_modules_do(
+    name: str, compute: str, monkeypatch
+) -> None:
+    policy = mini(name, compute)
+    beam = {"length_penalty": 1.0, "min_new_tokens": 0, "max_new_tokens": 16}
+    found = []
+    for by_plan in (True, False):
+        if not by_plan:
+            monkeypatch.setattr(decoding, "plan_of", lambda *args: None)
+        prompts, drawn = draw(policy)
+        found.append((drawn, *(beam_search(policy, *prompts, BeamSearch(num_beams=k, **beam)) for k in (1, 4))))
+    for ours, own in zip(*found, strict=True):
+        if compute == "float32":
+            assert torch.equal(ours.response_ids, own.response_ids)
+            torch.testing.assert_close(ours.logprobs, own.logprobs, atol=1e-5, rtol=0)
+        else:
+            together = (ours.response_ids[:, 0] == own.response_ids[:, 0]).float().mean()
+            assert together > 0.8, "rounding may change a token, and with it all that follow"
 
 
 # --- what is lost -------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from transformers import GenerationConfig
 
 from rftlab.errors import UserError
 from rftlab.models import Policy
+from rftlab.sampling import decoding, planned
 from rftlab.sampling import sample as rollout
-from rftlab.sampling import shared_prompt
+from rftlab.sampling.places import one_each
 from rftlab.sampling.sample import beam_search, choose, generate, restrict, sample
 from rftlab.streams import row_noise, stream
 from rftlab.types import BeamSearch, Responses, Sampling
@@ -184,15 +185,18 @@ def test_dropping_finished_rows_changes_nothing(tiny):
 
 def test_each_prompt_is_read_once_and_ended_rows_leave(tiny):
     policy, ids, mask = few_tokens(tiny)
-    read, decoded = [], []
-    trunk = policy.lm.get_decoder() if policy.family == "seq2seq" else policy.lm.base_model
-    trunk.register_forward_hook(lambda *args: decoded.append(tuple(args[2].last_hidden_state.shape[:2])))
+    read: list[int] = []
+    stacks = [policy.lm.base_model]
     if policy.family == "seq2seq":
-        policy.lm.get_encoder().register_forward_hook(lambda *args: read.append(len(args[2].last_hidden_state)))
+        stacks = [policy.lm.get_encoder(), policy.lm.get_decoder()]
+    for table in (stack.get_input_embeddings() for stack in stacks):
+        table.register_forward_hook(lambda *args: read.append(args[1][0].numel()))
     draw(policy, ids, mask, sampling(), 20)
-    assert read == ([3] if policy.family == "seq2seq" else [])
-    assert decoded[0] == (3, 1 if policy.family == "seq2seq" else 4)
-    rows = [n for n, _ in decoded[1:]]
+    if policy.family == "seq2seq":
+        assert read[1] == 3, "the start token of each prompt"
+        del read[1]
+    rows = read[1:]
+    assert read[0] == mask.sum(), "prompts without their padding"
     assert rows == sorted(rows, reverse=True) and rows[-1] < rows[0] <= 60
 
 
@@ -343,37 +347,47 @@ def test_half_precision_rollout_agrees_with_its_own_scorer(tiny):
     assert (drawn.logprobs - scored.logprobs).abs().max() < 0.3
 
 
-# --- shared prompts -----------------------------------------------------------------------------------------------
+# --- plans --------------------------------------------------------------------------------------------------------
 
 
-def test_sharing_the_prompt_changes_no_sample(tiny, monkeypatch):
+def test_a_plan_changes_no_response(tiny, monkeypatch):
     responses = []
-    for model_types in (shared_prompt.MODEL_TYPES, ()):
-        monkeypatch.setattr(shared_prompt, "MODEL_TYPES", model_types)
+    for by_plan in (True, False):
         policy, ids, mask = few_tokens(tiny)
-        drawn = draw(policy, ids, mask, sampling(), 20)
-        assert (policy.lm.config._attn_implementation == shared_prompt.NAME) == bool(model_types)
-        responses.append((drawn, beam_search(policy, ids, mask, beam())))
+        if not by_plan:
+            monkeypatch.setattr(decoding, "plan_of", lambda *args: None)
+        found = (
+            draw(policy, ids, mask, sampling(), 20),
+            *(beam_search(policy, ids, mask, beam(num_beams=k)) for k in (1, 4)),
+        )
+        responses.append(found)
     for ours, plain in zip(*responses, strict=True):
         assert torch.equal(ours.response_ids, plain.response_ids)
         torch.testing.assert_close(ours.logprobs, plain.logprobs, atol=1e-5, rtol=0)
 
 
-def test_grouping_and_back_is_the_identity_for_any_rows_left():
-    mask = torch.ones(4, 3, dtype=torch.bool)
-    whole, _ = shared_prompt.prompt_of(mask, torch.float32, ()).select(torch.arange(4).repeat_interleave(3))
+def test_spreading_and_back_is_the_identity_for_any_rows_left():
+    whole, group = one_each(4, torch.device("cpu")).select(torch.arange(4).repeat_interleave(3))
+    assert whole.full and group.tolist() == [0, 1, 2, 3]
     for rows in ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [0, 2, 3, 9], [4], [3, 3, 5]):
-        prompt, kept = whole.select(torch.tensor(rows))
-        assert kept.tolist() == sorted({row // 3 for row in rows})
-        states = torch.randn(len(rows), 2, 5, 7, generator=stream(0))
-        grouped = prompt.group(states)
-        assert grouped.shape == (len(kept), 2, prompt.slots * 5, 7)
-        assert torch.equal(prompt.ungroup(grouped), states)
+        places, group = whole.select(torch.tensor(rows))
+        assert group.tolist() == sorted({row // 3 for row in rows})
+        states = torch.randn(len(rows), 7, generator=stream(0))
+        spread = places.spread(states)
+        assert len(spread) == len(group) * places.slots and torch.equal(places.gather(spread), states)
+        assert spread.abs().sum(1).gt(0).sum() == len(rows), "free slots are 0"
 
 
-def test_training_passes_are_the_same_once_sharing_is_enabled(tiny):
+def test_more_rows_than_a_group_holds_go_into_several_of_their_prompt():
+    places, group = one_each(3, torch.device("cpu")).select(torch.arange(3).repeat_interleave(5), at_most=2)
+    assert group.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2] and places.slots == 2
+    assert places.place.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16]
+
+
+def test_many_samples_of_a_prompt_are_what_they_are_in_small_groups(tiny, monkeypatch):
     policy, ids, mask = few_tokens(tiny)
-    rows = torch.tensor([[2, 1], [3, 3], [4, 1]])
-    before = policy(ids, mask, rows, rows > 0).logprobs
-    assert shared_prompt.enable(policy.lm)
-    assert torch.equal(policy(ids, mask, rows, rows > 0).logprobs, before)
+    drawn = []
+    for size in (16, 3, 1):
+        monkeypatch.setattr(planned, "ROWS_PER_GROUP", size)
+        drawn.append(draw(policy, ids, mask, sampling(), 20))
+    assert all(torch.equal(drawn[0].response_ids, other.response_ids) for other in drawn[1:])

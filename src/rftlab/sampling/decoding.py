@@ -1,7 +1,8 @@
-"""Step-by-step decoding with a key-value cache, one reading of each prompt shared by all its rows.
+"""Step-by-step decoding with a key-value cache; each prompt is read once.
 
 `step` takes one token per row and returns the logits of the next; `select` keeps, drops, repeats or reorders rows.
-Models run as they come from transformers: masks and positions are given explicitly.
+An architecture that has a plan is decoded by it (`planned.py`), with one copy of a prompt's keys for all its rows.
+Others run here, as they come from transformers: masks and positions are given explicitly.
 """
 
 from collections.abc import Callable
@@ -15,16 +16,16 @@ from transformers import DynamicCache, EncoderDecoderCache
 from rftlab.errors import UserError
 from rftlab.models import Policy
 from rftlab.models.policy import position_ids
-from rftlab.sampling import shared_prompt
-from rftlab.sampling.shared_prompt import Prompt
+from rftlab.sampling.plan import plan_of
+from rftlab.sampling.planned import PlannedDecoder
 
 
 @runtime_checkable
 class Decoder(Protocol):
     """A batch of rows that grows by a token at a time."""
 
-    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
-        """Give every prompt several rows, adjacent to each other."""
+    def fan_out(self, rows: Int[Tensor, " m"], apart: bool = False) -> None:
+        """Give every prompt several rows, adjacent to each other; `apart` = none will take the place of another."""
         ...
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
@@ -48,24 +49,18 @@ class Seq2SeqDecoder:
         self.states = policy.encode(prompt_ids, prompt_mask)
         config = policy.lm.config
         self.cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        shared = shared_prompt.enable(policy.lm)
-        self.prompt = shared_prompt.prompt_of(prompt_mask, self.states.dtype, ()) if shared else None
-        self.mask = prompt_mask if self.prompt is None else self.prompt.mask  # of four axes: taken as it is
+        self.mask = prompt_mask
 
-    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
+    def fan_out(self, rows: Int[Tensor, " m"], apart: bool = False) -> None:
         """Give every prompt several rows, adjacent to each other."""
         self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
-        kept = rows
-        if self.prompt is not None:
-            self.prompt, kept = self.prompt.select(rows)
-        if self.prompt is None or len(kept) < len(self.mask):
-            self.mask = self.mask[kept]
-            self.cache.cross_attention_cache.batch_select_indices(kept)
+        self.mask = self.mask[rows]
+        self.cache.cross_attention_cache.batch_select_indices(rows)
         self.cache.self_attention_cache.batch_select_indices(rows)
         # the cache holds their keys and values by now: of the encoder states only the shape still counts
-        self.states = self.states[:1].expand(len(kept), -1, -1)
+        self.states = self.states[:1].expand(len(rows), -1, -1)
 
     def step(self, tokens: Int[Tensor, " n"]) -> Float[Tensor, "n v"]:
         out = self.policy.lm.get_decoder()(
@@ -74,7 +69,6 @@ class Seq2SeqDecoder:
             encoder_attention_mask=self.mask,
             past_key_values=self.cache,
             use_cache=True,
-            **({} if self.prompt is None else {"prompt": self.prompt}),
         )
         return self.policy.logits(out.last_hidden_state[:, -1])
 
@@ -85,40 +79,30 @@ class CausalDecoder:
     def __init__(
         self, policy: Policy, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"], max_new_tokens: int
     ) -> None:
-        _check_room(policy, prompt_ids.shape[1], max_new_tokens)
         self.policy = policy
         self.cache = DynamicCache(config=policy.lm.config)
         room = prompt_mask.new_ones((len(prompt_mask), max_new_tokens))
         self.mask = torch.cat([prompt_mask, room], dim=1)
         self.positions = position_ids(self.mask)
         self.length = 0
-        self.prompt: Prompt | None = None
 
-    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
-        """Give every prompt several rows, adjacent to each other; the cache then grows by what each row adds alone."""
-        if shared_prompt.enable(self.policy.lm):
-            layers = tuple((keys, values) for keys, values, _ in self.cache)
-            self.prompt = shared_prompt.prompt_of(self.mask[:, : self.length], layers[0][0].dtype, layers)
-            self.cache = DynamicCache(config=self.policy.lm.config)
+    def fan_out(self, rows: Int[Tensor, " m"], apart: bool = False) -> None:
+        """Give every prompt several rows, adjacent to each other."""
         self.select(rows)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
         self.mask, self.positions = self.mask[rows], self.positions[rows]
         self.cache.batch_select_indices(rows)
-        if self.prompt is not None:
-            self.prompt, _ = self.prompt.select(rows)
 
     def read(self, ids: Int[Tensor, "n q"]) -> Float[Tensor, "n v"]:
         """Append tokens to every row and return the logits after the last one."""
         end = self.length + ids.shape[1]
-        own = {"attention_mask": self.mask[:, :end]}
         out = self.policy.lm.base_model(
             input_ids=ids,
             position_ids=self.positions[:, self.length : end],
+            attention_mask=self.mask[:, :end],
             past_key_values=self.cache,
             use_cache=True,
-            # a mask of four axes is taken as it is; everything after the prompt is real
-            **(own if self.prompt is None else {"attention_mask": self.prompt.mask, "prompt": self.prompt}),
         )
         self.length = end
         return self.policy.logits(out.last_hidden_state[:, -1])
@@ -142,9 +126,16 @@ def start_decoder(
     policy: Policy, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"], max_new_tokens: int
 ) -> tuple[Decoder, Float[Tensor, "b v"]]:
     """Read every prompt once; return the decoder and the logits of the first response token."""
+    decoder: PlannedDecoder | Seq2SeqDecoder | CausalDecoder
+    plan = plan_of(policy, prompt_ids.shape[1], max_new_tokens, len(prompt_ids))
     if policy.family == "seq2seq":
-        decoder = Seq2SeqDecoder(policy, prompt_ids, prompt_mask)
+        planned = None if plan is None else PlannedDecoder(plan, prompt_ids, prompt_mask, max_new_tokens)
+        decoder = planned or Seq2SeqDecoder(policy, prompt_ids, prompt_mask)
         start = prompt_ids.new_full((len(prompt_ids),), policy.lm.config.decoder_start_token_id)
         return decoder, decoder.step(start)
-    causal = CausalDecoder(policy, prompt_ids, prompt_mask, max_new_tokens)
-    return causal, causal.read(prompt_ids)
+    _check_room(policy, prompt_ids.shape[1], max_new_tokens)
+    if plan is not None:
+        decoder = PlannedDecoder(plan, prompt_ids, prompt_mask, max_new_tokens)
+        return decoder, decoder.read(prompt_ids, prompt_mask)
+    decoder = CausalDecoder(policy, prompt_ids, prompt_mask, max_new_tokens)
+    return decoder, decoder.read(prompt_ids)

@@ -14,9 +14,9 @@ class Guided:
     def __init__(self, decoder: Decoder, guide: Guide, guiding: Decoder) -> None:
         self._decoder, self._guide, self._guiding = decoder, guide, guiding
 
-    def fan_out(self, rows: Int[Tensor, " m"]) -> None:
-        self._decoder.fan_out(rows)
-        self._guiding.fan_out(rows)
+    def fan_out(self, rows: Int[Tensor, " m"], apart: bool = False) -> None:
+        self._decoder.fan_out(rows, apart)
+        self._guiding.fan_out(rows, apart)
 
     def select(self, rows: Int[Tensor, " m"]) -> None:
         self._decoder.select(rows)

@@ -199,7 +199,7 @@ def _decode(
     """Fill `ids` and `numbers`; rows that have ended run on, unread, until enough have gathered to be dropped."""
     n, steps = noise.shape
     decoder, logits = start(policy, prompt_ids, prompt_mask, steps)
-    decoder.fan_out(index)
+    decoder.fan_out(index, apart=True)
     logits = logits[index]
     rows = torch.arange(n, device=noise.device)  # the row of the result that each row of the batch fills
     live = torch.ones_like(rows, dtype=torch.bool)
