@@ -93,7 +93,8 @@ def test_the_entropy_is_computed_only_where_asked_for_and_has_a_gradient_only_wh
     row = batch(policy)
     none, logged, trained = (policy(*row, entropy=mode) for mode in ("none", "logged", "trained"))
     assert none.entropy is None and not logged.entropy.requires_grad and trained.entropy.requires_grad
-    assert torch.equal(logged.entropy, trained.entropy)
+    torch.testing.assert_close(logged.entropy, trained.entropy)
+    assert torch.equal(logged.logprobs, trained.logprobs), "the first ratio is 1 whatever is said of entropy"
     assert torch.equal(none.logprobs, trained.logprobs)
 
 
@@ -118,17 +119,21 @@ def test_half_precision_scores_are_fp32_and_near(tiny):
     assert (exact.logprobs - rounded.logprobs).abs().max() < 0.25  # bf16 keeps 8 bits of logits around 8
 
 
-def test_shared_prompts_score_as_repeated_ones_and_are_encoded_once(tiny):
+def test_shared_prompts_score_as_repeated_ones_and_are_read_once_without_padding(tiny):
     policy = tiny()
     prompt_ids, prompt_mask, ids, mask = batch(policy)
     index = torch.tensor([0, 0, 1, 2, 2])
-    rows = []
-    if policy.family == "seq2seq":
-        policy.lm.get_encoder().register_forward_hook(lambda *args: rows.append(len(args[2].last_hidden_state)))
+    tokens = []
+    reader = policy.lm.get_encoder() if policy.family == "seq2seq" else policy.lm.base_model
+    reader.get_input_embeddings().register_forward_hook(lambda *args: tokens.append(args[1][0].numel()))
     shared = policy(prompt_ids, prompt_mask, ids[index], mask[index], 1.0, index)
     repeated = policy(prompt_ids[index], prompt_mask[index], ids[index], mask[index])
     torch.testing.assert_close(shared.logprobs, repeated.logprobs, atol=1e-6, rtol=0)
-    assert rows in ([], [3, 5])
+    own = 0 if policy.family == "seq2seq" else int((mask[index].sum(1) - 1).sum())
+    assert tokens == [int(prompt_mask.sum()) + own, int(prompt_mask[index].sum()) + own]
+    policy.plain = True
+    plain = policy(prompt_ids, prompt_mask, ids[index], mask[index], 1.0, index)
+    torch.testing.assert_close(shared.logprobs, plain.logprobs, atol=1e-5, rtol=0)
 
 
 def test_gradients_are_finite_under_padding(tiny):

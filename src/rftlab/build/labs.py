@@ -22,7 +22,7 @@ from rftlab.loops.document_lab import DocumentLab
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
-from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, load_policy_weights, load_weights
+from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, fuse, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Reward, Splits
@@ -193,6 +193,9 @@ def _policy(config: Mapping[str, Any], device: torch.device, start: Path | None)
     check_family(config, policy.family)  # of a model of the hub it is known only now, and so are the positions
     check_positions(config, policy.lm.config.to_dict(), policy.family)
     policy.recompute = config["runtime"].get("gradient_checkpointing", False)
+    policy.plain = config["algo"]["name"] == "pretrain"  # the embedded models are made again bit for bit
+    if not policy.plain:
+        fuse(policy.lm)
     freeze_below(policy, model["unfrozen_blocks"])
     lora = model.get("lora")  # a stored config may be older than the key
     if lora is not None and lora["rank"] is not None:

@@ -38,7 +38,7 @@ from rftlab.models.action_values import ActionHeads
 from rftlab.ops import Total, alone, kl_k1, score_at_last_token, token_rewards, whiten
 from rftlab.sampling.lockstep import guided_by
 from rftlab.streams import stream
-from rftlab.types import Algorithm, Experience
+from rftlab.types import Algorithm, Experience, Forward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,8 @@ def train(
         refuse_divergence(rollout.metrics, state.step + 1)
         if told:
             session.describe(describe(schedule, iteration - 1, told | rollout.metrics))
-        state.updates = update(lab, algorithm, schedule, state, rollout.learned, iteration)
+        state.updates = update(lab, algorithm, schedule, state, rollout.learned, iteration, rollout.new)
+        rollout = replace(rollout, new=None)  # with all that its gradient needed
         if "policy/kl" in rollout.metrics:
             recent_kl.append(rollout.metrics["policy/kl"])
             if (warning := negative_kl(recent_kl)) is not None:
@@ -163,7 +164,7 @@ def train(
         told = look(lab, schedule, state, collector)
     metrics = state.updates
     if collector.samples:
-        rollout = gather(lab, algorithm, collector, schedule, state)
+        rollout = gather(lab, algorithm, collector, schedule, state, last=True)
         refuse_divergence(rollout.metrics, state.step)
         log_rollout(lab, total, rollout)
         metrics = metrics | rollout.metrics
@@ -199,12 +200,24 @@ class Rollout:
     learned: Experience  # what the updates see of it
     metrics: dict[str, float]
     prompts: int
+    new: Forward | None = None  # what the only microbatch of the updates reads, where there is but one
 
 
-def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule, state: State) -> Rollout:
-    """Collect experience with the policy as it is now, add the columns that are asked for, and credit it."""
+def gather(
+    lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Schedule, state: State, *, last: bool = False
+) -> Rollout:
+    """Collect experience with the policy as it is now, add the columns that are asked for, and credit it.
+
+    Where all of it is learned once, in one microbatch, the pass of the update is the one that reads it here. Of the
+    `last` rollout nothing is learned.
+    """
     collected = collector.collect(lab, Place(iteration=state.iteration + 1, position=state.position))
-    experience = credit(lab, algorithm, schedule, state, state.networks.annotate(collected.experience))
+    new = None
+    if not last and collected.kept is None and learned_once(lab, algorithm, schedule, state, collected.experience):
+        experience, new = state.networks.read_once(collected.experience, algorithm.needs.entropy)
+    else:
+        experience = state.networks.annotate(collected.experience)
+    experience = credit(lab, algorithm, schedule, state, experience)
     metrics = rollout_metrics(
         experience, schedule.samples_per_prompt, lab.evaluation.std_below, lab.ranks, sampled=collector.samples
     )
@@ -215,7 +228,18 @@ def gather(lab: Lab, algorithm: Algorithm, collector: Collector, schedule: Sched
         learned=experience if collected.kept is None else experience.rows(collected.kept),
         metrics=metrics | told,
         prompts=collected.prompts,
+        new=new,
     )
+
+
+def learned_once(lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience) -> bool:
+    """Tell whether the updates are one pass over one microbatch, which then is the policy that sampled."""
+    needs, n = algorithm.needs, len(experience.unit)
+    if schedule.update_epochs > 1 or schedule.trimmed or not 0 < n <= schedule.numerics.microbatch_size:
+        return False
+    if not needs.old_logprobs or needs.mask is not None or needs.action_values is not None:
+        return False
+    return len(schedule.cut(experience, stream(lab.session.seed, "minibatches", state.iteration + 1, 0))) == 1
 
 
 @torch.no_grad()
@@ -288,9 +312,17 @@ def with_rewards(experience: Experience, scores: Float[Tensor, " n"], kl_coef: f
 
 
 def update(
-    lab: Lab, algorithm: Algorithm, schedule: Schedule, state: State, experience: Experience, iteration: int
+    lab: Lab,
+    algorithm: Algorithm,
+    schedule: Schedule,
+    state: State,
+    experience: Experience,
+    iteration: int,
+    new: Forward | None = None,
 ) -> dict[str, float]:
     """Take the optimiser steps of one iteration; give the means of their metrics.
+
+    `new` is what the networks say of the only step, where that is known.
 
     The schedule goes on by the steps of a full iteration, also where few rows, or none, were kept: the learning rate is
     a function of how far the run is, and the last iteration ends where it ends.
@@ -309,7 +341,7 @@ def update(
                 minibatch = whitened(minibatch, lab.ranks.sum)
                 spreads.append(advantage_std(minibatch, lab.ranks.sum))
             outputs = accumulate_gradient(
-                algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks
+                algorithm, state.networks, minibatch, trimmed=schedule.trimmed, ranks=lab.ranks, new=new
             )
             metrics = joined(outputs, lab.optimizer.clip(state.networks), lab.ranks)
             refuse_divergence(metrics, state.step)

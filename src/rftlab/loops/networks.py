@@ -108,11 +108,26 @@ class NetworkSet(nn.Module):
         whole = experience.with_(**{name: torch.cat([part[name] for part in parts]) for name in sorted(added)})
         return replace(whole, prompt_columns=_of_prompts(experience, parts, rows))
 
-    def _annotated(self, batch: Experience) -> Experience:
+    def read_once(self, experience: Experience, entropy: EntropyMode) -> tuple[Experience, Forward]:
+        """Add the columns asked for to rows that are learned once and at once, and give what the loss reads.
+
+        The pass with gradients serves both: its values are what a pass before the update would find.
+        """
+        with torch.no_grad():
+            experience = self._on_trunk(experience)
+        new = self(experience, entropy)
+        with torch.no_grad():
+            return experience.with_(**self._columns(experience, new)), new
+
+    def _on_trunk(self, batch: Experience) -> Experience:
         if self.share and (trunk := self.policy.trunk(*_row(batch), batch.prompt_index)) is not None:
             batch = batch.with_(**{STATES: trunk.states})
             if trunk.encoded is not None:
                 batch = replace(batch, prompt_columns={**batch.prompt_columns, ENCODED: trunk.encoded})
+        return batch
+
+    def _annotated(self, batch: Experience) -> Experience:
+        batch = self._on_trunk(batch)
         return batch.with_(**self._columns(batch))
 
     @property
@@ -127,10 +142,14 @@ class NetworkSet(nn.Module):
         }
         return {name for name, wanted in asked.items() if wanted}
 
-    def _columns(self, batch: Experience) -> dict[str, Tensor]:
+    def _columns(self, batch: Experience, new: Forward | None = None) -> dict[str, Tensor]:
         columns = {}
         allowed = self._allowed(batch)
-        if self.needs.old_logprobs or allowed is not None:
+        if new is not None:
+            columns["old_logprobs"] = new.logprobs.detach()
+            if new.values is not None:
+                columns["values"] = new.values.detach()
+        elif self.needs.old_logprobs or allowed is not None:
             now, hidden = self._read(self.policy, batch, "none", allowed)
             columns["old_logprobs"] = now.logprobs
             if self.value is not None:

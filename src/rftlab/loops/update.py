@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rftlab.loops.networks import NetworkSet
 from rftlab.ranks import Ranks
-from rftlab.types import Algorithm, Experience, LossOutput, Totals
+from rftlab.types import Algorithm, Experience, Forward, LossOutput, Totals
 
 Cut = Callable[[Experience, torch.Generator], list[Int[Tensor, " m"]]]  # a pass over an experience -> its minibatches
 
@@ -99,21 +99,30 @@ def totals_of(minibatch: Experience, ranks: Ranks) -> Totals:
 
 
 def accumulate_gradient(
-    algorithm: Algorithm, networks: NetworkSet, minibatch: Experience, *, trimmed: bool, ranks: Ranks
+    algorithm: Algorithm,
+    networks: NetworkSet,
+    minibatch: Experience,
+    *,
+    trimmed: bool,
+    ranks: Ranks,
+    new: Forward | None = None,
 ) -> list[LossOutput]:
     """Add up the gradient of one optimiser step over its microbatches; what each says of it is returned, detached.
 
-    The totals of the whole step serve all microbatches: their number changes nothing. Rows that share a prompt share
-    its encoding. `trimmed` drops the columns that are padding in a whole microbatch.
+    The totals of the whole step serve all microbatches: their number changes nothing. Rows that share a prompt come
+    into one microbatch as far as it holds them, and are read together. `trimmed` drops the columns that are padding in
+    a whole microbatch. Of a step that is one microbatch, the networks may have told `new` before.
     """
     totals = totals_of(minibatch, ranks)
-    rows = torch.arange(len(minibatch.unit), device=minibatch.unit.device)
     outputs = []
+    if new is None and len(minibatch.unit) > networks.numerics.microbatch_size:
+        minibatch = minibatch.rows(minibatch.prompt_index.argsort(stable=True))
+    rows = torch.arange(len(minibatch.unit), device=minibatch.unit.device)
     for part in cut(minibatch.unit, networks.numerics.microbatch_size):
         batch = minibatch.rows(rows[part])
         if trimmed:
             batch = trim(batch)
-        output = algorithm.loss(networks(batch, algorithm.needs.entropy), batch, totals)
+        output = algorithm.loss(networks(batch, algorithm.needs.entropy) if new is None else new, batch, totals)
         output.loss.backward()
         outputs.append(replace(output, loss=output.loss.detach()))
     ranks.sum_gradients(p for p in networks.parameters() if p.requires_grad)

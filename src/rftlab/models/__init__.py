@@ -4,6 +4,7 @@ from rftlab.models.adapters import LoRA, adapt, merged
 from rftlab.models.chat import Chat, chat_of
 from rftlab.models.critic import ValueFunction, ValueHead, value_function
 from rftlab.models.freeze import freeze_below, frozen_copy, reference_of
+from rftlab.models.fused import fuse
 from rftlab.models.guide import Guide
 from rftlab.models.load import load_policy
 from rftlab.models.policy import Policy
@@ -22,6 +23,7 @@ __all__ = [
     "chat_of",
     "freeze_below",
     "frozen_copy",
+    "fuse",
     "load_policy",
     "load_policy_weights",
     "load_weights",

@@ -18,9 +18,10 @@ from transformers import PreTrainedModel
 from rftlab.errors import UserError
 from rftlab.models import attention, text
 from rftlab.models.chat import Chat
+from rftlab.models.reading import packing_of, read_packed, trunk_packed
+from rftlab.models.scoring import over_grid, score_logits, with_slope
 from rftlab.models.text import Tokenizer
 from rftlab.models.trunk import Trunk, above, below, frozen_blocks, recomputing
-from rftlab.ops import entropy_of
 from rftlab.types import EntropyMode, Forward
 
 Family = Literal["seq2seq", "causal", "classifier"]
@@ -53,6 +54,7 @@ class Policy(nn.Module):
         super().__init__()
         self.compute_dtype = compute_dtype
         self.recompute = False
+        self.plain = False  # whether all is computed as transformers does, bit for bit, however long it takes
         self.chat: Chat | None = None  # how prompts are put into a chat; None = as they are
         self.marked = False  # whether special tokens that a text names are such; else they are text like any other
         self.lm = lm
@@ -77,7 +79,7 @@ class Policy(nn.Module):
     def with_lm(self, lm: PreTrainedModel) -> "Policy":
         """Make a policy of another model that reads, writes and computes as this one."""
         policy = Policy(lm, self.tokenizer, self.family, self.compute_dtype)
-        policy.recompute = self.recompute
+        policy.recompute, policy.plain = self.recompute, self.plain
         policy.chat, policy.eos_id, policy.marked = self.chat, self.eos_id, self.marked
         return policy
 
@@ -191,9 +193,14 @@ class Policy(nn.Module):
         """Return the final hidden states at the positions that predict each response token.
 
         With `prompt_index`, `prompt_ids` holds every prompt once and row i answers prompt `prompt_index[i]`; a seq2seq
-        encoder then runs once per prompt. With a `trunk`, only the blocks above it are computed.
+        encoder then runs once per prompt. With a `trunk`, only the blocks above it are computed. Where the rows can be
+        packed, no padding is read and a causal model too reads every prompt once; states of no response token then have
+        no meaning.
         """
         with self.computing():
+            rows = (prompt_mask, response_mask, prompt_index)
+            if (packing := packing_of(self, *rows, trunk)) is not None:
+                return read_packed(self, packing, prompt_ids, response_ids, trunk)
             if self.family == "seq2seq":
                 if trunk is None and prompt_index is not None and len(prompt_index) == len(prompt_ids):
                     # nothing to share: no copies of states
@@ -224,6 +231,8 @@ class Policy(nn.Module):
         if self.family == "classifier" or (blocks := self.frozen_blocks()) == 0:
             return None
         with self.computing():
+            if (packing := packing_of(self, prompt_mask, response_mask, prompt_index)) is not None:
+                return trunk_packed(self, packing, prompt_ids, response_ids, blocks)
             if self.family == "seq2seq":
                 encoded, stack = self._encoded(prompt_ids, prompt_mask), below(self.lm.get_decoder(), blocks)
                 states = self._decoded(stack, encoded, prompt_mask, response_ids, prompt_index)
@@ -240,8 +249,11 @@ class Policy(nn.Module):
 
     def _stack(self, stack: nn.Module, trunk: Trunk | None = None) -> nn.Module:
         """Give what computes the hidden states: all blocks or those above a trunk, kept or computed twice."""
-        seen = stack if trunk is None else above(stack, trunk)
-        return recomputing(seen) if self.recompute and torch.is_grad_enabled() else seen
+        return self.recomputing(stack if trunk is None else above(stack, trunk))
+
+    def recomputing(self, stack: nn.Module) -> nn.Module:
+        """View a stack that computes its blocks again in the backward pass, if this policy does and there is one."""
+        return recomputing(stack) if self.recompute and torch.is_grad_enabled() else stack
 
     def _encoded(self, prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"]) -> Float[Tensor, "b p d"]:
         alike = attention.asked_for(self.lm)
@@ -304,13 +316,20 @@ class Policy(nn.Module):
 
         def scored(states: Float[Tensor, "m d"], ids: Int[Tensor, " m"], *told: Tensor) -> tuple[Tensor, Tensor | None]:
             tokens = None if allowed is None else allowed.tokens(*told)
-            return _score(self.logits(states), ids, temperature, entropy, tokens)
+            return score_logits(self.logits(states), ids, temperature, entropy, tokens, plain=self.plain)
 
         if head_chunk is None or len(ids) <= head_chunk:
-            return _spread([scored(*places)], response_mask)
+            return over_grid([scored(*places)], response_mask)
         parts = zip(*(place.split(head_chunk) for place in places), strict=True)
         with self.computing():
-            return _spread([checkpoint(scored, *part, use_reentrant=False) for part in parts], response_mask)
+            if not torch.is_grad_enabled():
+                return over_grid([scored(*part) for part in parts], response_mask)
+            if entropy != "trained" and not self._head_trains():
+                return over_grid([with_slope(scored, *part) for part in parts], response_mask)
+            return over_grid([checkpoint(scored, *part, use_reentrant=False) for part in parts], response_mask)
+
+    def _head_trains(self) -> bool:
+        return any(p.requires_grad for p in self.lm.get_output_embeddings().parameters())
 
     def forward(
         self,
@@ -345,43 +364,7 @@ class Policy(nn.Module):
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             pooled, logits = self.classify(prompt_ids, prompt_mask)
-            scored = _score(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
-            return _spread([scored], response_mask), pooled.unsqueeze(1)
+            scored = score_logits(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
+            return over_grid([scored], response_mask), pooled.unsqueeze(1)
         hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index, trunk)
         return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk, allowed), hidden
-
-
-def _score(
-    logits: Float[Tensor, "m v"],
-    ids: Int[Tensor, " m"],
-    temperature: float,
-    entropy: EntropyMode,
-    allowed: Bool[Tensor, "m v"] | None = None,
-) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"] | None]:
-    """Give the log-probability of each token, and the entropy of its distribution if asked for.
-
-    A token that was chosen is allowed, although rounding may see it on the other side of the edge than the sampler did.
-    """
-    logits = logits if temperature == 1.0 else logits / temperature
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed.scatter(-1, ids.unsqueeze(-1), True), -torch.inf)
-    logprobs = logits.log_softmax(-1)
-    chosen = logprobs.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-    if entropy == "none":
-        return chosen, None
-    full = logprobs if entropy == "trained" else logprobs.detach()
-    return chosen, entropy_of(full)
-
-
-def _spread(
-    parts: Sequence[tuple[Float[Tensor, " _"], Float[Tensor, " _"] | None]], response_mask: Bool[Tensor, "n t"]
-) -> Forward:
-    """Spread the scores of the m real tokens, in parts, over the (n, t) grid."""
-    chosen, entropies = zip(*parts, strict=True)
-    grid = chosen[0].new_zeros(response_mask.shape)
-    known = [part for part in entropies if part is not None]
-    return Forward(
-        logprobs=grid.masked_scatter(response_mask, torch.cat(chosen)),
-        entropy=grid.masked_scatter(response_mask, torch.cat(known)) if known else None,
-        values=None,
-    )

@@ -53,7 +53,7 @@ class RewardModel(nn.Module):
     ) -> Float[Tensor, " n"]:
         """Score responses given as ids, padded on the right, EOS included; fp32."""
         # states are those that predict a token: one more column, and the last one has read the whole response
-        ids, mask = pad(response_ids, (0, 1), value=self.trunk.pad_id), pad(response_mask, (0, 1), value=False)
+        ids, mask = pad(response_ids, (0, 1), value=self.trunk.pad_id), pad(response_mask, (1, 0), value=True)
         hidden = self.trunk.hidden(prompt_ids, prompt_mask, ids, mask, prompt_index)
         last = response_mask.sum(1)
         states = hidden[torch.arange(len(last), device=last.device), last]

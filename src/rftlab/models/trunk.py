@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -30,8 +31,10 @@ class Trunk:
     """What a frozen trunk gives to the blocks above it."""
 
     blocks: int  # how many of the lowest blocks it stands for
-    states: Float[Tensor, "n s d"]  # of every position that the decoder reads
-    encoded: Float[Tensor, "b p d"] | None  # of every prompt, where an encoder reads it
+    states: Float[Tensor, "n s d"]  # of every position that the decoder reads; of the responses where rows are packed
+    # of every prompt: where an encoder reads it, its last states; where a decoder reads it once for all of its rows,
+    # the states of the trunk
+    encoded: Float[Tensor, "b p d"] | None
 
 
 def blocks_of(stack: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -66,15 +69,31 @@ def below(stack: nn.Module, k: int) -> nn.Module:
     return _view(stack, blocks[:k], {name: nn.Identity() for name in after_blocks(stack)})
 
 
-def above(stack: Any, trunk: Trunk) -> nn.Module:
-    """View a stack whose lowest blocks give the states of the trunk, whatever they read."""
+def above(stack: Any, trunk: Trunk, bias: Tensor | None = None) -> nn.Module:
+    """View a stack whose lowest blocks give the states of the trunk, whatever they read, and the `bias` if told."""
     _, blocks = blocks_of(stack)
     given: nn.Module = _Given(trunk.states)
-    if stack.config.model_type in WITH_BIAS:
+    if bias is not None:
+        given = _GivenAll(trunk.states, bias)
+    elif stack.config.model_type in WITH_BIAS:
         given = _GivenWithBias(trunk.states, blocks[0])
     elif stack.config.model_type in IN_TUPLES:
         given = _GivenInTuple(trunk.states)
     return _view(stack, [*[given] * trunk.blocks, *blocks[trunk.blocks :]], {})
+
+
+def biased(stack: Any, bias: Tensor) -> nn.Module:
+    """View a T5 stack whose lowest block takes this position bias, instead of making one for the row that it reads."""
+    _, blocks = blocks_of(stack)
+    return _view(stack, [_Biased(blocks[0], bias), *blocks[1:]], {})
+
+
+def bias_of(stack: Any, width: int, *, causal: bool) -> Float[Tensor, "1 h w w"]:
+    """Make the position bias of a T5 stack for texts of this length; -inf hides what a causal one must not see."""
+    lowest: Any = blocks_of(stack)[1][0]
+    bias = lowest.layer[0].SelfAttention.compute_bias(width, width)
+    later = torch.ones(width, width, dtype=torch.bool, device=bias.device).triu(1)
+    return bias.masked_fill(later, -torch.inf) if causal else bias
 
 
 def recomputing(stack: nn.Module) -> nn.Module:
@@ -114,6 +133,32 @@ class _GivenWithBias(_Given):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         length = self.states.shape[1]
         return self.states, self.compute_bias(length, length, device=self.states.device), None
+
+
+class _GivenAll(_Given):
+    """Stands for blocks of T5 where the position bias is known."""
+
+    def __init__(self, states: Float[Tensor, "n s d"], bias: Tensor) -> None:
+        super().__init__(states)
+        self.bias = bias
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.states, self.bias, self.bias.new_zeros(1, 1, 1, 1)
+
+
+class _Biased(nn.Module):
+    """The lowest block of T5 with a position bias that it is given; attention to the encoder has none."""
+
+    def __init__(self, block: nn.Module, bias: Tensor) -> None:
+        super().__init__()
+        self.block, self.bias = block, bias
+
+    def forward(
+        self, states: Tensor, mask: Any, _bias: Any, encoded: Any, shown: Any, _none: Any, **kwargs: Any
+    ) -> Any:
+        nothing = self.bias.new_zeros(1, 1, 1, 1)
+        read = self.block(states, mask, self.bias, encoded, shown, nothing, **kwargs)
+        return read[0], self.bias, nothing
 
 
 class _Recomputed(nn.Module):
