@@ -9,6 +9,10 @@ os.environ["RFTLAB_MODELS"] = os.devnull  # what `make small` has put on this ma
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from rftlab.light import lighten
+
+lighten()  # before torch is imported, as every command does
+
 from collections.abc import Callable, Iterator
 
 import pytest
