@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported: a hub name must fail, not retry
 os.environ["RFTLAB_MODELS"] = os.devnull  # what `make small` has put on this machine is part of no key here
@@ -11,7 +12,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 
 from rftlab.light import lighten
 
-lighten()  # before torch is imported, as every command does
+if "torch" not in sys.modules:
+    lighten()  # as every command does
 
 from collections.abc import Callable, Iterator
 
