@@ -6,7 +6,7 @@ Both sides draw from the same model, with the same settings, in the same process
 the pairs. Two kinds of prompts: random tokens, and the bundled datasets with the prompts, the sampling settings (but no
 minimum length) and the batch of `src/diagnose.py`. The embedded models, given random tokens, hardly ever end a response
 before the limit; the random models have a bias on EOS, so that responses end after about ten tokens. The table goes to
-`bench/rollout.md`.
+`outputs/bench/rollout.md`.
 """
 
 import argparse
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/bench/rollout.md"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     lines = [HEADER, "|" + "---|" * HEADER.count(" |")]
@@ -193,6 +193,7 @@ def main() -> None:
             lines.append(measure(name, policy, batch, arguments.repeats))
             print(lines[-1], flush=True)
     title = f"torch {torch.__version__}, {arguments.threads} thread(s)"
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text("\n".join(["# Rollout speed", "", title, "", *lines, ""]))
 
 

@@ -3,11 +3,17 @@
 import logging
 import os
 import signal
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before transformers is imported: a hub name must fail, not retry
 os.environ["RFTLAB_MODELS"] = os.devnull  # what `make small` has put on this machine is part of no key here
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+from rftlab.light import lighten
+
+if "torch" not in sys.modules:
+    lighten()  # as every command does
 
 from collections.abc import Callable, Iterator
 

@@ -1,8 +1,8 @@
-"""Mistakes in what makes starting and reading quick: light imports, the index of runs, seeds composed once."""
+"""Mistakes in what makes starting and reading quick: light imports, the catalogue of runs, seeds composed once."""
 
 from mutants.mutation import Mutation
 
-LIGHT, INDEX, SEEDS = "test_light.py", "runs/test_index.py", "config/test_seeds_at_once.py"
+LIGHT, CATALOGUE, SEEDS = "test_light.py", "runs/test_catalogue.py", "config/test_seeds_at_once.py"
 
 MUTATIONS = {
     "stand-in-for-ever": Mutation(
@@ -26,32 +26,32 @@ MUTATIONS = {
         LIGHT,
         "nltk is without its functions for whoever imports it later",
     ),
-    "index-trusted-over-the-folder": Mutation(
-        "runs/index.py",
+    "catalogue-trusted-over-the-folder": Mutation(
+        "runs/catalogue.py",
         'if entry is not None and entry["marks"] == marks:',
         "if entry is not None:",
-        INDEX,
+        CATALOGUE,
         "a run that was done again shows its old numbers",
     ),
-    "index-by-time-and-size-alone": Mutation(
-        "runs/index.py",
+    "catalogue-by-time-and-size-alone": Mutation(
+        "runs/catalogue.py",
         "return [found.st_mtime_ns, found.st_size, found.st_ino]",
         "return [found.st_mtime_ns, found.st_size]",
-        INDEX,
+        CATALOGUE,
         "a config restored from elsewhere with its time is not read",
     ),
-    "index-of-this-moment": Mutation(
-        "runs/index.py",
+    "catalogue-of-this-moment": Mutation(
+        "runs/catalogue.py",
         "if done is not None and _settled(marks) and _as_json(config):",
         "if done is not None and _as_json(config):",
-        INDEX,
+        CATALOGUE,
         "a file written twice within a tick of the clock is read once",
     ),
-    "index-of-what-json-changes": Mutation(
-        "runs/index.py",
+    "catalogue-of-what-json-changes": Mutation(
+        "runs/catalogue.py",
         "if done is not None and _settled(marks) and _as_json(config):",
         "if done is not None and _settled(marks):",
-        INDEX,
+        CATALOGUE,
         "keys that are numbers become texts, or nothing is written at all",
     ),
     "seed-that-others-refer-to": Mutation(

@@ -48,6 +48,7 @@ def adapt(policy: Policy, lora: LoRA, generator: torch.Generator) -> None:
     Raises:
         UserError: A target is no linear layer of the model, or is tied to the embedding.
     """
+    import torch.distributed.tensor  # peft takes it to be there, and imports it not
     from peft import LoraConfig, inject_adapter_in_model
 
     layers = dict(_adaptable(policy))

@@ -15,9 +15,9 @@ import yaml
 
 from rftlab.errors import UserError
 from rftlab.files import decode_floats, disk_errors, is_locked, read_json, read_lines, write_atomic
+from rftlab.runs.catalogue import Catalogue
 from rftlab.runs.cost import total_steps
 from rftlab.runs.identity import KEY_LENGTH, changed_keys, flat_config, with_own_reward, without_later
-from rftlab.runs.index import Index
 from rftlab.runs.rows import read_rows
 
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
@@ -126,9 +126,9 @@ def find_runs(outputs: Path, sweep: str | None = None) -> list[RunRecord]:
         found.setdefault(path.parent.parent, []).append(path.parent)
     records = []
     for place, folders in found.items():
-        index = Index.of(place, _read_config)
-        records += [_record(folder, *index.read(folder)) for folder in folders]
-        index.keep()
+        catalogue = Catalogue.of(place, _read_config)
+        records += [_record(folder, *catalogue.read(folder)) for folder in folders]
+        catalogue.keep()
     return records
 
 

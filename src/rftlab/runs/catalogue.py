@@ -27,7 +27,7 @@ Content = dict[str, Any]
 
 
 @dataclass
-class Index:
+class Catalogue:
     """The configs and results of one sweep; `config` reads a config file."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Index:
     new: int = 0
 
     @classmethod
-    def of(cls, folder: Path, config: Callable[[Path], Content]) -> "Index":
+    def of(cls, folder: Path, config: Callable[[Path], Content]) -> "Catalogue":
         """Read the file of a sweep, or begin with nothing."""
         said: Content = {}
         with suppress(OSError):

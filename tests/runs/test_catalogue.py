@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rftlab import runs
-from rftlab.runs import index
+from rftlab.runs import catalogue
 
 CONFIG = "name: a\nseed: {seed}\nalgo: {{name: ppo, loop: {{iterations: 3}}}}\n"
 
@@ -15,7 +15,7 @@ CONFIG = "name: a\nseed: {seed}\nalgo: {{name: ppo, loop: {{iterations: 3}}}}\n"
 @pytest.fixture
 def outputs(tmp_path: Path) -> Path:
     """Make enough finished runs for the file, older than a moment."""
-    for seed in range(index.FEWEST):
+    for seed in range(catalogue.FEWEST):
         folder = tmp_path / "s" / f"a-{seed:012x}"
         folder.mkdir(parents=True)
         write(folder / "config.yaml", CONFIG.format(seed=seed))
@@ -42,7 +42,7 @@ def test_what_the_file_says_is_what_the_folders_say_and_no_config_is_read_again(
     outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = told(outputs)
-    assert (outputs / "s" / index.FILE).exists()
+    assert (outputs / "s" / catalogue.FILE).exists()
     monkeypatch.setattr("rftlab.runs.records._read_config", refuse)
     assert told(outputs) == before
     assert before[3][3:5] == ({"x": 3.0}, {"peak_mib": 5.0, "seconds": 6.0})
@@ -74,21 +74,21 @@ def test_what_was_written_in_this_moment_is_not_kept(outputs: Path) -> None:
     for path in outputs.glob("*/*/DONE"):
         write(path, path.read_text(), age=0.0)
     told(outputs)
-    assert not (outputs / "s" / index.FILE).exists()
+    assert not (outputs / "s" / catalogue.FILE).exists()
 
 
 def test_unfinished_runs_and_few_runs_are_not_kept(outputs: Path) -> None:
     (outputs / "s" / f"a-{0:012x}" / "DONE").unlink()
     told(outputs)
-    assert not (outputs / "s" / index.FILE).exists()
+    assert not (outputs / "s" / catalogue.FILE).exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"version": 0, "runs": {}}', '{"version": 1, "runs": 3}'])
 def test_a_file_that_is_no_index_is_written_anew(outputs: Path, content: str) -> None:
     before = told(outputs)
-    (outputs / "s" / index.FILE).write_text(content)
+    (outputs / "s" / catalogue.FILE).write_text(content)
     assert told(outputs) == before
-    assert len(json.loads((outputs / "s" / index.FILE).read_text())["runs"]) == index.FEWEST
+    assert len(json.loads((outputs / "s" / catalogue.FILE).read_text())["runs"]) == catalogue.FEWEST
 
 
 def test_a_run_that_is_gone_is_not_told_of_and_leaves_the_file_with_the_next_writing(outputs: Path) -> None:
@@ -97,13 +97,13 @@ def test_a_run_that_is_gone_is_not_told_of_and_leaves_the_file_with_the_next_wri
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    assert len(told(outputs)) == index.FEWEST - 1
+    assert len(told(outputs)) == catalogue.FEWEST - 1
 
 
 def test_where_nothing_can_be_written_the_folders_are_read(outputs: Path) -> None:
     before = told(outputs)
-    (outputs / "s" / index.FILE).unlink()
-    (outputs / "s" / index.FILE).mkdir()  # no file can take its place
+    (outputs / "s" / catalogue.FILE).unlink()
+    (outputs / "s" / catalogue.FILE).mkdir()  # no file can take its place
     assert told(outputs) == before
 
 
