@@ -2,14 +2,14 @@
 
     python bench/sampling.py [--ctranslate2 FOLDER] [--rounds 5] [--only WORD]
 
-Rows at the shape of GPT-2 (124M, random weights) sample; rows of the embedded models decode greedily or with four
-beams, as evaluations do. Every response has all of its tokens: EOS is banned on both sides. CTranslate2 is no package of
+Rows at the shape of GPT-2 (124M, random weights) sample; rows of the embedded models decode greedily or with
+four beams, as evaluations do. Every response has all of its tokens: EOS is banned on both sides. CTranslate2 is not of
 this product: `uv pip install --no-deps --target FOLDER ctranslate2==4.8.5` puts it into a folder of its own.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,19 @@ def ctranslate2(model: str, prompts: int, length: int, new: int, samples: int, b
         if policy.family == "causal":
             generator = engine.Generator(f"{folder}/converted", **where)
             lengths = {"min_length": new, "max_length": new, "include_prompt_in_result": False}
-            found = lambda: [one.sequences_ids[0] for one in generator.generate_batch(rows, **lengths, **how)]
-            return lambda: {"ids": sum(map(sum, found()))}
+            return lambda: {
+                "ids": _ids(one.sequences_ids[0] for one in generator.generate_batch(rows, **lengths, **how))
+            }
         translator = engine.Translator(f"{folder}/converted", **where)
         lengths = {"min_decoding_length": new, "max_decoding_length": new}
-        words = lambda: [one.hypotheses[0] for one in translator.translate_batch(rows, **lengths, **how)]
-        return lambda: {"ids": sum(sum(policy.tokenizer.convert_tokens_to_ids(row)) for row in words())}
+        ids_of: Any = policy.tokenizer.convert_tokens_to_ids
+        return lambda: {
+            "ids": _ids(ids_of(one.hypotheses[0]) for one in translator.translate_batch(rows, **lengths, **how))
+        }
+
+
+def _ids(rows: Iterable[list[int]]) -> float:
+    return float(sum(map(sum, rows)))
 
 
 def main() -> None:
