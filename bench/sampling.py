@@ -18,15 +18,16 @@ from sides import BASE, Bar, Side, compare, report, tree_of
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 from rftlab.models import Policy, load_policy
+from rftlab.models.policy import Family
 from rftlab.sampling.sample import beam_search, sample
 from rftlab.streams import row_noise
 from rftlab.types import BeamSearch, Sampling
 
-MINIS = {"gpt2_mini": "causal", "t5_mini": "seq2seq"}
+MINIS: dict[str, Family] = {"gpt2_mini": "causal", "t5_mini": "seq2seq"}
 Work = Callable[[], dict[str, float] | None]
 
 
-def policy_of(model: str, compute_dtype: str) -> Policy:
+def policy_of(model: str, compute_dtype: Any) -> Policy:
     """Load an embedded model, or make a random one of the shape of GPT-2."""
     source = "gpt2_mini" if model == "gpt2" else model
     policy: Any = load_policy(
@@ -95,8 +96,8 @@ def generate(
 
 def ctranslate2(model: str, prompts: int, length: int, new: int, samples: int, beams: int, compute_dtype: str) -> Work:
     """Prepare CTranslate2 in float32, with the weights of an embedded model."""
-    import ctranslate2 as engine  # ty: ignore[unresolved-import]
-    from ctranslate2.converters import TransformersConverter  # ty: ignore[unresolved-import]
+    import ctranslate2 as engine  # ty: ignore[import-not-found]
+    from ctranslate2.converters import TransformersConverter  # ty: ignore[import-not-found]
 
     policy = policy_of(model, "float32")
     ids, mask = prompts_of(policy, prompts, length)

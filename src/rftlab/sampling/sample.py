@@ -1,6 +1,6 @@
 """Sampling engine: many samples per prompt from one reading of it, with the log-probability of every choice.
 
-Each prompt is read once (encoder, or prefill of the causal cache); its key-value cache is then copied for the samples.
+Each prompt is read once (encoder, or prefill of the causal cache), for all its samples.
 Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
 """
 
