@@ -2,14 +2,14 @@
 
     python bench/sampling.py [--ctranslate2 FOLDER] [--rounds 5] [--only WORD]
 
-Rows at the shape of GPT-2 (124M, random weights) sample; rows of the embedded models decode greedily or with four
-beams, as evaluations do. Every response has all of its tokens: EOS is banned on both sides. CTranslate2 is no package of
+Rows at the shape of GPT-2 (124M, random weights) sample; rows of the embedded models decode greedily or with
+four beams, as evaluations do. Every response has all of its tokens: EOS is banned on both sides. CTranslate2 is not of
 this product: `uv pip install --no-deps --target FOLDER ctranslate2==4.8.5` puts it into a folder of its own.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,16 @@ from sides import BASE, Bar, Side, compare, report, tree_of
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 from rftlab.models import Policy, load_policy
+from rftlab.models.policy import Family
 from rftlab.sampling.sample import beam_search, sample
 from rftlab.streams import row_noise
 from rftlab.types import BeamSearch, Sampling
 
-MINIS = {"gpt2_mini": "causal", "t5_mini": "seq2seq"}
+MINIS: dict[str, Family] = {"gpt2_mini": "causal", "t5_mini": "seq2seq"}
 Work = Callable[[], dict[str, float] | None]
 
 
-def policy_of(model: str, compute_dtype: str) -> Policy:
+def policy_of(model: str, compute_dtype: Any) -> Policy:
     """Load an embedded model, or make a random one of the shape of GPT-2."""
     source = "gpt2_mini" if model == "gpt2" else model
     policy: Any = load_policy(
@@ -95,8 +96,8 @@ def generate(
 
 def ctranslate2(model: str, prompts: int, length: int, new: int, samples: int, beams: int, compute_dtype: str) -> Work:
     """Prepare CTranslate2 in float32, with the weights of an embedded model."""
-    import ctranslate2 as engine  # ty: ignore[unresolved-import]
-    from ctranslate2.converters import TransformersConverter  # ty: ignore[unresolved-import]
+    import ctranslate2 as engine  # ty: ignore[import-not-found]
+    from ctranslate2.converters import TransformersConverter  # ty: ignore[import-not-found]
 
     policy = policy_of(model, "float32")
     ids, mask = prompts_of(policy, prompts, length)
@@ -112,12 +113,19 @@ def ctranslate2(model: str, prompts: int, length: int, new: int, samples: int, b
         if policy.family == "causal":
             generator = engine.Generator(f"{folder}/converted", **where)
             lengths = {"min_length": new, "max_length": new, "include_prompt_in_result": False}
-            found = lambda: [one.sequences_ids[0] for one in generator.generate_batch(rows, **lengths, **how)]
-            return lambda: {"ids": sum(map(sum, found()))}
+            return lambda: {
+                "ids": _ids(one.sequences_ids[0] for one in generator.generate_batch(rows, **lengths, **how))
+            }
         translator = engine.Translator(f"{folder}/converted", **where)
         lengths = {"min_decoding_length": new, "max_decoding_length": new}
-        words = lambda: [one.hypotheses[0] for one in translator.translate_batch(rows, **lengths, **how)]
-        return lambda: {"ids": sum(sum(policy.tokenizer.convert_tokens_to_ids(row)) for row in words())}
+        ids_of: Any = policy.tokenizer.convert_tokens_to_ids
+        return lambda: {
+            "ids": _ids(ids_of(one.hypotheses[0]) for one in translator.translate_batch(rows, **lengths, **how))
+        }
+
+
+def _ids(rows: Iterable[list[int]]) -> float:
+    return float(sum(map(sum, rows)))
 
 
 def main() -> None:

@@ -222,8 +222,8 @@ WIDE = {"gpt_neo", "mistral", "qwen2, with windows"}  # these, if no row reaches
 
 def test_what_no_plan_computes_is_decoded_by_its_modules(name: str, load: Load) -> None:
     """Windows below the length of a row and capped scores: the plan is None, and the searches above are right."""
-    assert (plan_of(load(), 22, 14, 3) is not None) is (name in PLANNED)
-    assert (plan_of(load(), WINDOW - 2, 2, 3) is not None) is (name in PLANNED | WIDE)
+    assert (plan_of(load(), 22, 14) is not None) is (name in PLANNED)
+    assert (plan_of(load(), WINDOW - 2, 2) is not None) is (name in PLANNED | WIDE)
 
 
 @torch.no_grad()
@@ -238,7 +238,7 @@ def test_a_plan_gives_the_logits_of_the_modules(name: str, load: Load, monkeypat
             module.bias = torch.ones_like(module.bias).tril()
         elif getattr(module, "sliding_window", None):
             module.sliding_window = 64
-    if plan_of(policy, 22, 14, 3) is None:
+    if plan_of(policy, 22, 14) is None:
         assert name in ("gemma2", "gemma3")
         return
     planned = decoded(policy)

@@ -19,12 +19,26 @@ MUTATIONS = {
         FAMILIES,
         "scores of GPT-2 and GPT-Neo depend on the longest prompt of the batch",
     ),
-    "one-copy-of-the-prompt-under-windows": Mutation(
-        "sampling/shared_prompt.py",
-        "and not _has_windows(lm.config)",
-        "",
+    "plans-under-windows": Mutation(
+        "sampling/plan.py",
+        "window is not None and window < length",
+        "window is not None and window < 0",
         FAMILIES,
         "models with windows sample from what they would not see",
+    ),
+    "plans-without-adapters": Mutation(
+        "models/adapters.py",
+        "if own is layer or layer.disable_adapters else",
+        "if True else",
+        FAMILIES,
+        "a policy with an adapter samples as if it had learned nothing",
+    ),
+    "neighbours-turned-as-halves": Mutation(
+        "sampling/plan.py",
+        "rows = torch.cat([rows[: heads + key_heads, halves], rows[heads + key_heads :]])",
+        "pass",
+        FAMILIES,
+        "GPT-J samples from another network than it scores with",
     ),
     "states-of-the-trunk-without-their-tuple": Mutation(
         "models/trunk.py",

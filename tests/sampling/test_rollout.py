@@ -144,6 +144,34 @@ def test_noise_at_the_edges_never_hits_an_impossible_token():
     assert choose(logits, noise, sampling(), None).tokens.tolist() == [1, 1, 3, 3]
 
 
+def test_a_large_vocabulary_is_searched_to_the_token_that_the_whole_sum_gives():
+    """By blocks, the last of them cut short; impossible tokens fill a block and the ends of others."""
+    v, n = 2 * rollout.BLOCK + 300, 400
+    logits = 4.0 * torch.randn((n, v), generator=stream(0))
+    logits[:, rollout.BLOCK - 5 : 2 * rollout.BLOCK + 5] = -torch.inf
+    logits[:, -1] = -torch.inf
+    noise = torch.rand(n, dtype=torch.float64, generator=stream(1))
+    noise[0], noise[1] = 0.0, 1.0 - 2.0**-53
+    choice = choose(logits, noise, sampling(), None)
+    cumulative = logits.double().softmax(-1).cumsum(-1)
+    low = cumulative.gather(1, (choice.tokens - 1).clamp_min(0)[:, None])[:, 0].masked_fill(choice.tokens == 0, 0.0)
+    high = cumulative.gather(1, choice.tokens[:, None])[:, 0]
+    assert ((low - 1e-6 <= noise) & (noise <= high + 1e-6)).all()
+    assert choice.logprobs.isfinite().all() and (choice.tokens >= 2 * rollout.BLOCK).any()
+    assert choice.tokens[:2].tolist() == [0, v - 2]
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 3}, {"top_p": 0.6}])
+@pytest.mark.parametrize("banned", [None, 2])
+def test_kept_mass_is_the_share_of_what_can_be_sampled(cut, banned):
+    logits = torch.randn((50, 9), generator=stream(0))
+    noise = torch.rand(50, dtype=torch.float64, generator=stream(1))
+    setting = sampling(temperature=0.7, **cut)
+    whole = (logits / 0.7).softmax(-1)
+    kept = restrict(logits / 0.7, setting, banned).isfinite()
+    torch.testing.assert_close(choose(logits, noise, setting, banned).kept_mass, (whole * kept).sum(-1))
+
+
 def test_low_temperature_approaches_greedy(tiny):
     policy, ids, mask = few_tokens(tiny)
     cold = draw(policy, ids, mask, sampling(temperature=1e-4, max_new_tokens=8), 1)

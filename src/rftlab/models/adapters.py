@@ -130,17 +130,15 @@ def save_adapter(lm: Any, folder: Path) -> None:
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
 
-def adapted_layer(layer: Any) -> bool:
-    """Tell whether a layer is one of peft, with the model's own below it."""
-    return hasattr(layer, "get_base_layer")
+def own_layer(layer: Any) -> nn.Module:
+    """Give the model's own layer, below its adapter if it has one."""
+    return layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
 
 
 def whole_weight(layer: Any) -> Tensor:
     """Give the weight of a layer, with what its adapter adds unless that is switched off."""
-    if not adapted_layer(layer):
-        return layer.weight
-    own = layer.get_base_layer().weight
-    return own if layer.disable_adapters else own + layer.get_delta_weight(NAME)
+    own: Any = own_layer(layer)
+    return own.weight if own is layer or layer.disable_adapters else own.weight + layer.get_delta_weight(NAME)
 
 
 def _adapters(lm: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -127,7 +127,7 @@ def start_decoder(
 ) -> tuple[Decoder, Float[Tensor, "b v"]]:
     """Read every prompt once; return the decoder and the logits of the first response token."""
     decoder: PlannedDecoder | Seq2SeqDecoder | CausalDecoder
-    plan = plan_of(policy, prompt_ids.shape[1], max_new_tokens, len(prompt_ids))
+    plan = plan_of(policy, prompt_ids.shape[1], max_new_tokens)
     if policy.family == "seq2seq":
         planned = None if plan is None else PlannedDecoder(plan, prompt_ids, prompt_mask, max_new_tokens)
         decoder = planned or Seq2SeqDecoder(policy, prompt_ids, prompt_mask)

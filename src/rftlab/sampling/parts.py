@@ -6,6 +6,7 @@ when a batch starts to decode, and serve all its steps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from rftlab.models.adapters import adapted_layer, whole_weight
+from rftlab.models.adapters import own_layer, whole_weight
 
-Act = Callable[[Tensor], Tensor]
 TANH_GELU = ("NewGELUActivation", "GELUTanh", "FastGELUActivation")  # one formula in three spellings
 LINEAR = (nn.Linear, Conv1D)
 
@@ -42,11 +42,19 @@ def matrix_of(module: nn.Module) -> Matrix:
     Raises:
         Unplanned: It is none.
     """
-    base = module.get_base_layer() if adapted_layer(module) else module
+    base: Any = own_layer(module)
     if type(base) not in LINEAR:
         raise Unplanned(type(base).__name__)
     weight, bias = whole_weight(module), base.bias
     return Matrix(weight=(weight.t() if type(base) is Conv1D else weight).detach(), bias=_detached(bias))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """An activation, and what oneDNN calls it where it can be part of a matrix product."""
+
+    function: Callable[[Tensor], Tensor]
+    fused: tuple[str, str] | None = None
 
 
 class Dense:
@@ -56,23 +64,26 @@ class Dense:
     there at each call, which takes half as long again.
     """
 
-    def __init__(self, layers: Sequence[Matrix], dtype: torch.dtype, rows: int) -> None:
-        weight = torch.cat([layer.weight for layer in layers]).to(dtype)
-        biases = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
-        has_bias = any(layer.bias is not None for layer in layers)
-        self.dtype = dtype
-        self.bias = torch.cat(biases).to(dtype) if has_bias else None
-        self.packed = weight.device.type == "cpu" and dtype == torch.bfloat16 and _has_matrix_units()
+    def __init__(self, layers: Sequence[Matrix], dtype: torch.dtype, act: Act | None = None) -> None:
+        whole = joined(layers) if len(layers) > 1 else layers[0]
+        self.dtype, self.act = dtype, act
+        self.bias = None if whole.bias is None else whole.bias.to(dtype)
+        self.packed = whole.weight.device.type == "cpu" and dtype == torch.bfloat16 and _has_matrix_units()
+        self.after = act.fused if self.packed and act is not None and act.fused is not None else None
         if self.packed:
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(whole.weight.to(dtype).contiguous())
         else:
-            self.weight = weight.t().contiguous()
+            self.weight = whole.weight.t().to(dtype).contiguous()
 
     def __call__(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """Compute the product and the activation after it, if there is one."""
         x = x if x.dtype == self.dtype else x.to(self.dtype)
         if self.packed:
-            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
+            name, how = self.after or ("none", "")
+            out = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, name, [], how)
+        else:
+            out = torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
+        return out if self.act is None or self.after is not None else self.act.function(out)
 
     def add_to(self, total: Float[Tensor, "n o"], x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         """Add the product to `total`, in place; a residual stream stays in its own dtype."""
@@ -106,11 +117,20 @@ class Norm:
         return x.div(torch.hypot(length, self.root_eps)).mul_(self.root_weight)
 
 
+def joined(layers: Sequence[Matrix]) -> Matrix:
+    """Put layers side by side; one without a bias has a bias of zeros if another has one."""
+    weight = torch.cat([layer.weight for layer in layers])
+    if all(layer.bias is None for layer in layers):
+        return Matrix(weight=weight, bias=None)
+    biases = [layer.weight.new_zeros(layer.weight.shape[0]) if layer.bias is None else layer.bias for layer in layers]
+    return Matrix(weight=weight, bias=torch.cat(biases))
+
+
 def activation_of(module: nn.Module) -> Act:
     """Give an activation, in one call where transformers writes it as several."""
     if type(module).__name__ in TANH_GELU:
-        return lambda x: nn.functional.gelu(x, approximate="tanh")
-    return module
+        return Act(function=partial(nn.functional.gelu, approximate="tanh"), fused=("gelu", "tanh"))
+    return Act(function=module)
 
 
 def _detached(tensor: Tensor | None) -> Tensor | None:

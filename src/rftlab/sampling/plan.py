@@ -5,7 +5,7 @@ their names, which `NAMES` lists for each architecture, and `planned.py` compute
 model is decoded through its own modules: this is the only place that decides.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,14 +14,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rftlab.models import Policy
-from rftlab.sampling.parts import Act, Dense, Matrix, Norm, Unplanned, activation_of, matrix_of
+from rftlab.sampling.parts import Act, Dense, Matrix, Norm, Unplanned, activation_of, joined, matrix_of
 
 STATIC_ROTARIES = ("default", "linear", "llama3")  # the others change with the length of a row
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Where a stack keeps its parts: dotted names, the upper ones within the stack and the lower ones within a block."""
+    """Where a stack keeps its parts: `blocks`, `tokens`, `last` and `positions` in the stack, all others in a block."""
 
     blocks: str
     tokens: str
@@ -112,9 +112,8 @@ class Block:
     out: Dense
     cross: Cross | None
     mlp_norm: Norm | None
-    up: Dense
-    gated: bool
-    act: Act
+    up: Dense  # with the activation, unless half of what it gives is a gate
+    gate: Act | None
     down: Dense
     parallel: bool
 
@@ -145,12 +144,8 @@ class Plan:
     head_scale: float | None
 
 
-def plan_of(policy: Policy, prompt_tokens: int, new_tokens: int, rows: int) -> Plan | None:
-    """Plan the decoding of so many tokens; None where the architecture, or a module in it, is not a known one.
-
-    Args:
-        rows: How many rows a step has, about: matrices are laid out for it.
-    """
+def plan_of(policy: Policy, prompt_tokens: int, new_tokens: int) -> Plan | None:
+    """Plan the decoding of so many tokens; None where the architecture, or a module in it, is not a known one."""
     config: Any = policy.lm.config
     length = prompt_tokens + new_tokens
     names = NAMES.get(config.model_type)
@@ -159,15 +154,14 @@ def plan_of(policy: Policy, prompt_tokens: int, new_tokens: int, rows: int) -> P
     dtype = policy.compute_dtype if policy.compute_dtype == torch.bfloat16 else policy.lm.dtype
     head: Any = policy.lm.get_output_embeddings()
     try:
-        plan_stack = {"dtype": dtype, "rows": rows}
         encoder = None
         if policy.family == "seq2seq":
-            encoder = _stack(policy.lm.get_encoder(), _gated(T5_ENCODER, config), length=prompt_tokens, **plan_stack)
-            decoder = _stack(policy.lm.get_decoder(), _gated(names, config), length=new_tokens, **plan_stack)
+            encoder = _stack(policy.lm.get_encoder(), _gated(T5_ENCODER, config), prompt_tokens, dtype)
+            decoder = _stack(policy.lm.get_decoder(), _gated(names, config), new_tokens, dtype)
         else:
-            decoder = _stack(policy.lm.base_model, names, length=length, **plan_stack)
+            decoder = _stack(policy.lm.base_model, names, length, dtype)
         head_scale = config.hidden_size**-0.5 if getattr(config, "scale_decoder_outputs", False) else None
-        return Plan(decoder=decoder, encoder=encoder, head=Dense([matrix_of(head)], dtype, rows), head_scale=head_scale)
+        return Plan(decoder=decoder, encoder=encoder, head=Dense([matrix_of(head)], dtype), head_scale=head_scale)
     except Unplanned:
         return None
 
@@ -194,7 +188,7 @@ def _gated(names: Names, config: Any) -> Names:
     return replace(names, up=(f"{names.up[0]}_0", f"{names.up[0]}_1")) if config.is_gated_act else names
 
 
-def _stack(stack: Any, names: Names, *, length: int, dtype: torch.dtype, rows: int) -> Stack:
+def _stack(stack: Any, names: Names, length: int, dtype: torch.dtype) -> Stack:
     config = stack.config
     heads = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -210,7 +204,7 @@ def _stack(stack: Any, names: Names, *, length: int, dtype: torch.dtype, rows: i
         positions=None if names.positions is None else stack.get_submodule(names.positions),
         rotary=rotary,
         bias=None if names.bias is None else _bias(blocks[0].get_submodule(names.bias), length),
-        blocks=[_block(block, names, order, head_size, dtype, rows) for block in blocks],
+        blocks=[_block(block, names, order, head_size, dtype) for block in blocks],
         last=Norm(stack.get_submodule(names.last), names.above_one),
         heads=heads,
         key_heads=key_heads,
@@ -219,44 +213,32 @@ def _stack(stack: Any, names: Names, *, length: int, dtype: torch.dtype, rows: i
     )
 
 
-def _block(
-    block: nn.Module, names: Names, order: Tensor | None, head_size: int, dtype: torch.dtype, rows: int
-) -> Block:
-    def dense(*layers: str, order: Tensor | None = None) -> Dense:
+def _block(block: Any, names: Names, order: Tensor | None, head_size: int, dtype: torch.dtype) -> Block:
+    def dense(*layers: str, order: Tensor | None = None, act: Act | None = None) -> Dense:
         matrices: list[Matrix] = [matrix_of(block.get_submodule(name)) for name in layers]
-        if order is not None:
-            matrices = [_joined(matrices).rows(order)]
-        return Dense(matrices, dtype, rows)
+        return Dense(matrices if order is None else [joined(matrices).rows(order)], dtype, act)
 
     def norm(name: str) -> Norm:
         return Norm(block.get_submodule(name), names.above_one)
 
-    own: Callable[[], float] = lambda: block.get_submodule(names.attention).scaling  # noqa: E731
-    cross = names.cross
+    cross, act = names.cross, activation_of(block.get_submodule(names.act))
+    scale = {"head": head_size**-0.5, "none": 1.0}
+    gated = len(names.up) == 2
     return Block(
         norm=norm(names.norm),
         qkv=dense(*names.qkv, order=order),
         head_norms=None if names.head_norms is None else (norm(names.head_norms[0]), norm(names.head_norms[1])),
-        scale={"own": own, "head": lambda: head_size**-0.5, "none": lambda: 1.0}[names.scale](),
+        scale=block.get_submodule(names.attention).scaling if names.scale == "own" else scale[names.scale],
         out=dense(names.out),
         cross=None if not cross else Cross(
             norm=norm(cross[0]), query=dense(cross[1]), keys_values=dense(cross[2], cross[3]), out=dense(cross[4])
         ),
         mlp_norm=None if names.mlp_norm is None else norm(names.mlp_norm),
-        up=dense(*names.up),
-        gated=len(names.up) == 2,
-        act=activation_of(block.get_submodule(names.act)),
+        up=dense(*names.up, act=None if gated else act),
+        gate=act if gated else None,
         down=dense(names.down),
         parallel=names.mlp_norm is None or bool(getattr(block, "use_parallel_residual", False)),
     )  # fmt: skip
-
-
-def _joined(matrices: Sequence[Matrix]) -> Matrix:
-    biases = [matrix.bias for matrix in matrices if matrix.bias is not None]
-    if len(biases) not in (0, len(matrices)):
-        raise Unplanned("a bias in some of the projections")
-    weight = torch.cat([matrix.weight for matrix in matrices])
-    return Matrix(weight=weight, bias=torch.cat(biases) if biases else None)
 
 
 def _order(names: Names, heads: int, key_heads: int, head_size: int, turned: int) -> Tensor | None:

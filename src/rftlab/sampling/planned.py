@@ -119,7 +119,7 @@ class PlannedDecoder:
 
     def read(self, ids: Int[Tensor, "b p"], mask: Bool[Tensor, "b p"]) -> Float[Tensor, "b v"]:
         """Read the prompts of a causal model, which have one row each; return the logits after their last tokens."""
-        b, p = ids.shape
+        p = ids.shape[1]
         read = mask.clone()
         read[:, -1] = True  # what predicts the first token, even of an empty prompt
         places = _real(read)
@@ -216,10 +216,10 @@ def _block(
         assert block.mlp_norm is not None
         read = block.mlp_norm(x)
     up = block.up(read)
-    if block.gated:
+    if block.gate is not None:
         gate, up = up.chunk(2, dim=-1)
-        return block.down.add_to(x, block.act(gate) * up)
-    return block.down.add_to(x, block.act(up))
+        up = block.gate.function(gate) * up
+    return block.down.add_to(x, up)
 
 
 def _self_attention(

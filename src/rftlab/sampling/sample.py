@@ -1,6 +1,6 @@
 """Sampling engine: many samples per prompt from one reading of it, with the log-probability of every choice.
 
-Each prompt is read once (encoder, or prefill of the causal cache); its key-value cache is then copied for the samples.
+Each prompt is read once (encoder, or prefill of the causal cache), for all its samples.
 Rows that have ended leave the batch. Nothing is taken from a checkpoint's generation config.
 """
 
@@ -19,6 +19,7 @@ from rftlab.types import BeamSearch, Responses, Sampling
 
 __all__ = ["beam_search", "generate", "sample"]
 
+BLOCK = 2048  # tokens of a vocabulary whose masses are added up before the search
 COMPACT_SHARE = 0.125  # rows leave the batch once this share of it has ended: dropping copies the cache
 
 
@@ -69,19 +70,49 @@ def restrict(logits: Float[Tensor, "n v"], sampling: Sampling, banned: int | Non
 def choose(logits: Float[Tensor, "n v"], noise: Float[Tensor, " n"], sampling: Sampling, banned: int | None) -> Choice:
     """Sample a token per row by inverting the cumulative distribution at `noise`, one uniform number per row.
 
-    A row's choice depends on its own logits and number alone, whichever other rows are still there. Sums are in double
-    precision; a token of probability 0 has no interval and cannot be hit.
+    A row's choice depends on its own logits and number alone, whichever other rows are still there. A large vocabulary
+    is searched by blocks: their masses are sums in single precision, all other sums are in double precision.
     """
     full = logits if sampling.temperature == 1.0 else logits / sampling.temperature
     kept = restrict(full, sampling, banned)
     probs = kept.softmax(-1)
-    cumulative = probs.cumsum(-1, dtype=torch.float64)
+    tokens = _invert(probs, noise.unsqueeze(-1))
+    logprobs = probs.gather(-1, tokens).log()
+    mass = torch.ones_like(logprobs)
+    if kept is not full:
+        of_kept = kept.gather(-1, tokens) - logprobs  # log of the sum of exp(logits)
+        cut = sampling.top_k > 0 or sampling.top_p < 1.0
+        mass = (of_kept - full.logsumexp(-1, keepdim=True)).exp() if cut else (of_kept - full[:, [banned]]).sigmoid()
+    return Choice(tokens=tokens.squeeze(-1), logprobs=logprobs.squeeze(-1), kept_mass=mass.squeeze(-1))
+
+
+def _invert(probs: Float[Tensor, "n v"], noise: Float64[Tensor, "n 1"]) -> Int[Tensor, "n 1"]:
+    """Find the token whose interval of cumulative probability holds `noise` of the whole."""
+    v = probs.shape[1]
+    if v <= BLOCK:
+        return _hit(probs, noise)[0]
+    whole = v // BLOCK * BLOCK
+    masses = [probs[:, :whole].unflatten(1, (-1, BLOCK)).sum(-1), probs[:, whole:].sum(-1, keepdim=True)]
+    block, rest = _hit(torch.cat(masses, dim=1), noise)
+    places = block * BLOCK + torch.arange(BLOCK, device=probs.device)
+    inside = probs.gather(-1, places.clamp_max(v - 1)).masked_fill(places >= v, 0.0)
+    return block * BLOCK + _hit(inside, rest, of_total=False)[0]
+
+
+def _hit(
+    masses: Float[Tensor, "n m"], noise: Float64[Tensor, "n 1"], of_total: bool = True
+) -> tuple[Int[Tensor, "n 1"], Float64[Tensor, "n 1"]]:
+    """Find the interval that holds a share of all mass, or so much mass; also return how far into the interval that is.
+
+    What has no mass has no interval and cannot be hit.
+    """
+    cumulative = masses.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:].contiguous()
-    hit = torch.searchsorted(cumulative, noise.unsqueeze(-1) * total, right=True)
-    last_possible = torch.searchsorted(cumulative, total)  # rounding may carry noise * total up to the total itself
-    tokens = torch.minimum(hit, last_possible)
-    mass = torch.ones_like(probs[:, 0]) if kept is full else (kept.logsumexp(-1) - full.logsumexp(-1)).exp()
-    return Choice(tokens=tokens.squeeze(-1), logprobs=probs.gather(-1, tokens).squeeze(-1).log(), kept_mass=mass)
+    target = noise * total if of_total else noise
+    hit = torch.searchsorted(cumulative, target, right=True)
+    last_possible = torch.searchsorted(cumulative, total)  # rounding may carry the target up to the total itself
+    index = torch.minimum(hit, last_possible)
+    return index, (target - (cumulative - masses).gather(-1, index)).clamp_min(0.0)
 
 
 # --- whole responses ----------------------------------------------------------------------------------------------
