@@ -1,4 +1,4 @@
-"""Log-probabilities with a gradient of their own, the head in parts, and fused kernels: as torch and transformers say."""
+"""Scores with a gradient of their own, the head in parts, fused kernels: as torch and transformers say."""
 
 import copy
 from collections.abc import Callable
