@@ -127,8 +127,10 @@ def test_reference_and_value_network_compute_likewise_and_all_that_is_summed_up_
 @pytest.mark.parametrize("head_chunk", [None, 5])
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", list(MINIS))
-def test_the_first_ratio_is_exactly_one(name: str, compute: str, head_chunk: int | None) -> None:
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_first_ratio_is_exactly_one(name: str, compute: str, head_chunk: int | None, plain: bool) -> None:
     policy = mini(name, compute)
+    policy.plain = plain
     networks = network_set(policy, head_chunk)
     batch = networks.annotate(experience(*draw(policy)))
     assert torch.equal(networks(batch, "trained").logprobs, batch["old_logprobs"])

@@ -39,9 +39,13 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("unfrozen", [1, 2])
-def test_the_blocks_above_a_trunk_say_and_learn_the_same_bit_for_bit(tiny: Callable[..., Policy], unfrozen) -> None:
+def test_the_blocks_above_a_trunk_say_and_learn_the_same_bit_for_bit(
+    tiny: Callable[..., Policy], unfrozen: int, plain: bool
+) -> None:
     policy = tiny(**({"n_layer": 3} if tiny().lm.config.model_type == "gpt2" else {}))
+    policy.plain = plain
     freeze_below(policy, unfrozen)
     trunk = policy.trunk(*row_of(policy))
     blocks = len(blocks_of(stack_of(policy))[1])

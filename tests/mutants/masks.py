@@ -27,7 +27,7 @@ MUTATIONS = {
         "the mask is of another distribution than the sampler's",
     ),
     "chosen-token-may-be-outside": Mutation(
-        "models/policy.py",
+        "models/scoring.py",
         "~allowed.scatter(-1, ids.unsqueeze(-1), True)",
         "~allowed",
         GUIDE,

@@ -233,7 +233,7 @@ MUTATIONS = {
     ),
     # --- networks -------------------------------------------------------------------------------------------------
     "scores-without-temperature": Mutation(
-        "models/policy.py",
+        "models/scoring.py",
         "logits = logits if temperature == 1.0 else logits / temperature\n    if allowed",
         "if allowed",
         f"{MODELS} {ROLLOUT}",

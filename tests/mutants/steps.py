@@ -40,8 +40,8 @@ MUTATIONS = {
     ),
     "totals-of-the-microbatch": Mutation(
         "loops/update.py",
-        "algorithm.needs.entropy), batch, totals)",
-        "algorithm.needs.entropy), batch, totals_of(batch, ranks))",
+        "if new is None else new, batch, totals)",
+        "if new is None else new, batch, totals_of(batch, ranks))",
         UPDATES,
         "the gradient grows with the number of microbatches",
     ),
@@ -75,7 +75,7 @@ MUTATIONS = {
     ),
     "groups-are-rows": Mutation(
         "loops/online.py",
-        'unit="group" if algorithm.unit == "group" else "row"',
+        'unit="group" if algorithm.unit == "group" or self.minibatch_of == "prompts" else "row"',
         'unit="row"',
         SEAMS,
         "an algorithm on groups sees half of them",

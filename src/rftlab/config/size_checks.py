@@ -25,9 +25,14 @@ def check_rollout_sizes(algo: Mapping[str, Any], data: Mapping[str, Any]) -> Non
     if loop.get("best"):
         _check_best(loop)
     if given == set(IN_ROWS):
-        _check_sizes_in_rows(loop, data["loader"]["n_train"], grouped)
+        _check_sizes_in_rows(loop, data["loader"]["n_train"], grouped or _by_prompt(loop))
     else:
         _check_sizes_in_tokens(algo, data["rollout"]["max_new_tokens"])
+
+
+def _by_prompt(loop: Mapping[str, Any]) -> bool:
+    """Tell whether a pass shuffles prompts with all their rows; a stored config may be older than the key."""
+    return loop.get("minibatch_of") == "prompts"
 
 
 def _check_sizes_in_rows(loop: Mapping[str, Any], n_train: int | None, grouped: bool) -> None:
@@ -72,7 +77,7 @@ def _check_sizes_in_tokens(algo: Mapping[str, Any], longest: int) -> None:
         found = f"algo.loop.minibatch_tokens={part} above tokens_per_iteration={whole}"
         raise UserError(found, f"at most {whole}", "algo.loop.minibatch_tokens or algo.loop.tokens_per_iteration")
     words = f"data.rollout.max_new_tokens={longest}"
-    if constant(algo["loss"]["_target_"], "unit") == "group":
+    if constant(algo["loss"]["_target_"], "unit") == "group" or _by_prompt(loop):
         longest *= loop["samples_per_prompt"]
         words += f" x algo.loop.samples_per_prompt={loop['samples_per_prompt']}"
     if part < longest:

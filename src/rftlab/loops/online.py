@@ -20,7 +20,8 @@ class Online:
 
     Both are counted in rows (`prompts_per_iteration`, `minibatch_size`) or in response tokens (`tokens_per_iteration`,
     `minibatch_tokens`), and the other two are None. A pass over a rollout counted in tokens takes exactly
-    tokens_per_iteration // minibatch_tokens optimiser steps, however long the responses are.
+    tokens_per_iteration // minibatch_tokens optimiser steps, however long the responses are. Minibatches of whole
+    prompts cost less, as every prompt is read once per pass and not in several minibatches; they are another draw.
     """
 
     iterations: Positive[int]
@@ -34,6 +35,8 @@ class Online:
     score_scaling: Literal["none", "running"]
     score_clip: Positive[float] | None
     best: BestOf | None = None  # which responses to a prompt are learned; None = all
+    # what a pass over a rollout shuffles: rows, or prompts with all their rows, which then are read together
+    minibatch_of: Literal["rows", "prompts"] = "rows"
 
     def run(self, lab: Lab, algorithm: Algorithm) -> dict[str, float]:
         """Train on what the policy samples; see `experience.train`.
@@ -65,7 +68,7 @@ class Online:
             prompts=sizes.prompts,
             tokens=self.tokens_per_iteration,
             samples_per_prompt=self.samples_per_prompt,
-            unit="group" if algorithm.unit == "group" else "row",
+            unit="group" if algorithm.unit == "group" or self.minibatch_of == "prompts" else "row",
         )
         if lab.choice is not None:
             collector = lab.choice.collector(lab, collector)

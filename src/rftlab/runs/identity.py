@@ -26,6 +26,7 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
     "Supervised": {"sample_seed": None},
     "Offline": {"scores": "given"},
+    "Online": {"minibatch_of": "rows"},
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
