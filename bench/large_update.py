@@ -64,13 +64,12 @@ def update(
         response_ids=torch.randint(2, 50257, (n, tokens), generator=stream),
         response_mask=torch.ones((n, tokens), dtype=torch.bool),
         prompt_index=torch.arange(prompts).repeat_interleave(4), unit=torch.arange(n),
-        scores=torch.randn(n, generator=stream), temperature=1.0,
+        scores=(scores := torch.randn(n, generator=stream)), temperature=1.0,
     )  # fmt: skip
-    assert experience.scores is not None
 
     def step() -> dict[str, float]:
         known = networks.annotate(experience)
-        known = ppo.credit(with_rewards(known, experience.scores, 0.05))
+        known = ppo.credit(with_rewards(known, scores, 0.05))
         first = accumulate_gradient(ppo, networks, known, trimmed=False, ranks=Ranks())[0]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -61,7 +61,7 @@ def trl(algorithm: str, prompts: int, samples: int, tokens: int) -> Callable[[],
     """Prepare steps of TRL's trainer, which trains in a thread and waits between steps."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+    from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # ty: ignore[import-not-found]  # in .peers
 
     from rftlab.assets import asset_folder
 
@@ -111,7 +111,7 @@ def _texts(tokenizer: Any) -> list[str]:
     from rftlab.config.options import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", ["data=imdb", "algo=ppo"]), resolve=False)
+        config: Any = OmegaConf.to_container(compose("train", ["data=imdb", "algo=ppo"]), resolve=False)
     prompts = [example.prompt for example in splits_of(config).train]
     return [tokenizer.decode(tokenizer(prompt)["input_ids"][-64:]) for prompt in prompts[:512]]
 

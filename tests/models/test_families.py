@@ -126,7 +126,7 @@ def check_samples(policy: Policy) -> None:
     """Compare the sampler with the scorer, with several responses to each prompt."""
     drawn = draw(policy)
     scored = policy(*prompts_of(policy), drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
-    torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=2e-4, rtol=0)
+    torch.testing.assert_close(drawn.logprobs, scored.logprobs.detach(), atol=1e-4, rtol=0)
 
 
 def test_scores_states_samples_and_searches_are_those_of_transformers(name: str, load: Load, folder) -> None:
@@ -203,7 +203,10 @@ def test_above_a_shared_trunk_the_top_block_learns_the_same_bit_for_bit(load: Lo
 
 
 def test_in_bfloat16_the_first_ratio_is_one_and_scores_are_near(name: str, load: Load, folder) -> None:
-    """Bounds of these small models: 0.1 nats in the mean, 1.5 at most, whatever is in bfloat16."""
+    """Bounds of these small models: 0.1 nats in the mean, 0.6 at most, whatever is in bfloat16.
+
+    The random scores of t5 v1.1 are so sharp that they are told from float32 by twice that.
+    """
     exact, policy, half = load(), load("bfloat16"), load("bfloat16", "bfloat16")
     drawn = draw(policy)
     row = (*prompts_of(policy), drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index)
@@ -213,7 +216,7 @@ def test_in_bfloat16_the_first_ratio_is_one_and_scores_are_near(name: str, load:
     assert before.dtype == rounded.dtype == torch.float32
     for found in (before, rounded, drawn.logprobs):
         far = (found - true)[drawn.response_mask].abs()
-        assert far.mean() < 0.1 and far.max() < 1.5
+        assert far.mean() < 0.1 and far.max() < (1.2 if name == "t5 v1.1" else 0.6)
 
 
 PLANNED = {"t5", "t5 v1.1", "gpt2", "gptj", "gpt_neox", "llama", "qwen2", "qwen3", "gemma"}
@@ -244,9 +247,8 @@ def test_a_plan_gives_the_logits_of_the_modules(name: str, load: Load, monkeypat
     planned = decoded(policy)
     monkeypatch.setattr(decoding, "plan_of", lambda *args: None)
     plain = decoded(policy)
-    far = 4e-4 if name == "t5 v1.1" else 1e-5  # its random scores are so sharp that modules are 1e-4 off float64
     for ours, own in zip(planned, plain, strict=True):
-        torch.testing.assert_close(ours.log_softmax(-1), own.log_softmax(-1), atol=far, rtol=0)
+        torch.testing.assert_close(ours.log_softmax(-1), own.log_softmax(-1), atol=1e-5, rtol=0)
 
 
 def decoded(policy: Policy) -> list[torch.Tensor]:

@@ -7,8 +7,8 @@ COMPARISON, INTERVALS = "sweeps/test_comparison.py", "test_intervals.py"
 MUTATIONS = {
     "interval-of-a-normal-distribution": Mutation(
         "intervals.py",
-        "scipy.stats.t.ppf(0.5 + level / 2, n - 1) * scipy.stats.sem(numbers)",
-        "scipy.stats.norm.ppf(0.5 + level / 2) * scipy.stats.sem(numbers)",
+        "_stats().t.ppf(0.5 + level / 2, n - 1) * _stats().sem(numbers)",
+        "_stats().norm.ppf(0.5 + level / 2) * _stats().sem(numbers)",
         INTERVALS,
         "three seeds look like a hundred",
     ),

@@ -37,8 +37,8 @@ MUTATIONS = {
     ),
     "kept-mass-is-always-one": Mutation(
         "sampling/sample.py",
-        "torch.ones_like(probs[:, 0]) if kept is full else (kept.logsumexp(-1) - full.logsumexp(-1)).exp()",
-        "torch.ones_like(probs[:, 0])",
+        "    if kept is not full:\n        of_kept",
+        "    if False:\n        of_kept",
         f"{SAMPLED} {ROLLOUT}",
         "top_k changes what is sampled, and nothing says by how much",
     ),

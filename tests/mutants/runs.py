@@ -31,8 +31,8 @@ MUTATIONS = {
     ),
     "stored-rewards-stay-in-the-data": Mutation(
         "runs/records.py",
-        "    return with_own_reward(content)\n",
-        "    return content\n",
+        "    return with_own_reward(_read_config(path))\n",
+        "    return _read_config(path)\n",
         IDENTITY,
         "a run of before the group of rewards cannot be resumed",
     ),
@@ -123,8 +123,8 @@ MUTATIONS = {
     # --- run folders ----------------------------------------------------------------------------------------------
     "first-value-of-a-step-counts": Mutation(
         "runs/records.py",
-        'latest[line["step"], name] = float(value)',
-        'latest.setdefault((line["step"], name), float(value))',
+        'latest[line["step"], name] = float(values[name])',
+        'latest.setdefault((line["step"], name), float(values[name]))',
         RUNS,
         "metrics of an attempt that was thrown away",
     ),

@@ -102,19 +102,11 @@ class Norm:
         self.bias = _detached(module.bias) if self.layer_norm else None
         self.eps = module.eps if hasattr(module, "eps") else module.variance_epsilon
         self.shape = tuple(self.weight.shape)
-        size = self.weight.shape[0]
-        self.root_weight = self.weight * size**0.5
-        self.root_eps = torch.full_like(self.weight[:1], (size * self.eps) ** 0.5)
 
     def __call__(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         if self.layer_norm:
             return nn.functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
-        x = x.to(self.weight.dtype)
-        if x.dtype != torch.float32:
-            return nn.functional.rms_norm(x, self.shape, self.weight, self.eps)
-        # half the operations of rms_norm, which torch computes step by step on a CPU
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return x.div(torch.hypot(length, self.root_eps)).mul_(self.root_weight)
+        return nn.functional.rms_norm(x.to(self.weight.dtype), self.shape, self.weight, self.eps)
 
 
 def joined(layers: Sequence[Matrix]) -> Matrix:
