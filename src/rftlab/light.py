@@ -25,8 +25,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rftlab.files import write_atomic
-
 DYNAMO = "torch._dynamo"
 FLAGS = "transformers.utils.import_utils"
 ABSENT = ("is_accelerate_available", "is_scipy_available", "is_torch_distributed_available")
@@ -245,6 +243,8 @@ def _kept(folder: Path, read: Callable[[], Structure]) -> Structure:
             frozenset(backends): {module: set(names) for module, names in modules.items()}
             for backends, modules in json.loads(file.read_text())
         }
+    from rftlab.files import write_atomic  # needs a package: a Python without the environment is told so first
+
     structure = read()
     with suppress(OSError):  # no home, or one that cannot be written to
         cache.mkdir(parents=True, exist_ok=True)

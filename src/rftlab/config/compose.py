@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,8 @@ class Composer:
         refers = any("${" in word for word in overrides)
         refers |= any(words is None or "seed" in words for words in base.references.values())
         if not job.parents and not refers:
-            self._seeds[_without_seed(overrides)] = job
+            kept = replace(job, config=_copy(job.config))  # whoever gets the job may change its lists
+            self._seeds[_without_seed(overrides)] = kept
         return job
 
     def _other_seed(self, overrides: Sequence[str]) -> Job | None:

@@ -228,7 +228,8 @@ def _next_logits(
         return policy.classify(prompt_ids, prompt_mask)[1][0]
     # the last token stands where the next one is predicted, and is not read
     ids = torch.tensor([[*prefix, policy.pad_id]], device=prompt_ids.device)
-    hidden = policy.hidden(prompt_ids, prompt_mask, ids, torch.ones_like(ids, dtype=torch.bool))
+    with policy.plainly():
+        hidden = policy.hidden(prompt_ids, prompt_mask, ids, torch.ones_like(ids, dtype=torch.bool))
     return policy.logits(hidden[0, -1])
 
 

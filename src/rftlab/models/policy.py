@@ -5,7 +5,8 @@ starts the answer from the decoder start token, which is no action. `causal` rea
 padded on the left). `classifier` answers with one token, the index of a label.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,6 +160,15 @@ class Policy(nn.Module):
         """Run the encoder of a seq2seq model."""
         with self.computing():
             return self.lm.get_encoder()(input_ids=prompt_ids, attention_mask=prompt_mask).last_hidden_state
+
+    @contextmanager
+    def plainly(self) -> Generator[None]:
+        """Compute as transformers does within the block: packed rows cannot be differentiated twice."""
+        before, self.plain = self.plain, True
+        try:
+            yield
+        finally:
+            self.plain = before
 
     def logits(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows v"]:
         """Apply the head of a generating model; fp32 whatever the parameters are, so that softmax and KL are exact."""

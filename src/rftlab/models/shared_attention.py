@@ -188,9 +188,9 @@ def _plain(
     added: tuple[Tensor | None, ...],
     scaling: float,
 ) -> Float[Tensor, "lines h q d"]:
-    """Attend with scores and their softmax in float32, whatever the products are in."""
+    """Attend in float32, whatever the products around are in: weights rounded to bfloat16 shorten the gradient."""
     with torch.autocast(query.device.type, enabled=False):
         scores = (query if scaling == 1.0 else query * scaling).float() @ key.float().transpose(-1, -2)
         for term in added:
             scores = scores if term is None else scores + term
-        return scores.softmax(-1).to(value.dtype) @ value
+        return (scores.softmax(-1) @ value.float()).to(value.dtype)

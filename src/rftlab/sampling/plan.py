@@ -149,7 +149,7 @@ def plan_of(policy: Policy, prompt_tokens: int, new_tokens: int) -> Plan | None:
     config: Any = policy.lm.config
     length = prompt_tokens + new_tokens
     names = NAMES.get(config.model_type)
-    if names is None or _hides_keys(config, length) or _is_special(config):
+    if names is None or _hides_keys(config, length) or _is_special(config) or _is_changed(policy):
         return None
     dtype = policy.compute_dtype if policy.compute_dtype == torch.bfloat16 else policy.lm.dtype
     head: Any = policy.lm.get_output_embeddings()
@@ -175,6 +175,12 @@ def _hides_keys(config: Any, length: int) -> bool:
     if "local" in getattr(config, "attention_layers", ()):
         windows.append(config.window_size)
     return any(window is not None and window < length for window in windows)
+
+
+def _is_changed(policy: Policy) -> bool:
+    """Tell whether logits are more than those of the model: a policy adds to them, or somebody hooked into a module."""
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in policy.lm.modules())
+    return hooked or type(policy).logits is not Policy.logits
 
 
 def _is_special(config: Any) -> bool:
