@@ -5,6 +5,20 @@ from mutants.mutation import Mutation
 ROLLOUT, MODELS = "sampling/test_rollout.py", "models/test_models.py"
 
 MUTATIONS = {
+    "plan-of-a-policy-that-adds-to-its-logits": Mutation(
+        "sampling/plan.py",
+        "return hooked or type(policy).logits is not Policy.logits",
+        "return hooked",
+        "models/test_action_values.py",
+        "ILQL decodes without its values",
+    ),
+    "hooks-that-never-fire": Mutation(
+        "sampling/plan.py",
+        "return hooked or type(policy).logits is not Policy.logits",
+        "return type(policy).logits is not Policy.logits",
+        "loops/test_sampled_tokens.py",
+        "what somebody hooked into a module is passed over in silence",
+    ),
     # --- sampling -------------------------------------------------------------------------------------------------
     "sampling-without-temperature": Mutation(
         "sampling/sample.py",
@@ -214,14 +228,14 @@ MUTATIONS = {
         "sampling/places.py",
         ".index_copy_(0, self.place, rows)",
         ".index_copy_(0, torch.arange(len(rows)), rows)",
-        ROLLOUT,
+        "sampling/test_places.py",
         "queries meet the keys of another prompt",
     ),
     "blocks-of-a-vocabulary-off-by-one": Mutation(
         "sampling/sample.py",
         "return block * BLOCK + _hit(inside, rest, of_total=False)[0]",
         "return block * BLOCK + _hit(inside, noise)[0]",
-        ROLLOUT,
+        "sampling/test_places.py",
         "tokens of a large vocabulary are drawn twice over: once by block, once within it, with one number",
     ),
     "mass-of-the-ban-alone": Mutation(
