@@ -218,6 +218,8 @@ def _cut(rows: pd.DataFrame) -> bool:
 
 def seeds_note(rows: pd.DataFrame) -> list[str]:
     """Say what line, band and bars are, that a single seed has no interval, and that an axis cuts a bar."""
+    if (rows["n"] == 1).all():
+        return ["Line: the one seed of each setting, without an interval."]
     single = ["One seed has no interval."] if (rows["n"] == 1).any() else []
     return [SEEDS_NOTE, *single, *(["Longer bars are cut at the end of the axis."] if _cut(rows) else [])]
 

@@ -120,7 +120,7 @@ def test_rollouts_between_evaluations_are_no_points(tmp_path: Path) -> None:
     rows = [*apa_runs.path_of(1.0, 4.0, 0.0, 0), (7, {"policy/kl": 99.0})]
     apa_runs.write(tmp_path, resolved, sorted(rows, key=lambda row: row[0]))
     (each,) = evaluation_curves.draw(frames_of(tmp_path))
-    assert 7 not in set(each.data["step"]) and "One seed has no interval." in caption(each)
+    assert 7 not in set(each.data["step"]) and "the one seed of each setting, without an interval" in caption(each)
     assert each.data["low"].isna().all() and "(n=1)" in each.figure.subfigs[0].legends[0].get_texts()[0].get_text()
 
 

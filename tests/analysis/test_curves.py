@@ -148,7 +148,9 @@ def test_bars_are_the_interval_of_the_mean_over_seeds(picture: Drawn) -> None:
 
 
 def test_one_seed_has_no_bars_and_the_caption_says_so() -> None:
-    assert "One seed has no interval." in layout.seeds_note(seeds(n=1, low=math.nan, high=math.nan))
+    alone = seeds(n=1, low=math.nan, high=math.nan)
+    assert layout.seeds_note(alone) == ["Line: the one seed of each setting, without an interval."]
+    assert "One seed has no interval." in layout.seeds_note(pd.concat([alone, seeds(n=3, low=0.4, high=0.6)]))
     assert layout.seeds_note(seeds(n=3, low=0.4, high=0.6)) == [layout.SEEDS_NOTE]
 
 
