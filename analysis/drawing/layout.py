@@ -210,18 +210,21 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
     return ends[0] - room, ends[1] + room
 
 
-def _cut(rows: pd.DataFrame) -> bool:
+def _cut(rows: pd.DataFrame, ends: tuple[float, float] | None) -> bool:
     """Say whether a bar of any metric leaves its axis."""
-    by_metric = [(each, limits(each)) for _, each in rows.groupby("metric")]
+    by_metric = [(each, ends or limits(each)) for _, each in rows.groupby("metric")]
     return any(each["low"].min() < low or each["high"].max() > high for each, (low, high) in by_metric)
 
 
-def seeds_note(rows: pd.DataFrame) -> list[str]:
-    """Say what line, band and bars are, that a single seed has no interval, and that an axis cuts a bar."""
+def seeds_note(rows: pd.DataFrame, ends: tuple[float, float] | None = None) -> list[str]:
+    """Say what line, band and bars are, that a single seed has no interval, and that an axis cuts a bar.
+
+    `ends` are those of the axes where they are not `limits`.
+    """
     if (rows["n"] == 1).all():
         return ["Line: the one seed of each setting, without an interval."]
     single = ["One seed has no interval."] if (rows["n"] == 1).any() else []
-    return [SEEDS_NOTE, *single, *(["Longer bars are cut at the end of the axis."] if _cut(rows) else [])]
+    return [SEEDS_NOTE, *single, *(["Longer bars are cut at the end of the axis."] if _cut(rows, ends) else [])]
 
 
 def nonfinite_note(rows: pd.DataFrame) -> list[str]:

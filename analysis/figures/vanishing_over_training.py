@@ -18,6 +18,7 @@ from analysis.statistics import stats, vanishing
 from analysis.statistics.frames import Frames
 from analysis.statistics.stats import STD_BELOW
 
+ENDS = (-0.02, 1.02)  # of the axis, so that a point at 0 or 1 is whole
 WANTED = ()  # no run is missing: prompts are probed during training only where somebody sets `eval.probe_every`
 
 
@@ -41,7 +42,7 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
     notes = [
         f"Share of prompts with reward std < {STD_BELOW:g}, of the {prompts} train prompts looked at during training;",
         "first and last point: the same prompts before and after it.",
-        *layout.seeds_note(curves),
+        *layout.seeds_note(curves, ENDS),
         *layout.step_note(cells),
         *parts.notes,
     ]
@@ -54,5 +55,5 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str]) -> Drawn:
 
 
 def _as_share(axes: Axes) -> None:
-    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylim(*ENDS)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))

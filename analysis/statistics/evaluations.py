@@ -7,7 +7,6 @@ import pandas as pd
 
 from analysis.statistics import stats
 from analysis.statistics.frames import Frames
-from rftlab import intervals
 
 REWARD, KL = "eval/test/reward", "policy/kl"
 SHOWN = [REWARD, KL]
@@ -30,10 +29,5 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     Returns HELD, CELL, metric, step, mean, low, high (95 % interval of the mean over seeds, Student's t; NaN with one
     seed), min, max, n, run_keys.
     """
-    by = [stats.HELD, *stats.CELL, "metric"]
-    grouped = rows.groupby([*by, "step"], sort=True)["value"]
-    reduced = grouped.agg(["mean", "min", "max", "size", intervals.half_width]).reset_index()
-    reduced = reduced.rename(columns={"size": "n"})
-    half = reduced.pop("half_width")
-    reduced = reduced.assign(low=reduced["mean"] - half, high=reduced["mean"] + half)
-    return reduced.merge(stats.run_keys(rows, by), on=by, how="left")
+    reduced = stats.curves(rows, list(rows["metric"].unique()), [stats.HELD, *stats.CELL])
+    return reduced.drop(columns="n_nonfinite")  # of these rows every value is finite

@@ -4,6 +4,8 @@ Every input frame carries the identity columns of `load` (one row is a value, a 
 A cell is all seeds of one setting. Only finished runs enter a statistic; `coverage` names those that do not.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -74,21 +76,21 @@ def parts(frame: pd.DataFrame, by: list[str]) -> list[pd.DataFrame]:
     return [part.reset_index(drop=True) for _, part in frame.groupby(by)] if len(frame) else []
 
 
-def curves(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Reduce tidy metrics over the seeds of each cell at each step.
+def curves(frame: pd.DataFrame, metrics: Sequence[str], cell: Sequence[str] = CELL) -> pd.DataFrame:
+    """Reduce tidy metrics over the seeds of each cell at each step; `cell` names the columns that tell cells apart.
 
-    Returns columns CELL, metric, step, mean, low, high (95 % interval of the mean over seeds, Student's t; NaN with one
-    seed), min, max, n, n_nonfinite, run_keys. NaN and infinity enter no mean and are counted in `n_nonfinite`; `n`
+    Returns these columns, metric, step, mean, low, high (95 % interval of the mean over seeds, Student's t; NaN with
+    one seed), min, max, n, n_nonfinite, run_keys. NaN and infinity enter no mean and are counted in `n_nonfinite`; `n`
     counts the seeds that entered.
     """
     rows = frame[frame["metric"].isin(metrics)]
     rows = rows.assign(value=rows["value"].where(np.isfinite(rows["value"])))
-    by_step = rows.groupby([*CELL, "metric", "step"], sort=True)["value"]
+    by_step = rows.groupby([*cell, "metric", "step"], sort=True)["value"]
     reduced = by_step.agg(["mean", "min", "max", "count", "size", half_width]).reset_index()
     reduced["n_nonfinite"] = reduced.pop("size") - reduced["count"]
     half = reduced.pop("half_width")
     reduced = reduced.assign(low=reduced["mean"] - half, high=reduced["mean"] + half).rename(columns={"count": "n"})
-    return reduced.merge(run_keys(rows, [*CELL, "metric"]), on=[*CELL, "metric"], how="left")
+    return reduced.merge(run_keys(rows, [*cell, "metric"]), on=[*cell, "metric"], how="left")
 
 
 def half_width(values: pd.Series) -> float:

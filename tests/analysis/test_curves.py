@@ -165,6 +165,13 @@ def test_a_long_bar_leaves_room_for_the_curves_and_the_caption_says_that_it_is_c
     assert 0.58 < high < 0.60
 
 
+def test_an_axis_of_its_own_cuts_what_leaves_it_and_nothing_else() -> None:
+    rows = seeds(n=3, low=0.1, high=0.9)
+    assert "cut" in layout.seeds_note(rows)[-1]
+    assert layout.seeds_note(rows, (0.0, 1.0)) == [layout.SEEDS_NOTE]
+    assert "cut" in layout.seeds_note(rows, (0.2, 1.0))[-1]
+
+
 def seeds(*, n: int, low: float, high: float) -> pd.DataFrame:
     """Return the reduction of a metric at one step, whose seeds go from 0.42 to 0.58."""
     return pd.DataFrame({"metric": ["m"], "n": [n], "min": [0.42], "max": [0.58], "low": [low], "high": [high]})
