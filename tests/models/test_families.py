@@ -231,7 +231,10 @@ def test_what_no_plan_computes_is_decoded_by_its_modules(name: str, load: Load) 
 
 @torch.no_grad()
 def test_a_plan_gives_the_logits_of_the_modules(name: str, load: Load, monkeypatch) -> None:
-    """After every way of choosing rows: each prompt once, several rows, dropped, repeated, exchanged and unequal."""
+    """After every way of choosing rows: each prompt once, several rows, dropped, repeated, exchanged and unequal.
+
+    Within 1e-5, or 16 roundings of the largest score: those of t5 v1.1 reach 15, and both are 7e-5 from float64 there.
+    """
     policy = load()
     for key in ("sliding_window", "window_size"):  # none that hides a key, also of the modules
         if getattr(policy.lm.config, key, None):
@@ -248,7 +251,8 @@ def test_a_plan_gives_the_logits_of_the_modules(name: str, load: Load, monkeypat
     monkeypatch.setattr(decoding, "plan_of", lambda *args: None)
     plain = decoded(policy)
     for ours, own in zip(planned, plain, strict=True):
-        torch.testing.assert_close(ours.log_softmax(-1), own.log_softmax(-1), atol=1e-5, rtol=0)
+        near = max(1e-5, 16 * torch.finfo(torch.float32).eps * own.abs().max().item())
+        torch.testing.assert_close(ours.log_softmax(-1), own.log_softmax(-1), atol=near, rtol=0)
 
 
 def decoded(policy: Policy) -> list[torch.Tensor]:
