@@ -8,24 +8,41 @@ import torch
 from rows import batch
 
 from rftlab.models import Policy, freeze_below, fuse
-from rftlab.models.scoring import score_logits
+from rftlab.models.scoring import PIECE, score_logits
 
 TEMPERATURE = 0.7
 
 
-def scored(plain: bool, entropy: str = "logged") -> list[torch.Tensor]:
+def scored(plain: bool, rows: int, vocabulary: int, temperature: float, dtype: torch.dtype) -> list[torch.Tensor]:
     stream = torch.Generator().manual_seed(0)
-    logits = (4 * torch.randn((6, 11), generator=stream)).requires_grad_(True)
-    ids = torch.randint(11, (6,), generator=stream)
-    chosen, spread = score_logits(logits, ids, TEMPERATURE, entropy, plain=plain)
-    (chosen * torch.arange(1.0, 7.0)).sum().backward()
+    logits = (4 * torch.randn((rows, vocabulary), generator=stream)).to(dtype).requires_grad_(True)
+    ids = torch.randint(vocabulary, (rows,), generator=stream)
+    chosen, spread = score_logits(logits, ids, temperature, "logged", plain=plain)
+    (chosen * torch.arange(1.0, rows + 1.0)).sum().backward()
     assert spread is not None and not spread.requires_grad
+    assert chosen.dtype == spread.dtype == torch.float32 and logits.grad.dtype == dtype
     return [chosen.detach(), spread, logits.grad]
 
 
-def test_log_probability_entropy_and_gradient_are_those_of_log_softmax() -> None:
-    for ours, theirs in zip(scored(False), scored(True), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [1.0, TEMPERATURE])
+@pytest.mark.parametrize(("rows", "vocabulary"), [(6, 11), (7, PIECE // 3), (3, 2 * PIECE)])
+def test_log_probability_entropy_and_gradient_are_those_of_log_softmax(
+    rows: int, vocabulary: int, temperature: float, dtype: torch.dtype
+) -> None:
+    """Of one piece, of several with a rest, and of rows longer than a piece."""
+    asked = (rows, vocabulary, temperature, dtype)
+    for ours, theirs in zip(scored(False, *asked), scored(True, *asked), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-5 if ours.dtype == torch.float32 else 1e-2)
+
+
+def test_rows_score_the_same_bits_whatever_stands_beside_them() -> None:
+    logits = torch.randn((9, PIECE // 4), generator=torch.Generator().manual_seed(1))
+    ids = torch.arange(9)
+    whole = score_logits(logits, ids, 1.0, "logged")
+    for i in range(9):
+        alone = score_logits(logits[i : i + 1], ids[i : i + 1], 1.0, "logged")
+        assert all(torch.equal(one[i : i + 1], other) for one, other in zip(whole, alone, strict=True))
 
 
 def gradients(policy: Policy, head_chunk: int | None, entropy: str) -> list[torch.Tensor]:

@@ -7,7 +7,7 @@ FAMILIES = "models/test_families.py"
 MUTATIONS = {
     "logits-without-their-cap": Mutation(
         "models/policy.py",
-        "return logits if cap is None else cap * torch.tanh(logits / cap)",
+        "return logits if cap is None else cap * torch.tanh(logits.float() / cap)",
         "return logits",
         FAMILIES,
         "Gemma 2 scores and samples another distribution than its own",

@@ -43,8 +43,8 @@ MUTATIONS = {
     ),
     "logits-not-upcast": Mutation(
         "models/policy.py",
-        "logits = (logits if bias is None else logits + bias[0]).float()",
-        "logits = logits if bias is None else logits + bias[0]",
+        "return self._head(hidden).float()",
+        "return self._head(hidden)",
         DTYPES,
         "log-probabilities in steps of 1/32",
     ),

@@ -49,10 +49,31 @@ MUTATIONS = {
     ),
     "gradient-without-the-token": Mutation(
         "models/scoring.py",
-        "found.scatter_add_(-1, ids.unsqueeze(-1), gradient.unsqueeze(-1))",
-        "found",
+        "slope.scatter_add_(-1, ids[rows].unsqueeze(-1), scale)",
+        "pass",
         SCORING,
         "the chosen token is never made more likely",
+    ),
+    "gradient-not-over-the-temperature": Mutation(
+        "models/scoring.py",
+        "slope if ctx.temperature == 1.0 else slope.div_(ctx.temperature)",
+        "slope",
+        SCORING,
+        "a policy at another temperature takes steps of another length",
+    ),
+    "normaliser-of-rounded-scores": Mutation(
+        "models/scoring.py",
+        "exact = logits.float()",
+        "exact = logits",
+        SCORING,
+        "log-probabilities in steps of 1/32",
+    ),
+    "rest-of-the-rows-not-scored": Mutation(
+        "models/scoring.py",
+        "for start in range(0, len(logits), k):",
+        "for start in range(0, len(logits) - k + 1, k):",
+        SCORING,
+        "the last tokens of a batch have whatever score memory held",
     ),
     "slope-not-scaled": Mutation(
         "models/scoring.py",

@@ -248,8 +248,8 @@ MUTATIONS = {
     # --- networks -------------------------------------------------------------------------------------------------
     "scores-without-temperature": Mutation(
         "models/scoring.py",
-        "logits = logits if temperature == 1.0 else logits / temperature\n    if allowed",
-        "if allowed",
+        "return exact if temperature == 1.0 else exact / temperature",
+        "return exact",
         f"{MODELS} {ROLLOUT}",
         "heuristic=temperature trains another policy than it samples from",
     ),

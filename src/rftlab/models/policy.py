@@ -172,14 +172,18 @@ class Policy(nn.Module):
 
     def logits(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows v"]:
         """Apply the head of a generating model; fp32 whatever the parameters are, so that softmax and KL are exact."""
+        return self._head(hidden).float()
+
+    def _head(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows v"]:
+        """Apply the head in the compute dtype; what is done to its product is done in float32."""
         if getattr(self.lm.config, "scale_decoder_outputs", False):  # T5 with tied embeddings
             hidden = hidden * self.hidden_size**-0.5
         with self.computing():
             logits = self.lm.get_output_embeddings()(hidden)
         bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
-        logits = (logits if bias is None else logits + bias[0]).float()
+        logits = logits if bias is None else logits + bias[0]
         cap = getattr(self.lm.config, "final_logit_softcapping", None)  # Gemma 2
-        return logits if cap is None else cap * torch.tanh(logits / cap)
+        return logits if cap is None else cap * torch.tanh(logits.float() / cap)
 
     def classify(
         self, prompt_ids: Int[Tensor, "n p"], prompt_mask: Bool[Tensor, "n p"]
@@ -326,7 +330,7 @@ class Policy(nn.Module):
 
         def scored(states: Float[Tensor, "m d"], ids: Int[Tensor, " m"], *told: Tensor) -> tuple[Tensor, Tensor | None]:
             tokens = None if allowed is None else allowed.tokens(*told)
-            return score_logits(self.logits(states), ids, temperature, entropy, tokens, plain=self.plain)
+            return score_logits(self._head(states), ids, temperature, entropy, tokens, plain=self.plain)
 
         if head_chunk is None or len(ids) <= head_chunk:
             return over_grid([scored(*places)], response_mask)
