@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from rftlab.diagnostics import logits_jacobian_norm, operator_norm, sampled_gradient_bound
+from rftlab.diagnostics import language, logits_jacobian_norm, operator_norm, sampled_gradient_bound
 from rftlab.diagnostics.language import leave_one_out, squared_norms
 from rftlab.errors import UserError
 from rftlab.models import Policy
@@ -121,10 +121,12 @@ def test_equal_scores_give_no_gradient_and_no_error(tiny_gpt2: Callable, score: 
     assert found.jacobian_norm > 0
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 100])
 @pytest.mark.parametrize("family", ["causal", "seq2seq"])
 def test_streamed_sums_are_the_covariance_of_scores_and_gradients(
-    tiny_gpt2: Callable, tiny_t5: Callable, family: str
+    tiny_gpt2: Callable, tiny_t5: Callable, family: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(language, "rows_at_once", lambda *_: at_once)
     policy = tiny_gpt2(**SMALL) if family == "causal" else tiny_t5(**SMALL)
     drawn = draw(policy, 10, replace(SAMPLING, max_new_tokens=5))
     twice = torch.arange(10).repeat(2)  # equal responses are differentiated once

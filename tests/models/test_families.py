@@ -12,6 +12,7 @@ from families import FAMILIES, WINDOW, loader_of, save_checkpoint
 from rows import generator
 from transformers import GenerationConfig
 
+from rftlab.diagnostics.language import log_gradients
 from rftlab.models import LoRA, Policy, adapt, freeze_below, load_policy, reference_of, save_pretrained_folder
 from rftlab.models.trunk import after_blocks, blocks_of
 from rftlab.sampling import decoding
@@ -217,6 +218,21 @@ def test_in_bfloat16_the_first_ratio_is_one_and_scores_are_near(name: str, load:
     for found in (before, rounded, drawn.logprobs):
         far = (found - true)[drawn.response_mask].abs()
         assert far.mean() < 0.1 and far.max() < (1.2 if name == "t5 v1.1" else 0.6)
+
+
+def test_gradients_of_several_responses_are_those_of_each_alone(name: str, load: Load) -> None:
+    policy = load()
+    prompt = [x[:1] for x in prompts_of(policy)]
+    rows = [(5, 9, 4), (3,), (7, 7, 2, 10, 6)]
+    parameters = list(policy.parameters())
+    found = log_gradients(policy, *prompt, rows, 0.7, parameters)
+    for i, row in enumerate(rows):
+        ids = torch.tensor([row])
+        said = policy(*prompt, ids, torch.ones_like(ids, dtype=torch.bool), 0.7).logprobs.sum()
+        alone = torch.autograd.grad(said, parameters, allow_unused=True, materialize_grads=True)
+        size = torch.stack([x.float().norm() for x in alone]).norm()
+        far = torch.stack([(one - x[i]).float().norm() for one, x in zip(alone, found, strict=True)]).norm()
+        assert far < 1e-5 * size
 
 
 PLANNED = {"t5", "t5 v1.1", "gpt2", "gptj", "gpt_neox", "llama", "qwen2", "qwen3", "gemma"}

@@ -306,10 +306,24 @@ MUTATIONS = {
     ),
     "responses-of-equal-text-counted-once": Mutation(
         "diagnostics/language.py",
-        "entry.add_(part, alpha=sum(shares))",
-        "entry.add_(part, alpha=shares[0])",
+        "[sum(w**k for w in weights[row]) for row in part]",
+        "[weights[row][0] ** k for row in part]",
         LANGUAGE,
         "gradients of peaked policies are too small",
+    ),
+    "padding-has-a-gradient": Mutation(
+        "diagnostics/language.py",
+        "return (chosen * mask).sum()",
+        "return chosen.sum()",
+        f"{LANGUAGE} models/test_families.py",
+        "short responses are differentiated with words that they do not have",
+    ),
+    "parts-after-the-first-left-out": Mutation(
+        "diagnostics/language.py",
+        "for start in range(0, len(weighed), size):",
+        "for start in range(0, min(len(weighed), size), size):",
+        LANGUAGE,
+        "gradients of large models are of one response",
     ),
     "jacobian-without-the-temperature": Mutation(
         "diagnostics/language.py",

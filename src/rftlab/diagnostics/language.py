@@ -18,18 +18,21 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rftlab.diagnostics.bounds import std_bounds
 from rftlab.diagnostics.prompts import prompt_statistics
 from rftlab.errors import UserError
 from rftlab.models import Policy
+from rftlab.models.scoring import score_logits
 from rftlab.types import Responses
 
 Tokens = tuple[int, ...]
 
 Tick = Callable[[], None]
 
+AT_ONCE = 1 << 24  # numbers in the gradients of single responses that are held at a time
 MISSING_MASS = 1e-4  # responses drawn from less of the vocabulary than this leaves do not estimate this gradient
 
 
@@ -65,10 +68,11 @@ def sampled_gradient_bound(
 ) -> SampledGradientBound:
     """Estimate the gradient of the expected reward of one prompt and its bounds from G >= 2 sampled responses.
 
-    Policy and Jacobian are those of logits / temperature. The gradient is taken in all parameters that train, one
-    distinct response at a time: memory grows with the parameters, not with G. The Jacobian norm is the maximum over
-    `prefixes` prefixes, drawn among the distinct ones of the responses; NaN where that is 0. It is a lower estimate of
-    gamma, as other prefixes remain and the power iteration ends early; with it the bounds are estimates too.
+    Policy and Jacobian are those of logits / temperature. The gradient is taken in all parameters that train, of some
+    distinct responses at a time: of as many as `AT_ONCE` allows, and of a large model one, whatever G is. The Jacobian
+    norm is the maximum over `prefixes` prefixes, drawn among the distinct ones of the responses; NaN where that is 0.
+    It is a lower estimate of gamma, as other prefixes remain and the power iteration ends early; with it the bounds are
+    estimates too.
 
     Args:
         max_new_tokens: L_out, the most tokens that a response may have.
@@ -155,33 +159,75 @@ def _gradient(
     weights: defaultdict[Tokens, list[float]] = defaultdict(list)
     for row, weight in zip(rows, leave_one_out(scores).tolist(), strict=True):
         weights[row].append(weight)
+    weighed = sorted((row for row, shares in weights.items() if any(shares)), key=len)  # little padding in a part
     parameters = trained(policy)
     total = [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
     square_sum = 0.0
-    for row, shares in weights.items():
-        if not any(shares):
-            continue
-        tick()
-        gradient = log_gradient(policy, prompt_ids, prompt_mask, row, temperature, parameters)
-        square_sum += sum(share**2 for share in shares) * _square(gradient)
-        for entry, part in zip(total, gradient, strict=True):
-            entry.add_(part, alpha=sum(shares))
+    size = rows_at_once(policy, parameters)
+    for start in range(0, len(weighed), size):
+        part = weighed[start : start + size]
+        for _ in part:
+            tick()
+        shares, squares = ([sum(w**k for w in weights[row]) for row in part] for k in (1, 2))
+        gradients = log_gradients(policy, prompt_ids, prompt_mask, part, temperature, parameters)
+        square_sum += sum(s * found for s, found in zip(squares, _squares(gradients), strict=True))
+        for entry, gradient in zip(total, gradients, strict=True):
+            entry.add_(torch.tensordot(entry.new_tensor(shares), gradient.float(), dims=1))
     return squared_norms(_square(total), square_sum, len(rows))
 
 
-def log_gradient(
+def rows_at_once(policy: Policy, parameters: list[nn.Parameter]) -> int:
+    """Say of how many responses gradients are taken at a time: of one in bfloat16, as torch.func does not cast."""
+    return max(1, AT_ONCE // sum(p.numel() for p in parameters)) if policy.compute_dtype == torch.float32 else 1
+
+
+def log_gradients(
     policy: Policy,
     prompt_ids: Int[Tensor, "1 p"],
     prompt_mask: Bool[Tensor, "1 p"],
-    row: Tokens,
+    rows: list[Tokens],
     temperature: float,
     parameters: list[nn.Parameter],
 ) -> list[Tensor]:
-    """Differentiate the log-probability of one response by the parameters."""
-    ids = torch.tensor([row], device=prompt_ids.device)
-    with torch.enable_grad():
-        forward = policy(prompt_ids, prompt_mask, ids, torch.ones_like(ids, dtype=torch.bool), temperature)
-    return list(torch.autograd.grad(forward.logprobs.sum(), parameters, allow_unused=True, materialize_grads=True))
+    """Differentiate the log-probability of each response by the parameters: of each parameter (n, *its shape).
+
+    The prompt and the parameters are the same for all, so that an encoder runs once and every layer computes the
+    gradients of all responses in one product.
+    """
+    if len(rows) == 1:
+        ids = prompt_ids.new_tensor(rows)
+        with torch.enable_grad():
+            forward = policy(prompt_ids, prompt_mask, ids, torch.ones_like(ids, dtype=torch.bool), temperature)
+        found = torch.autograd.grad(forward.logprobs.sum(), parameters, allow_unused=True, materialize_grads=True)
+        return [x.unsqueeze(0) for x in found]
+    longest = max(map(len, rows))
+    ids = prompt_ids.new_tensor([(*row, *(policy.pad_id,) * (longest - len(row))) for row in rows])
+    mask = torch.tensor([[place < len(row) for place in range(longest)] for row in rows], device=ids.device)
+    network = _Logits(policy, prompt_ids, prompt_mask)
+    names = {id(p): name for name, p in network.named_parameters()}
+    known = {names[id(p)]: p.detach() for p in parameters}
+
+    def logprob(known: dict[str, Tensor], ids: Int[Tensor, " t"], mask: Bool[Tensor, " t"]) -> Float[Tensor, ""]:
+        chosen, _ = score_logits(functional_call(network, known, ids), ids, temperature, "none", plain=True)
+        return (chosen * mask).sum()
+
+    with policy.plainly(), sdpa_kernel(SDPBackend.MATH):  # what torch.func knows rules for
+        return list(vmap(grad(logprob), in_dims=(None, 0, 0))(known, ids, mask).values())
+
+
+class _Logits(nn.Module):
+    """The logits at each place of a response to one prompt, as a module that can be called with other parameters."""
+
+    def __init__(self, policy: Policy, prompt_ids: Int[Tensor, "1 p"], prompt_mask: Bool[Tensor, "1 p"]) -> None:
+        super().__init__()
+        self.policy, self.prompt = policy, (prompt_ids, prompt_mask)
+
+    def forward(self, ids: Int[Tensor, " t"]) -> Float[Tensor, "t v"]:
+        if self.policy.family == "classifier":
+            return self.policy.classify(*self.prompt)[1]
+        # padding behind a response is read too: no token before it sees it
+        every = torch.ones((1, len(ids)), dtype=torch.bool, device=ids.device)
+        return self.policy.logits(self.policy.hidden(*self.prompt, ids.unsqueeze(0), every)[0])
 
 
 def trained(policy: Policy) -> list[nn.Parameter]:
@@ -189,9 +235,15 @@ def trained(policy: Policy) -> list[nn.Parameter]:
     return [p for p in policy.parameters() if p.requires_grad]
 
 
+def _squares(gradients: list[Tensor]) -> list[float]:
+    """Sum the squares of all elements for each index of the first axis, in double precision."""
+    squares = [x.flatten(1).square().sum(1, dtype=torch.float64) for x in gradients]
+    return torch.stack(squares).sum(0).tolist()
+
+
 def _square(tensors: list[Tensor]) -> float:
     """Sum the squares of all elements, in double precision."""
-    return float(sum(t.double().square().sum() for t in tensors))
+    return float(sum(t.square().sum(dtype=torch.float64) for t in tensors))
 
 
 # --- the Jacobian -------------------------------------------------------------------------------------------------

@@ -148,7 +148,8 @@ class Diagnose:
         """Say what the gradients will cost, if responses are as long as allowed and all of them different."""
         rollout = lab.task.rollout
         assert rollout is not None
-        found = time_passes(lab.policy, *encode(lab, [example]), rollout.max_new_tokens, rollout.temperature)
+        asked = (rollout.max_new_tokens, rollout.temperature, self.bound_samples)
+        found = time_passes(lab.policy, *encode(lab, [example]), *asked)
         passes_s = found.of_prompt(self.bound_samples, self.bound_prefixes, self.power_iterations)
         seconds = prompts * (passes_s + self.bound_samples * sample_s)
         limit = "" if self.bound_seconds is None else f", algo.loop.bound_seconds={self.bound_seconds} allows no more"
