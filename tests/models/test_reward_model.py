@@ -31,6 +31,18 @@ def test_a_score_depends_neither_on_batch_mates_nor_on_padding(tiny: Callable[..
     assert np.ptp(alone) > 0.01
 
 
+@pytest.mark.parametrize(("size", "passes"), [(2, 4), (7, 3)])
+def test_a_pass_reads_each_of_its_prompts_once(tiny: Callable[..., Policy], size: int, passes: int) -> None:
+    """Scores are those of each row alone, in whatever order prompts come back."""
+    model, read = scorer(tiny()), []
+    prompts, responses = ["What?", "No.", "What?", "Why not?", "No.", "What?"], ["a", "bb", "cc", "a", "", "a"]
+    alone = np.concatenate([model.score([p], [r], 1) for p, r in zip(prompts, responses, strict=True)])
+    encode = model.encode_prompts
+    model.encode_prompts = lambda asked: read.extend(asked) or encode(asked)
+    np.testing.assert_allclose(model.score(prompts, responses, size), alone, atol=1e-5)
+    assert len(read) == passes and set(read) == set(prompts)
+
+
 def test_the_state_has_read_the_last_token(tiny: Callable[..., Policy]) -> None:
     """Unlike a value, which is read before the token that it predicts."""
     model = scorer(tiny())

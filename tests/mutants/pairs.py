@@ -73,6 +73,27 @@ MUTATIONS = {
         NETWORK,
         "the tail is not scored",
     ),
+    "scores-of-another-prompt": Mutation(
+        "models/reward_model.py",
+        "torch.tensor([asked[prompts[i]] for i in chosen]",
+        "torch.tensor([0 for i in chosen]",
+        NETWORK,
+        "responses are scored as if they answered another prompt",
+    ),
+    "prompts-read-for-every-response": Mutation(
+        "models/reward_model.py",
+        "enumerate(dict.fromkeys(prompts[i] for i in chosen))",
+        "enumerate(prompts[i] for i in chosen)",
+        NETWORK,
+        "scores of responses to one prompt are not told from those of another",
+    ),
+    "pairs-of-a-part-mixed": Mutation(
+        "loops/reward_model.py",
+        "scores.reshape(2, len(part))",
+        "scores.reshape(len(part), 2).T",
+        LOOP,
+        "a chosen response is compared with that of another pair",
+    ),
     "reward-model-not-centred": Mutation(
         "loops/reward_model.py", "if self.centre:", "if not self.centre:", LOOP, "scores keep an arbitrary offset"
     ),

@@ -156,14 +156,16 @@ def refuse_broken(network: RewardModel, pair: Pair, step: int) -> None:
 
 
 def scores_of(lab: Lab, network: RewardModel, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """Score the chosen and the rejected responses."""
-    both = ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
-    found = []
-    for responses in both:
+    """Score the chosen and the rejected responses, those of a pair in one pass."""
+    size, parts = max(1, lab.evaluation.batch_size // 2), []
+    for start in range(0, len(pairs), size):
         lab.session.stop.check()
-        prompts = [response.example.prompt for response in responses]
-        found.append(network.score(prompts, [r.response for r in responses], lab.evaluation.batch_size))
-    return found[0], found[1]
+        part = pairs[start : start + size]
+        rows = [*(pair.chosen for pair in part), *(pair.rejected for pair in part)]
+        scores = network.score([row.example.prompt for row in rows], [row.response for row in rows], 2 * size)
+        parts.append(scores.reshape(2, len(part)))
+    chosen, rejected = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
+    return chosen, rejected
 
 
 def evaluate(lab: Lab, network: RewardModel, algorithm: PairAlgorithm, pairs: Sequence[Pair]) -> dict[str, float]:

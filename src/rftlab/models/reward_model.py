@@ -78,16 +78,16 @@ class RewardModel(nn.Module):
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[str], responses: Sequence[str], batch_size: int) -> Float[np.ndarray, " n"]:
-        """Score texts, so many per pass; neighbours are of like length, and batch mates matter to rounding alone."""
-        order = sorted(range(len(responses)), key=lambda i: len(prompts[i]) + len(responses[i]))
+        """Score texts, so many per pass, which reads each of its prompts once; batch mates matter to rounding alone."""
+        # neighbours have one prompt, or prompts of like length
+        order = sorted(range(len(responses)), key=lambda i: (len(prompts[i]), prompts[i], len(responses[i])))
         scores = np.empty(len(order), dtype=np.float64)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            rows = (
-                self.encode_prompts([prompts[i] for i in chosen]),
-                self.encode_responses([responses[i] for i in chosen]),
-            )
-            scores[chosen] = self(*rows[0], *rows[1]).double().cpu().numpy()
+            asked = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts[i] for i in chosen))}
+            index = torch.tensor([asked[prompts[i]] for i in chosen], device=self.trunk.device)
+            rows = self.encode_responses([responses[i] for i in chosen])
+            scores[chosen] = self(*self.encode_prompts(list(asked)), *rows, index).double().cpu().numpy()
         return scores
 
 
