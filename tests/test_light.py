@@ -127,14 +127,16 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert said == ["T5Config"]
 
 
-def test_a_module_imported_alone_is_the_one_of_its_package() -> None:
+def test_a_module_imported_alone_leaves_its_package_as_if_it_had_not_been_asked_for() -> None:
     said = light(
         "porter = import_alone('nltk.stem.porter')\n"
-        "print('nltk' in sys.modules, porter.PorterStemmer().stem('relational'))\n"
+        "stayed = [name for name in sys.modules if name.split('.')[0] == 'nltk']\n"
+        "print(stayed, porter.PorterStemmer().stem('relational'))\n"
         "import nltk\n"
-        "print(nltk.stem.PorterStemmer is porter.PorterStemmer, nltk.PorterStemmer().stem('relational'))"
+        "print(nltk.internals.is_writable('.'), nltk.PorterStemmer().stem('relational'))\n"
+        "print(import_alone('nltk.stem.porter') is nltk.stem.porter, nltk.stem is sys.modules['nltk.stem'])"
     )
-    assert said == ["False relat", "True relat"]
+    assert said == ["[] relat", "True relat", "True True"]
 
 
 def test_what_is_absent_for_a_block_is_found_after_it() -> None:

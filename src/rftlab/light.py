@@ -57,7 +57,8 @@ def importing() -> Generator[None]:
 def import_alone(name: str) -> ModuleType:
     """Import a module without what the `__init__` of its packages imports; for one that needs nothing of that.
 
-    The packages themselves are as if they had not been asked for.
+    Afterwards it is as if the packages had not been asked for: whoever imports them later gets them whole, with modules
+    of their own. A module that stayed behind would be found then, but not as an attribute of its package.
     """
     bare = []
     names = name.split(".")
@@ -68,8 +69,8 @@ def import_alone(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     finally:
-        for package in bare:
-            del sys.modules[package]
+        for loaded in [module for module in sys.modules if bare and f"{module}.".startswith(f"{bare[0]}.")]:
+            del sys.modules[loaded]
 
 
 def _bare(name: str) -> ModuleType:

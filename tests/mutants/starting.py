@@ -21,10 +21,17 @@ MUTATIONS = {
     ),
     "packages-left-bare": Mutation(
         "light.py",
-        "        for package in bare:\n            del sys.modules[package]\n",
-        "        pass\n",
+        'if bare and f"{module}.".startswith(f"{bare[0]}.")]',
+        "if False]",
         LIGHT,
         "nltk is without its functions for whoever imports it later",
+    ),
+    "packages-whose-modules-stay": Mutation(
+        "light.py",
+        'if bare and f"{module}.".startswith(f"{bare[0]}.")]',
+        "if module in bare]",
+        f"{LIGHT} rewards/test_wordnet.py",
+        "METEOR cannot be had where WordNet is",
     ),
     "catalogue-trusted-over-the-folder": Mutation(
         "runs/catalogue.py",

@@ -1,5 +1,8 @@
 """WordNet's files: synonyms by the forms of a word, and where they are looked for."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nltk
@@ -65,6 +68,24 @@ def test_it_is_found_where_nltk_looks(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(nltk.data, "path", [str(folder.parents[1])])
     of_word = wordnet.synonyms()
     assert of_word is not None and of_word("cars") == {"car", "automobile"}
+
+
+def test_meteor_finds_it_in_a_process_that_has_not_imported_nltk(folder: Path):
+    code = (
+        "import sys\nfrom rftlab.rewards import meteor\nassert 'nltk' not in sys.modules\n"
+        "keys = {'tokenize': 'treebank', 'alpha': 0.9, 'beta': 3.0, 'gamma': 0.5}\n"
+        "reward = meteor.load(**keys, synonyms='words', as_released=False)\n"
+        "print(reward([''], ['a car'], [('an automobile',)])[0] > 0)"
+    )
+    home = folder.parents[1]
+    (home / "nltk_data").mkdir()  # empty, where nltk looks for a place to download to
+    for data in (home, home / "nowhere"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2],
+            env=os.environ | {"NLTK_DATA": str(data), "HOME": str(home), "PYTHONPATH": "src"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [str(data == home)]
 
 
 def test_the_command_writes_the_files_that_nltk_also_opens(tmp_path: Path):
