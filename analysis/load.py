@@ -274,7 +274,8 @@ def _all_runs(client: "MlflowClient", experiment_id: str) -> Iterator["MlflowRun
 def _mlflow_setting(params: Mapping[str, str], tags: Mapping[str, str]) -> Setting:
     """Turn the parameters of an MLflow run, all of them text, back into JSON values where they are."""
     loaded = {"loaded.architecture": json.dumps(tags["architecture"])} if "architecture" in tags else {}
-    return {key_today(key): _as_json(value) for key, value in params.items()} | loaded
+    found = {"reward.synonyms_found": json.dumps(tags["synonyms"])} if "synonyms" in tags else {}
+    return {key_today(key): _as_json(value) for key, value in params.items()} | loaded | found
 
 
 def _as_json(text: str) -> str:

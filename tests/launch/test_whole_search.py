@@ -84,7 +84,7 @@ def launch(outputs: Path, search: Asked, launcher: Finishing, *, dry_run: bool =
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rftlab.launch.whole_search.require_hub", lambda configs: list(configs))
-    monkeypatch.setattr("rftlab.launch.whole_search.check_rows", lambda made: list(made))
+    monkeypatch.setattr("rftlab.launch.whole_search.check_same", lambda made: list(made))
 
 
 def test_a_search_ends_with_its_best_trial_and_its_interval_over_seeds(tmp_path: Path) -> None:

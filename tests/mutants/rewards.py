@@ -6,6 +6,7 @@ METEOR, BLEU, ROUGE = "rewards/test_meteor.py", "rewards/test_bleu.py", "rewards
 CHRF_TER, CIDER = "rewards/test_chrf_ter.py", "rewards/test_cider_d.py"
 BERTSCORE, PARENT = "rewards/test_bertscore.py", "rewards/test_parent.py"
 SQUAD, PENALTIES = "rewards/test_squad.py", "rewards/test_penalties.py"
+SYNONYMS = "launch/test_same_synonyms.py"
 
 MUTATIONS = {
     "meteor-asks-for-synonyms-of-stems": Mutation(
@@ -107,6 +108,18 @@ MUTATIONS = {
     "wordnet-of-regular-forms-alone": Mutation(
         "rewards/wordnet.py", "self.exceptions.get(word, regular)", "regular", "rewards/test_wordnet.py",
         "irregular plurals and verbs have no synonyms",
+    ),
+    "synonyms-that-no-run-keeps": Mutation(
+        "build/labs.py", "runs.note_synonyms(folder, wordnet.source())", "pass", SYNONYMS,
+        "a run is resumed with another METEOR than it began with",
+    ),
+    "synonyms-outside-of-the-cell": Mutation(
+        "runs/records.py", "return {} if found is None else {FOUND: found}", "return {}", SYNONYMS,
+        "a curve is the mean of seeds with two different METEORs",
+    ),
+    "a-finished-run-whatever-its-synonyms": Mutation(
+        "launch/same.py", "runs.refuse_other_synonyms(folder, here)", "pass", SYNONYMS,
+        "the METEOR of another machine is given out as that of this one",
     ),
     "parts-of-a-sentence-without-its-end": Mutation(
         "rewards/meteor.py", "_of_part(part, i == first, i == last)", "_of_part(part, i == first, False)", METEOR,

@@ -24,6 +24,7 @@ from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
 from rftlab.models import LoRA, Policy, adapt, chat_of, freeze_below, fuse, load_policy_weights, load_weights
 from rftlab.models.networks import LabelNetwork
+from rftlab.rewards import wordnet
 from rftlab.streams import stream
 from rftlab.types import LabelSplits, Reward, Splits
 
@@ -111,7 +112,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     """Make the objects of a run on text: data first, as its errors are the cheapest to find."""
     evaluation = config["eval"]
     splits = _noted_rows(config, session)
-    task = _task(config, splits, device)
+    task = _task(config, splits, device, session.run.folder)
     responses = scored_responses(config, session.run.folder)
     policy = _policy(config, device, start)
     tell_cut(task, policy)
@@ -149,10 +150,12 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     )
 
 
-def _task(config: Mapping[str, Any], splits: Splits, device: torch.device) -> Task:
+def _task(config: Mapping[str, Any], splits: Splits, device: torch.device, folder: Path) -> Task:
     data = config["data"]
     task = task_of(config, splits, build_reward(config, [example.targets for example in splits.train], device))
     task = replace(task, gold=build_gold(config, device))
+    if runs.asks_for_synonyms({name: config.get(name) for name in ("reward", "gold")}):
+        runs.note_synonyms(folder, wordnet.source())
     if data["needs_targets"] and any(not example.targets for example in splits.train):
         raise UserError(
             f"prompts without gold texts in data={data['name']}",

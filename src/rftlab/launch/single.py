@@ -14,7 +14,7 @@ from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
 from rftlab.files import disk_errors
 from rftlab.launch.needs import require_hub, require_runs
-from rftlab.launch.rows import check_rows
+from rftlab.launch.same import check_same
 from rftlab.light import importing
 from rftlab.stop import StopFlag
 from rftlab.sweeps.job import Job
@@ -62,7 +62,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
     """
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
-            check_rows([(job.config, record.folder)])
+            check_same([(job.config, record.folder)])
             log.info("%s is done: %s", record.folder, summary(record.final, record.config))
             return record.final
     require_hub([job.config])

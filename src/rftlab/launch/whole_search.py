@@ -13,7 +13,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch.needs import require_hub, require_runs
-from rftlab.launch.rows import check_rows
+from rftlab.launch.same import check_same
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
 from rftlab.launch.whole_sweep import DONE, INTERRUPTED, JobLauncher, Sweep, exit_code, noted_launch
@@ -109,7 +109,7 @@ class _Notes:
     def begun(self, rows: Sequence[Row], asked: Sequence[Job]) -> None:
         """Note the runs of a trial: those that were asked for, those of other sweeps, those of this launch."""
         outputs, name = self.sweep.outputs, self.sweep.name
-        check_rows((row.job.config, row.folder) for row in rows if row.state != "new")
+        check_same((row.job.config, row.folder) for row in rows if row.state != "new")
         self.rows += rows
         note_asked(outputs, name, asked)
         own = outputs / name

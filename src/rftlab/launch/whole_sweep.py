@@ -15,7 +15,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.needs import require_runs
-from rftlab.launch.rows import check_rows
+from rftlab.launch.same import check_same
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
 from rftlab.place import program
@@ -87,7 +87,7 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
         console.print(f"states may be older than the queue: {error}", style="yellow", highlight=False, soft_wrap=True)
         queued = {}
     plan = make_plan(jobs, sweep.outputs, queued)
-    check_rows((row.job.config, row.folder) for row in plan.rows if row.state != "new")
+    check_same((row.job.config, row.folder) for row in plan.rows if row.state != "new")
     costs = estimate(plan, sweep.outputs, launcher.gpus)
     show_plan(console, plan, costs, short=not sweep.dry_run)
     for line in neighbours(plan, sweep.outputs / sweep.name):

@@ -4,10 +4,11 @@ Its files are read here, as nltk's reader makes an object of every word of every
 rest of METEOR. The forms of a word are found as nltk does (Morphy's rules applied once, and the lists of exceptions).
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 PLACE = "corpora/wordnet"  # below one of nltk's folders: NLTK_DATA, or nltk_data in the environment of Python
@@ -56,19 +57,41 @@ class PartOfSpeech:
 
 
 def synonyms() -> Synonyms | None:
-    """Return a function from a word to the one-word members of its synsets; None, said in the log, without WordNet."""
-    import nltk  # half a second, for METEOR with synonyms alone
-
-    try:
-        folder = Path(str(nltk.data.find(PLACE)))
-    except LookupError:
+    """Return a function from a word to the one-word members of its synsets; None without WordNet, as the log says."""
+    if (folder := found()) is None:
         log.warning(
             "METEOR found no WordNet (%s in NLTK_DATA or in the environment): words match if they or their stems are "
             "equal, synonyms do not; `make wordnet` gets it",
             PLACE,
         )
         return None
+    log.info("METEOR has the synonyms of %s, from %s", name_of(folder), folder)
     return read(folder)
+
+
+def found() -> Path | None:
+    """Return the folder of WordNet; None where nltk finds none."""
+    import nltk  # half a second, for METEOR with synonyms alone
+
+    try:
+        return Path(str(nltk.data.find(PLACE)))
+    except LookupError:
+        return None
+
+
+def source() -> str:
+    """Name the synonyms that METEOR has on this machine: those of a WordNet, by its content, or `none`."""
+    return "none" if (folder := found()) is None else name_of(folder)
+
+
+@cache
+def name_of(folder: Path) -> str:
+    """Name a WordNet by 12 hexadecimal digits of what `read` reads of it."""
+    content = hashlib.sha256()
+    for name in ENDINGS:
+        for file in (f"index.{name}", f"data.{name}", f"{name}.exc"):
+            content.update((folder / file).read_bytes())
+    return f"wordnet-{content.hexdigest()[:12]}"
 
 
 def read(folder: Path) -> Synonyms:

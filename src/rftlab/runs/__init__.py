@@ -43,6 +43,7 @@ from rftlab.runs.records import (
 from rftlab.runs.responses import RESPONSES, read_responses, write_responses
 from rftlab.runs.rows import ROWS, note_rows, only_from_the_hub, own_loader, read_rows, refuse_other_rows, stamp
 from rftlab.runs.searches import Search, Tried, find_searches, read_search
+from rftlab.runs.synonyms import asks_for_synonyms, note_synonyms, read_synonyms, refuse_other_synonyms
 
 __all__ = [
     "HEARTBEAT_S",
@@ -61,6 +62,7 @@ __all__ = [
     "Tried",
     "Words",
     "asked_axes",
+    "asks_for_synonyms",
     "axes_of",
     "changed_keys",
     "completed",
@@ -82,6 +84,7 @@ __all__ = [
     "nearest_run",
     "note_elsewhere",
     "note_rows",
+    "note_synonyms",
     "of_identity",
     "of_ours",
     "only_from_the_hub",
@@ -92,7 +95,9 @@ __all__ = [
     "read_rows",
     "read_run",
     "read_search",
+    "read_synonyms",
     "refuse_other_rows",
+    "refuse_other_synonyms",
     "run_folder",
     "run_key",
     "spelled",

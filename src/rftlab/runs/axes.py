@@ -14,7 +14,7 @@ from typing import Any
 from rftlab.runs.identity import canonical_json, flatten, identity
 from rftlab.runs.naming import data_name, data_source
 from rftlab.runs.parents import follows
-from rftlab.runs.records import RunRecord
+from rftlab.runs.records import FOUND, RunRecord
 
 ABSENT = None  # the value of a setting that a run does not have
 _OUTSIDE = ("seed", "parent", "init_from")
@@ -46,9 +46,10 @@ def words_of(overrides: Collection[str] | None) -> dict[str, str]:
     return dict(word.lstrip("+").partition("=")[::2] for word in overrides or ())
 
 
-def cell_of(config: Mapping[str, Any]) -> str:
+def cell_of(record: RunRecord) -> str:
     """Return a text that all seeds of one setting share, and no run of another one."""
-    flat = flatten(identity(config))
+    config = record.config
+    flat = flatten(identity(config)) | {key: value for key, value in record.flat.items() if key == FOUND}
     outside = _OUTSIDE if config.get("parent") else _OUTSIDE[:2]
     kept = {key: value for key, value in flat.items() if key.split(".")[0] not in outside and not follows(key, flat)}
     return canonical_json(kept)
@@ -69,7 +70,7 @@ class Words:
 
 def words_of_run(record: RunRecord) -> Words:
     """Read what axes are found from."""
-    return Words(record.flat, record.overrides, cell_of(record.config))
+    return Words(record.flat, record.overrides, cell_of(record))
 
 
 def asked_axes(found: Sequence[Words]) -> list[str]:

@@ -19,7 +19,9 @@ from rftlab.runs.catalogue import Catalogue
 from rftlab.runs.cost import total_steps
 from rftlab.runs.identity import KEY_LENGTH, changed_keys, flat_config, with_own_reward, without_later
 from rftlab.runs.rows import read_rows
+from rftlab.runs.synonyms import asks_for_synonyms, read_synonyms
 
+FOUND = "reward.synonyms_found"  # no key of the config: what a run had beside it
 LEASE_S = 180.0  # a run on another host counts as live until its last sign of life is this old
 LOCK = ".lock"
 PRUNED = "pruned.json"  # of a run: a search has given it up; the file says at which step and why
@@ -62,9 +64,19 @@ class RunRecord:
 
     @cached_property
     def flat(self) -> dict[str, Any]:
-        """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from."""
+        """The flat config, with `loaded.architecture` where an attempt has loaded a model: what names are read from.
+
+        Of a run whose reward asks WordNet for synonyms `reward.synonyms_found` says which it had.
+        """
         architecture = self.status.get("architecture")
-        return flat_config(self.config, without_later) | ({"loaded.architecture": architecture} if architecture else {})
+        loaded = {"loaded.architecture": architecture} if architecture else {}
+        return flat_config(self.config, without_later) | loaded | self._synonyms_found
+
+    @property
+    def _synonyms_found(self) -> dict[str, str]:
+        reward = self.config.get("reward")
+        found = read_synonyms(self.folder) if asks_for_synonyms(reward) else None
+        return {} if found is None else {FOUND: found}
 
     @property
     def cost(self) -> dict[str, float]:

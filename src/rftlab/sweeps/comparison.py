@@ -185,7 +185,7 @@ def _compared(
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         settings = _settings(record, axes)
-        groups.setdefault(str(settings) if by else cell_of(record.config), []).append(record)
+        groups.setdefault(str(settings) if by else cell_of(record), []).append(record)
     begun = {_set(record.overrides) for record in records}
     cells = [_cell(_settings(members[0], axes), members, waiting, y, middle) for members in groups.values()]
     later: dict[frozenset[str], list[Asked]] = {}
@@ -235,7 +235,7 @@ def _cell(
     done = [record for record in members if states[record.folder] == "done"]
     by_seed: dict[int, dict[str, float]] = {}
     for record in done:  # a run that lies in two sweeps counts once
-        by_seed.setdefault(record.config["seed"], {})[cell_of(record.config)] = (record.final or {})[y]
+        by_seed.setdefault(record.config["seed"], {})[cell_of(record)] = (record.final or {})[y]
     most = max(map(len, by_seed.values()), default=0)
     own = {_set(record.overrides) for record in members}
     unfinished = {kind: list(states.values()).count(kind) for kind in UNFINISHED}

@@ -72,4 +72,5 @@ def names(flat: Mapping[str, Any]) -> dict[str, str]:
     found |= {"model": model_name(flat)} if "model.name" in flat else {}
     found |= {"data": data_name(flat)} if "data.name" in flat else {}
     found |= {"architecture": str(flat["loaded.architecture"])} if "loaded.architecture" in flat else {}
+    found |= {"synonyms": str(flat["reward.synonyms_found"])} if "reward.synonyms_found" in flat else {}
     return found | ({"warning": NEAR_CHANCE} if near_chance(flat) else {})
