@@ -22,6 +22,15 @@ def scaled(prompts, responses, targets, weight=1.0):
 def wrong(prompts, responses, targets):
     return "no numbers"
 
+def inner(text):
+    return size(None)
+
+def raising(prompts, responses, targets):
+    return [inner(response) for response in responses]
+
+class Picky:
+    def __init__(self, most): self.most = {}[most]
+
 NUMBER = 3
 """
 
@@ -60,3 +69,29 @@ def test_what_is_not_there_is_one_line(file: Path, name: str):
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match=r"cannot be imported"):
         load(function=f"{tmp_path}/none.py:fn", arguments={})
+
+
+def test_what_it_raises_is_one_line_with_the_users_file_and_line(file: Path):
+    reward = load(function=f"{file}:raising", arguments={})
+    with pytest.raises(UserError, match=r"raised TypeError: .*; expected a number per response; change") as said:
+        reward([""], ["a"], [()])
+    assert f"{file}:raising raised" in str(said.value) and "beside_it.py, line 1;" in str(said.value)
+    assert isinstance(said.value.__cause__, TypeError)
+    with pytest.raises(UserError, match=r"raised KeyError: 3 at .*, line \d+; .*change reward\.arguments"):
+        load(function=f"{file}:Picky", arguments={"most": 3})
+
+
+def test_an_error_within_a_library_is_named_by_the_users_line(tmp_path: Path):
+    file = tmp_path / "with_json.py"
+    file.write_text(
+        "import json\n\ndef fn(prompts, responses, targets):\n    return list(map(json.loads, responses))\n"
+    )
+    with pytest.raises(UserError, match=r"raised JSONDecodeError: .* at .*with_json\.py, line 4;"):
+        load(function=f"{file}:fn", arguments={})([""], ["{"], [()])
+
+
+@pytest.mark.parametrize(("text", "line"), [("x = 1\ny = x / 0\n", 2), ("x = 1\n\ndef fn(:\n", 3)])
+def test_a_file_that_cannot_be_run_is_one_line(tmp_path: Path, text: str, line: int):
+    (tmp_path / "broken_one.py").write_text(text)
+    with pytest.raises(UserError, match=rf"raised \w+Error: .* at .*broken_one\.py, line {line};"):
+        load(function=f"{tmp_path}/broken_one.py:fn", arguments={})

@@ -23,6 +23,11 @@ def test_length_costs_along_a_straight_line():
         LengthPenalty(free=6, most=6)
 
 
+def test_no_penalty_is_zero_and_not_minus_zero():
+    for reward in (LengthPenalty(free=2, most=6), RepetitionPenalty(n=2)):
+        assert [f"{value:g}" for value in score(reward, "a", "a b")] == ["0", "0"]
+
+
 def test_repeated_n_grams_cost_their_share():
     # pairs of `a b a b a`: ab, ba, ab, ba: two of four stood before
     assert score(RepetitionPenalty(n=2), "a b a b a", "A, b! a b a", "a b c", "a", "") == [-0.5, -0.5, 0.0, 0.0, 0.0]

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from rftlab import runs
 from rftlab.config.make import make
+from rftlab.config.own_function import functions
 from rftlab.config.signatures import signature
 from rftlab.errors import UserError
 from rftlab.types import Reward
@@ -69,7 +70,7 @@ def build_reward(
     if reward is None:
         return None
     late = _late(config, device) | {"train_targets": train_targets, "place": "reward"}
-    return CheckedReward(reward=_made(reward, late), name=reward["_target_"])
+    return CheckedReward(reward=_made(reward, late), name=_name(reward))
 
 
 def build_gold(config: Mapping[str, Any], device: torch.device) -> CheckedReward | None:
@@ -82,7 +83,13 @@ def build_gold(config: Mapping[str, Any], device: torch.device) -> CheckedReward
     if node is None:
         return None
     late = _late(config, device) | {"train_targets": (), "place": "gold"}
-    return CheckedReward(reward=_made(node, late), name=node["_target_"], place="gold")
+    return CheckedReward(reward=_made(node, late), name=_name(node), place="gold")
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """Name a reward as its user does: one of their own by its function."""
+    own = next((function for function, inner in functions(node) if inner is node), None)
+    return own or node["_target_"]
 
 
 def _late(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:

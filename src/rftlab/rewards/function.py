@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +16,12 @@ from typing import Any
 import numpy as np
 
 from rftlab.errors import UserError
+from rftlab.stop import StopRequested
 
 KEY = "reward.function"
 FORMS = "my_module.fn or path/to/my_reward.py:fn"
+LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+OURS = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,7 @@ class Function:
     """
 
     call: Callable[..., Any]
+    name: str  # as the config says it
 
     @property
     def score_range(self) -> tuple[float, float]:
@@ -34,8 +40,18 @@ class Function:
         return getattr(getattr(self.call, "func", self.call), "score_range", (-inf, inf))
 
     def __call__(self, prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]) -> Any:
-        """Score every response."""
-        scores = self.call(prompts, responses, targets)
+        """Score every response.
+
+        Raises:
+            UserError: The callable raised an error.
+        """
+        try:
+            scores = self.call(prompts, responses, targets)
+        except (UserError, StopRequested):
+            raise
+        except Exception as error:  # code of the user's own may raise anything
+            expected = "a number per response"
+            raise _refused(error, self.name, expected, "the function, or reward.arguments") from error
         return np.array(scores, dtype=np.float64) if _are_numbers(scores) else scores
 
 
@@ -56,14 +72,44 @@ def load(*, function: str, arguments: Mapping[str, Any]) -> Function:
     except (ImportError, AttributeError, OSError, ValueError) as error:
         said = " ".join(f"{KEY}={function}, which cannot be imported ({error})".split())
         raise UserError(said, FORMS, KEY) from error
+    except UserError:
+        raise
+    except Exception as error:  # what stands in the file may raise anything
+        raise _refused(error, function, "a file that can be imported", f"the file, or {KEY}") from error
     if not callable(found):
         raise UserError(f"{KEY}={function}, a {type(found).__name__}", "a function or a class", KEY)
     if not isinstance(found, type):
-        return Function(call=partial(found, **arguments))
+        return Function(call=partial(found, **arguments), name=function)
     try:
-        return Function(call=found(**arguments))
-    except TypeError as error:
-        raise UserError(f"{KEY}={function}: {error}", "what the class takes", "reward.arguments") from error
+        return Function(call=found(**arguments), name=function)
+    except UserError:
+        raise
+    except Exception as error:
+        raise _refused(error, function, "what the class takes", "reward.arguments, or the class") from error
+
+
+def _refused(error: Exception, function: str, expected: str, change: str) -> UserError:
+    """Word what code of the user's own raised, with its file and line."""
+    said = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return UserError(f"{KEY}={function} raised {what}{_line_of(error)}", expected, change)
+
+
+def _line_of(error: Exception) -> str:
+    """Name the last line of the user's own that an error has come through, or that cannot be read as Python."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {_short(error.filename)}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    return f" at {_short(frames[-1].filename)}, line {frames[-1].lineno}" if frames else ""
+
+
+def _short(file: str) -> Path:
+    path = Path(file)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _is_own(file: str) -> bool:
+    return not file.startswith((*LIBRARIES, OURS, "<"))
 
 
 def _module_of(path: Path) -> ModuleType:

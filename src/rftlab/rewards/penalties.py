@@ -33,7 +33,7 @@ class LengthPenalty:
     ) -> Float[np.ndarray, " n"]:
         """Score every response."""
         words = np.array([len(response.split()) for response in responses], dtype=np.float64)
-        return -np.clip((words - self.free) / (self.most - self.free), 0.0, 1.0)
+        return 0.0 - np.clip((words - self.free) / (self.most - self.free), 0.0, 1.0)  # no -0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class RepetitionPenalty:
         self, prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]]
     ) -> Float[np.ndarray, " n"]:
         """Score every response."""
-        return -np.array([_repeated(response, self.n) for response in responses], dtype=np.float64)
+        return 0.0 - np.array([_repeated(response, self.n) for response in responses], dtype=np.float64)
 
 
 def _repeated(text: str, n: int) -> float:
