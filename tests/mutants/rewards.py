@@ -7,6 +7,7 @@ CHRF_TER, CIDER = "rewards/test_chrf_ter.py", "rewards/test_cider_d.py"
 BERTSCORE, PARENT = "rewards/test_bertscore.py", "rewards/test_parent.py"
 SQUAD, PENALTIES = "rewards/test_squad.py", "rewards/test_penalties.py"
 SYNONYMS = "launch/test_same_synonyms.py"
+FILES = "commands/test_reward_command.py"
 
 MUTATIONS = {
     "meteor-asks-for-synonyms-of-stems": Mutation(
@@ -108,6 +109,22 @@ MUTATIONS = {
     "wordnet-of-regular-forms-alone": Mutation(
         "rewards/wordnet.py", "self.exceptions.get(word, regular)", "regular", "rewards/test_wordnet.py",
         "irregular plurals and verbs have no synonyms",
+    ),
+    "cells-of-a-row-in-other-columns": Mutation(
+        "data/parts/table_file.py", "if len(line) not in (0, len(names)):", "if not names:", FILES,
+        "a response is scored against the text of another column",
+    ),
+    "lines-end-within-texts": Mutation(
+        "data/parts/table_file.py", '.read_text(encoding="utf-8-sig").split("\\n")',
+        '.read_text(encoding="utf-8-sig").splitlines()', FILES, "texts with other ends of lines cannot be scored",
+    ),
+    "rows-without-a-gold-word-untold": Mutation(
+        "commands/pairs.py", "        if blank:\n", "        if False:\n", FILES,
+        "a mean is lowered by rows in which nothing could score",
+    ),
+    "the-row-within-the-chunk": Mutation(
+        "commands/reward.py", "start + error.position + 1", "error.position + 1", FILES,
+        "the user mends another row than the one that is wrong",
     ),
     "synonyms-that-no-run-keeps": Mutation(
         "build/labs.py", "runs.note_synonyms(folder, wordnet.source())", "pass", SYNONYMS,

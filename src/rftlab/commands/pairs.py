@@ -1,8 +1,9 @@
 """Files of prompts, responses and targets: JSON lines, CSV or Parquet."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from rftlab.data.parts.table_file import read_file
 from rftlab.errors import UserError, unwritable
 
-COLUMNS = ("prompt", "response", "targets")
-READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
-    ".jsonl": lambda path: pd.DataFrame([json.loads(line) for line in path.read_text("utf-8").splitlines() if line]),
-    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
-    ".parquet": pd.read_parquet,
-}
+PROMPT, RESPONSE, TARGETS = COLUMNS = ("prompt", "response", "targets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +24,30 @@ class Pairs:
     prompts: list[str]
     responses: list[str]
     targets: list[tuple[str, ...]]
+    columns: list[str]  # of the file
 
     def between(self, start: int, end: int) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
         """Return prompts, responses and targets of some rows."""
         return self.prompts[start:end], self.responses[start:end], self.targets[start:end]
+
+    def told(self) -> list[str]:
+        """Say what a reader of the scores would not expect: prompts of another name, and gold texts without a word."""
+        lines = []
+        if near := self.near(PROMPT):
+            lines.append(f"no column `{PROMPT}`, but `{near}`: prompts are empty")
+        blank = [row for row, golds in enumerate(self.targets, start=1) if golds and not any(map(str.strip, golds))]
+        if blank:
+            lines.append(
+                f"{len(blank):,} of {len(self.targets):,} rows have gold texts without a word (first: row {blank[0]}): "
+                "rewards that compare with gold texts score 0 there, those of SQuAD 1 where the response is empty too"
+            )
+        return lines
+
+    def near(self, column: str) -> str | None:
+        """Return the column that a missing one may be meant by; None where it is there, or none is like it."""
+        others = {name.lower(): name for name in self.columns if name not in COLUMNS}
+        close = [] if column in self.columns else get_close_matches(column, others, 1, 0.7)
+        return others[close[0]] if close else None
 
 
 def read(path: Path) -> Pairs:
@@ -39,51 +56,53 @@ def read(path: Path) -> Pairs:
     Raises:
         UserError: The file cannot be read, lacks responses, or holds something else than texts.
     """
-    reader = READERS.get(path.suffix)
-    if reader is None:
-        raise UserError(f"file={path}", f"a file that ends in {', '.join(READERS)}", "file")
-    try:
-        frame = reader(path)
-    except FileNotFoundError:
-        raise UserError(f"no file {path}", f"a file that ends in {', '.join(READERS)}", "file") from None
-    except (OSError, ValueError, TypeError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}, which cannot be read ({said})", f"{path.suffix[1:]} with columns", "file") from None
-    if "response" not in frame.columns or frame.empty:
-        there = ", ".join(map(str, frame.columns)) or "none"
-        raise UserError(f"{path} with {len(frame)} rows and the columns {there}", "rows with a `response`", "file")
-    empty = [""] * len(frame)
+    rows, columns = read_file(path, "file")
+    if RESPONSE not in columns:
+        there = ", ".join(columns) or "none"
+        raise UserError(f"{path} with {len(rows)} rows and the columns {there}", f"a column `{RESPONSE}`", "file")
     return Pairs(
-        prompts=_texts(path, "prompt", list(frame["prompt"]) if "prompt" in frame.columns else empty),
-        responses=_texts(path, "response", list(frame["response"])),
-        targets=_targets(path, list(frame["targets"])) if "targets" in frame.columns else [()] * len(frame),
+        prompts=[_text(path, rows, number, PROMPT) for number in range(len(rows))]
+        if PROMPT in columns
+        else _empty(rows),
+        responses=[_text(path, rows, number, RESPONSE) for number in range(len(rows))],
+        targets=[_golds(path, rows, number) if TARGETS in columns else () for number in range(len(rows))],
+        columns=columns,
     )
 
 
-def _texts(path: Path, column: str, values: list[Any]) -> list[str]:
-    for number, value in enumerate(values, start=1):
-        if not isinstance(value, str):
-            raise UserError(f"{path}, row {number}: {column} is {value!r}", "a text", "file")
-    return values
+def _empty(rows: Sequence[object]) -> list[str]:
+    return [""] * len(rows)
 
 
-def _targets(path: Path, values: list[Any]) -> list[tuple[str, ...]]:
-    read = [_listed(value) if path.suffix == ".csv" else value for value in values]
-    listed = [[value] if isinstance(value, str) else value for value in read]
-    for number, value in enumerate(listed, start=1):
-        if not isinstance(value, (list, tuple, np.ndarray)) or not all(isinstance(text, str) for text in value):
-            raise UserError(f"{path}, row {number}: targets are {value!r}", "a text or a list of texts", "file")
-    return [tuple(value) for value in listed]
+def _text(path: Path, rows: Sequence[Mapping[str, Any]], number: int, column: str) -> str:
+    if not isinstance(value := rows[number].get(column), str):
+        raise UserError(f"{path}, row {number + 1}: {column} is {_shown(value)}", "a text", "file")
+    return value
 
 
-def _listed(value: str) -> Any:
-    """Read a cell that is written as a JSON list; any other cell is one text."""
-    if not value.startswith("["):
-        return value
+def _golds(path: Path, rows: Sequence[Mapping[str, Any]], number: int) -> tuple[str, ...]:
+    value = rows[number].get(TARGETS)
+    read = _listed(value) if path.suffix == ".csv" and isinstance(value, str) else value
+    golds = [read] if isinstance(read, str) else read
+    if not isinstance(golds, list) or not all(isinstance(text, str) for text in golds):
+        found = f"{path}, row {number + 1}: targets are {_shown(read)}"
+        raise UserError(found, "a text or a list of texts", "file")
+    return tuple(golds)
+
+
+def _shown(value: object) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _listed(cell: str) -> Any:
+    """Read a cell that is written as a JSON list of texts; any other cell is one text, such as `[1]`."""
+    if not cell.startswith("["):
+        return cell
     try:
-        return json.loads(value)
+        found = json.loads(cell)
     except json.JSONDecodeError:
-        return value
+        return cell
+    return found if not found or any(isinstance(item, str) for item in found) else cell
 
 
 def write_scores(path: Path, scores: Float[np.ndarray, " n"]) -> None:

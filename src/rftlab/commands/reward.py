@@ -4,13 +4,21 @@ import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rftlab.commands.pipe import reader_may_leave
 from rftlab.errors import BAD_INPUT, UserError
 from rftlab.place import CONF, as_typed
+
+if TYPE_CHECKING:  # they take seconds, which --help does not have
+    import numpy as np
+    from jaxtyping import Float
+
+    from rftlab.commands.pairs import Pairs
+    from rftlab.types import Reward
 
 HELP = """rftlab reward: score a file of texts, and see what the reward says.
 
@@ -52,6 +60,8 @@ def main() -> None:
 
 
 def _refuse(error: Exception) -> NoReturn:
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
     print(f"error: {error}", file=sys.stderr)
     sys.exit(BAD_INPUT)
 
@@ -127,10 +137,30 @@ def _scored(given: Mapping[str, str], config: Mapping[str, Any]) -> list[str]:
         raise UserError(f"data={config['data']['name']}, which has no reward", "reward=NAME", "reward")
     ready = time.perf_counter()
     starts = range(0, len(rows.responses), CHUNK)
-    found = np.concatenate([reward(*rows.between(start, start + CHUNK)) for start in starts])
+    found = np.concatenate([_scores(reward, rows, start, given["file"]) for start in starts])
     seconds = time.perf_counter() - ready
     if "out" in given:
         pairs.write_scores(Path(given["out"]), found)
     title = f"{reward.name}: {len(found):,} responses of {given['file']}"
     speed = f"{len(found) / seconds:,.0f} responses/s ({seconds:.2f} s, and {ready - started:.2f} s to load)"
-    return [title, *scores.report(found), speed]
+    return [title, *rows.told(), *scores.report(found), speed]
+
+
+def _scores(reward: "Reward", rows: "Pairs", start: int, file: str) -> "Float[np.ndarray, ' n']":
+    """Score the responses of a chunk.
+
+    Raises:
+        UserError: The reward cannot score; a gold text that is missing is named by its row and column.
+    """
+    from rftlab.rewards.references import NoReference
+
+    try:
+        return reward(*rows.between(start, start + CHUNK))
+    except NoReference as error:
+        if "targets" in rows.columns:
+            found = f"{file}, row {start + error.position + 1}: no gold text in `targets`"
+            raise UserError(found, "at least one in every row, as the reward compares with them", "file") from error
+        near = rows.near("targets")
+        found = f"{file} with the columns {', '.join(rows.columns)}, and none that is called `targets`"
+        change = f"the name of the column `{near}` to `targets`, or reward" if near else "file or reward"
+        raise UserError(found, "gold texts in a column `targets`, as the reward compares with them", change) from error

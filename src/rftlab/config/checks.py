@@ -1,7 +1,8 @@
 """What a config must satisfy before anything starts; plain dictionaries in, `UserError` out, no torch."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from rftlab.config.files import OF_HYDRA
 from rftlab.config.heuristic_checks import check_heuristic
 from rftlab.config.inheritance import learns_rows
 from rftlab.config.messages import unknown_key
-from rftlab.config.options import algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
+from rftlab.config.options import CONF, algorithms_for, kind_of_data, kind_of_loop, kind_of_model, models_for
 from rftlab.config.own_function import check_functions
 from rftlab.config.path_checks import check_paths
 from rftlab.config.policy_checks import check_policy
@@ -188,11 +189,22 @@ def _check_pairs(config: Mapping[str, Any]) -> None:
 def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
     """Name all values that the chosen files leave open, and where they can be written down."""
     keys = sorted(OmegaConf.missing_keys(cfg))
+    if of_reward := [key for key in keys if key.startswith("reward.")]:
+        return _open_reward(of_reward, choices.get("reward"))
     data, algo, scale = (choices[group] for group in ("data", "algo", "scale"))
     found = f"no value for {', '.join(keys)} with data={data}, algo={algo} and scale={scale}"
     entries = [f"{algo}: ..."] * (keys != ["model"]) + ["model: NAME"] * ("model" in keys)
     places = f"conf/data/{data}.yaml ({', '.join(entries)}) or conf/algo/{algo}.yaml"
     return UserError(found, f"values under scales: {scale}: in {places}, or on the command line", ", ".join(keys))
+
+
+def _open_reward(keys: Sequence[str], reward: str | None) -> UserError:
+    """Say what the keys are for that a reward leaves to its user, in the words of its file."""
+    file = CONF / "reward" / f"{reward}.yaml"
+    text = file.read_text() if file.is_file() else ""
+    lines = [(key, re.search(rf"^{key.rpartition('.')[2]}: *\?\?\? *# *(.+)$", text, re.MULTILINE)) for key in keys]
+    expected = ", ".join(f"{key}=VALUE" + (f" ({line.group(1)})" if line else "") for key, line in lines)
+    return UserError(f"reward={reward} without {', '.join(keys)}", expected, ", ".join(keys))
 
 
 def check_kind(config: Mapping[str, Any]) -> str:

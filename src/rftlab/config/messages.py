@@ -2,9 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hydra.errors import OverrideParseException
+from omegaconf import DictConfig
 from yaml import MarkedYAMLError
 
 from rftlab.config.culprits import culprit
@@ -38,6 +39,8 @@ def explain(error: Exception) -> str:
     if (found := culprit(error)) is not None:
         return str(found)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    if (found := _unknown_beside(error)) is not None:
+        return str(found)
     for recognise in RECOGNISED:
         if (found := recognise(text)) is not None:
             place = place_of_mistake(CONF, text)
@@ -112,10 +115,24 @@ def _unknown_key(text: str) -> UserError | None:
     return unknown_key(key)
 
 
-def unknown_key(key: str) -> UserError:
-    """Name the nearest key of the schema for a key that it lacks."""
+def _unknown_beside(error: Exception) -> UserError | None:
+    """Word a key that no file has, beside those that the chosen option has: no other option's are suggested."""
+    cause = error.__cause__
+    node, key = getattr(cause, "parent_node", None), getattr(cause, "full_key", None)
+    override = re.match(r"Could not override '([^']+)'", str(error))
+    if not isinstance(node, DictConfig) or override is None or key != override.group(1) or key in known_keys():
+        return None
+    place = key.rpartition(".")[0]
+    return unknown_key(key, {f"{place}.{name}" for name in node if not str(name).startswith("_")})
+
+
+def unknown_key(key: str, beside: Collection[str] = ()) -> UserError:
+    """Name the nearest key of the schema for a key that it lacks; of those at its place only what is `beside` it."""
     key = key.split("@")[0].lstrip("+")
     known = known_keys()
+    if beside:
+        place = f"{key.rpartition('.')[0]}."
+        known = {name for name in known if not f"{name}.".startswith(place)} | set(beside)
     if key == "sweep":
         return UserError("sweep=... as a group", "+sweep=NAME, with the plus sign", "+sweep")
     if key in OF_A_GRID:  # which the sweeper of a search lacks
@@ -135,7 +152,8 @@ def unknown_key(key: str) -> UserError:
             f"another {group}, one that has it",
             f"{key} or {group}",
         )
-    expected = " or ".join(_like(key, sorted(known))) or "a key of conf/"
+    few = f"one of {', '.join(sorted(beside))}" if 0 < len(beside) <= MOST_NAMED else "a key of conf/"
+    expected = " or ".join(_like(key, sorted(known))) or few
     return UserError(f"key {key}, which the config does not have", expected, key)
 
 

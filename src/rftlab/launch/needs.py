@@ -42,8 +42,16 @@ def require_hub(configs: Iterable[Mapping[str, Any]]) -> None:
         raise UserError(
             f"a hub that cannot be reached, for {names}",
             "a network connection or local copies",
-            "paths.hub_mirror to a folder with them, data.source=bundled, or scale",
+            ", ".join(["paths.hub_mirror to a folder with them", *_ways_out(needed)]),
         )
+
+
+def _ways_out(needed: Sequence[str]) -> list[str]:
+    """Name the keys that do without the hub, of what only it has."""
+    keys = [name.rpartition("(")[2].rstrip(")") for name in needed]
+    local = [f"{key}=FOLDER" for key in dict.fromkeys(keys) if key.startswith("reward.")]
+    bundled = ["data.source=bundled"] if "data.loader.hub_id" in keys else []
+    return [*local, *bundled, *(["or scale"] if len(local) < len(set(keys)) else [])]
 
 
 def only_on_the_hub(config: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,14 @@ from rftlab.errors import UserError
 Rows = Iterator[tuple[str, tuple[str, ...]]]
 
 
+class NoReference(UserError):
+    """A row has no reference, where a reward compares with them."""
+
+    def __init__(self, position: int, response: str) -> None:
+        self.position = position  # among the rows of this call
+        super().__init__(f"no reference for the response {response[:40]!r}", "at least one target", "data or reward")
+
+
 def with_references(
     prompts: Sequence[str], responses: Sequence[str], targets: Sequence[tuple[str, ...]], empty: bool = False
 ) -> Rows:
@@ -16,12 +24,12 @@ def with_references(
     (sacreBLEU 2.6.0, a reference list filled up with "": 13.5 becomes 100). A row may be left with none.
 
     Raises:
-        UserError: A row has no reference at all.
+        NoReference: A row has no reference at all.
         ValueError: The arguments differ in length: references are given per row, not per column.
     """
-    for _, response, references in zip(prompts, responses, targets, strict=True):
+    for position, (_, response, references) in enumerate(zip(prompts, responses, targets, strict=True)):
         if not references:
-            raise UserError(f"no reference for the response {response[:40]!r}", "at least one target", "data or reward")
+            raise NoReference(position, response)
         if empty or all(map(str.strip, references)):
             yield response, references
         else:
