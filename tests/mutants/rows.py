@@ -1,0 +1,36 @@
+"""Mistakes in which rows a run sees, and in what is said of them."""
+
+from mutants.mutation import Mutation
+
+PAIRED, OWN = "data/test_pair_members.py", "data/test_own_file.py"
+
+MUTATIONS = {
+    "chance-on-real-rows": Mutation(
+        "../../conf/data/stack_exchange.yaml",
+        "at_chance: ${equal:${data.source},bundled}",
+        "at_chance: true",
+        "config/test_starts.py",
+        "a reward model at chance scores real answers, and nobody asked for it",
+    ),
+    "rows-of-pairs-untold": Mutation(
+        "data/parts/text.py",
+        "        tell(f",
+        "        log = (f",
+        f"{PAIRED} data/test_counting.py",
+        "repeated prompts are weighted without a word",
+    ),
+    "rows-of-pairs-kept": Mutation(
+        "data/parts/text.py",
+        "left = kept(made, drop)",
+        "left = dict(made)",
+        f"{PAIRED} data/test_counting.py",
+        "a key that drops rows does nothing",
+    ),
+    "pairs-with-a-null": Mutation(
+        "data/parts/pairs.py",
+        "(lambda: NO_PAIR) if drop.empty else None",
+        "lambda: NO_PAIR",
+        PAIRED,
+        "pairs of nothing are learned",
+    ),
+}
