@@ -33,4 +33,32 @@ MUTATIONS = {
         PAIRED,
         "pairs of nothing are learned",
     ),
+    "nulls-of-own-rows": Mutation(
+        "data/parts/columns.py",
+        "if not parts or any(part is None for part in parts)",
+        "if any(part is None for part in parts)",
+        OWN,
+        "a row without any target is trained on as if it had one",
+    ),
+    "empty-prompts-of-own-rows": Mutation(
+        "data/parts/columns.py",
+        'or (strict and word == "prompt")',
+        "",
+        OWN,
+        "prompts without a text stay, though the key says they go",
+    ),
+    "revision-of-own-hub-rows": Mutation(
+        "data/hub_text.py",
+        "revision=hub_revision",
+        "revision=None",
+        "data/test_mirror_files.py",
+        "rows of main under the name of another revision",
+    ),
+    "split-by-another-key": Mutation(
+        "data/hub_text.py",
+        "            change_split=key_of_name(split),\n",
+        "",
+        "data/test_hub_text.py",
+        "a refusal sends the user to a key that mends nothing",
+    ),
 }
