@@ -61,4 +61,25 @@ MUTATIONS = {
         "data/test_hub_text.py",
         "a refusal sends the user to a key that mends nothing",
     ),
+    "long-rows-kept": Mutation(
+        "build/limits.py",
+        " if not any(of_row)]",
+        "]",
+        "build/test_limits.py",
+        "rows that a key leaves out are cut and learned",
+    ),
+    "pairs-of-long-prompts-kept": Mutation(
+        "build/limits.py",
+        'if "prompts" in dropped else',
+        "if not dropped else",
+        "build/test_limits.py",
+        "pairs about prompts that a key leaves out are learned, cut",
+    ),
+    "lengths-of-a-few": Mutation(
+        "build/limits.py",
+        "some if what in whole else _first(some)",
+        "_first(some)[:200]",
+        "build/test_limits.py",
+        "one row in a hundred is looked at, and none of the others said",
+    ),
 }

@@ -32,6 +32,8 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 LATER_KEYS: Mapping[str, object] = {
     "data.prompt.format": "plain",
     "data.prompt.system": None,
+    "data.prompt.drop_long": False,
+    "data.target.drop_long": False,
     "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "eval.kl_to_start": False,
