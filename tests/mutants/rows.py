@@ -14,8 +14,8 @@ MUTATIONS = {
     ),
     "rows-of-pairs-untold": Mutation(
         "data/parts/text.py",
-        "        tell(f",
-        "        log = (f",
+        "        tell(\n",
+        "        (lambda *_: None)(\n",
         f"{PAIRED} data/test_counting.py",
         "repeated prompts are weighted without a word",
     ),
