@@ -11,7 +11,6 @@ from rftlab.loops.session import Session
 from rftlab.runs import Run
 from rftlab.stop import StopFlag
 
-
 WORK = [(data, algo) for data in ("corpus_spans", "corpus_causal") for algo in ("pretrain", "sft")]
 
 
@@ -27,8 +26,9 @@ def test_only_pretraining_is_plain(tmp_path: Path, data: str, algo: str) -> None
     assert policy.plain == (algo == "pretrain")
     labels = policy.family == "classifier"
     assert labels or bool(kinds & {"NewGELUActivation", "T5LayerNorm"}) == policy.plain
-    targets = ["negative", "positive"] if labels else ["d e f", "g"]
-    rows = policy.encode_prompts(["a b", "c"], 8, "left"), policy.encode_targets(targets, 8, True)
+    prompts = [f"a b {i}" for i in range(40)]  # enough for a last bit to differ somewhere
+    targets = ["negative", "positive"] * 20 if labels else ["d e f", "g"] * 20
+    rows = policy.encode_prompts(prompts, 8, "left"), policy.encode_targets(targets, 8, True)
     ids, mask = rows[1]
     said, hidden = policy.read(*rows[0], ids, mask, 1.0, None, "none")
     logits = policy.classify(*rows[0])[1] if labels else policy.logits(hidden[mask])
