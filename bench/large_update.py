@@ -98,7 +98,7 @@ def _row(what: str, old: Path, layers: int, n: int, rounds: int) -> dict[str, An
         name, bar = f"update, V=50,257, {n} x 128, {layers} layers", Bar("share", 0.25, "added_mib")
     else:
         settings = {"layers": 12, "prompts": 8, "tokens": 48, "value": None, "unfrozen": 2}
-        less = {"compute": "bfloat16", "head_chunk": 512}
+        less = {"compute": "bfloat16"}
         name, bar = "columns and update, 124M, top two blocks, bfloat16", Bar("times", 6.0)
     sides = [Side(name="now", settings=less), Side(name=BASE, tree=old)]
     return compare(name, bar, sides, __file__, "update", settings=settings, rounds=rounds)

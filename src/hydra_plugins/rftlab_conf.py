@@ -15,6 +15,9 @@ from rftlab.config.layers import find, folders, refuse_own
 from rftlab.config.scales import Tables
 from rftlab.config.texts import restore
 
+# `${equal:${KEY},VALUE}` in our files: a default that holds for one value of another key alone, e.g. of `data.source`
+OmegaConf.register_new_resolver("equal", lambda found, wanted: found == wanted, replace=True)
+
 
 class TablesSource(file_config_source.FileConfigSource):
     """Serve files and entries; listings, and so completion and messages, know the files alone."""

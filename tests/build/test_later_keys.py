@@ -20,10 +20,14 @@ def composed(*overrides: str) -> dict:
         return Composer(GlobalHydra.instance().config_loader()).job(list(overrides)).config
 
 
-def test_a_config_of_before_has_the_key_and_the_rows_of_one_of_today():
-    now = composed("data=narrativeqa", "algo=ppo", "data.loader.n_train=20")
+@pytest.mark.parametrize(
+    ("data", "keys"),
+    [("narrativeqa", ["drop", "hub_revision"]), ("tldr", ["drop", "hub_revision", "pairs_hub_revision"])],
+)
+def test_a_config_of_before_has_the_key_and_the_rows_of_one_of_today(data: str, keys: list[str]):
+    now = composed(f"data={data}", "algo=sft", "data.loader.n_train=20")
     before = copy.deepcopy(now)
-    for key in ("drop", "hub_revision"):
+    for key in keys:
         del before["data"]["loader"][key]
     assert runs.run_key(before) == runs.run_key(now)
     assert rows_of(before) == rows_of(now)

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rftlab.build.limits import cut, tell_cut
+from rftlab.build import limits
+from rftlab.build.limits import within_limits
+from rftlab.errors import UserError
 from rftlab.loops.lab import Task
-from rftlab.models import load_policy
-from rftlab.types import Example, Splits
+from rftlab.models import Policy, load_policy
+from rftlab.types import Example, ScoredText, Splits
 
 LONG, SHORT = "a b c d e f g h", "a b"  # 8 and 2 tokens
 
@@ -32,28 +34,68 @@ def task(prompt: str, target: str, prompt_limit: int, target_limit: int) -> Task
     )
 
 
-@pytest.mark.parametrize(("model", "family", "special"), [("t5_mini", "seq2seq", 1), ("gpt2_mini", "causal", 0)])
-def test_a_text_counts_as_cut_if_its_encoding_loses_tokens(model: str, family: str, special: int):
-    policy = load_policy(
+def policy_of(model: str, family: str) -> Policy:
+    return load_policy(
         source=f"asset:{model}", family=family, tokenizer="asset:tokenizer", init="pretrained", dtype="float32",
         compute_dtype="float32", hub_mirror=None, generator=torch.Generator(),
     )  # fmt: skip
-    fits = task(LONG, LONG, 8 + special, 9)
-    assert not any(count for _, _, count in cut(fits, policy))
-    tight = replace(fits, max_prompt_tokens=7 + special, max_target_tokens=8)
-    assert [found for found in cut(tight, policy) if found[2]] == [
-        ("prompts", "train", 1), ("targets", "train", 1), ("prompts", "test", 1), ("targets", "test", 1),
-    ]  # fmt: skip
 
 
-def test_a_run_says_it_in_one_line_or_not_at_all(caplog: pytest.LogCaptureFixture):
-    policy = load_policy(
-        source="asset:t5_mini", family="seq2seq", tokenizer="asset:tokenizer", init="pretrained", dtype="float32",
-        compute_dtype="float32", hub_mirror=None, generator=torch.Generator(),
-    )  # fmt: skip
+def told(caplog: pytest.LogCaptureFixture, task: Task, policy: Policy) -> list[str]:
+    """Say what a run says of lengths, where nothing is left out."""
+    caplog.clear()
     with caplog.at_level(logging.INFO, "rftlab"):
-        tell_cut(task(SHORT, SHORT, 8, 8), policy)
-        assert not caplog.messages
-        tell_cut(task(LONG, SHORT, 8, 8), policy)
-    (line,) = caplog.messages
-    assert line.endswith("of the first 200 of each split: prompts of train 1, prompts of test 1")
+        assert within_limits(task, policy, []) is task
+    return [line.removeprefix("longer than the limit of data.prompt or data.target: ") for line in caplog.messages]
+
+
+@pytest.mark.parametrize(("model", "family", "special"), [("t5_mini", "seq2seq", 1), ("gpt2_mini", "causal", 0)])
+def test_a_text_counts_as_cut_if_its_encoding_loses_tokens(
+    model: str, family: str, special: int, caplog: pytest.LogCaptureFixture
+):
+    policy = policy_of(model, family)
+    fits = task(LONG, LONG, 8 + special, 9)
+    assert not told(caplog, fits, policy)
+    tight = replace(fits, max_prompt_tokens=7 + special, max_target_tokens=8)
+    assert told(caplog, tight, policy) == [
+        "prompts of train 1 of 2, targets of train 1 of 2, prompts of test 1 of 2, targets of test 1 of 2"
+    ]
+
+
+def test_every_text_is_looked_at_up_to_a_number_of_characters(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    policy = policy_of("t5_mini", "seq2seq")
+    many = task(LONG, SHORT, 8, 8)
+    many = replace(many, splits=replace(many.splits, train=[*many.splits.train] * 250))
+    assert told(caplog, many, policy) == ["prompts of train 250 of 500, prompts of test 1 of 2"]
+    monkeypatch.setattr(limits, "CHARACTERS", 10 * (len(LONG) + len(SHORT)))
+    assert told(caplog, many, policy) == ["prompts of train 10 of the first 20, prompts of test 1 of 2"]
+
+
+@pytest.mark.parametrize("what", ["prompts", "targets"])
+def test_long_rows_are_left_out_where_asked_for_with_what_is_scored_of_them(
+    what: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "CHARACTERS", 0)  # then all are looked at
+    long = task(*((LONG, SHORT) if what == "prompts" else (SHORT, LONG)), 8, 8)
+    first, second = long.splits.train
+    responses = {"train": [ScoredText(example=e, response=LONG, score=0.0) for e in (first, second, first)]}
+    long = replace(long, splits=replace(long.splits, responses=responses))
+    with caplog.at_level(logging.INFO, "rftlab"):
+        left = within_limits(long, policy_of("t5_mini", "seq2seq"), [what]).splits
+    assert (left.train, left.validation, left.test) == ([second], [second], [second])
+    kept = [row.example for row in left.responses["train"]]
+    assert kept == ([second] if what == "prompts" else [first, second, first])
+    gone = 2 if what == "prompts" else 0
+    assert (
+        caplog.messages[-1]
+        == f"left out by drop_long: rows of train 1, validation 0, test 1; responses of train {gone}"
+    )
+
+
+def test_a_split_of_which_nothing_is_left_is_refused():
+    long = task(LONG, SHORT, 1, 8)
+    found = r"data\.prompt\.drop_long=true: no row of split 'train' is left; .*; change data\.prompt\.max_tokens"
+    with pytest.raises(UserError, match=found):
+        within_limits(long, policy_of("t5_mini", "seq2seq"), ["prompts"])

@@ -11,9 +11,10 @@ from rftlab.loops.session import Session
 from rftlab.runs import Run
 from rftlab.stop import StopFlag
 
+WORK = [(data, algo) for data in ("corpus_spans", "corpus_causal") for algo in ("pretrain", "sft")]
 
-@pytest.mark.parametrize("data", ["corpus_spans", "corpus_causal"])
-@pytest.mark.parametrize("algo", ["pretrain", "sft"])
+
+@pytest.mark.parametrize(("data", "algo"), [*WORK, ("review_labels", "pretrain")])
 def test_only_pretraining_is_plain(tmp_path: Path, data: str, algo: str) -> None:
     few = ("data.loader.n_train=40", "data.loader.n_validation=8", "model.policy.init=random", "optimizer.lr=1e-4")
     config = plan(f"algo={algo}", f"data={data}", *few).config
@@ -23,9 +24,13 @@ def test_only_pretraining_is_plain(tmp_path: Path, data: str, algo: str) -> None
     policy = build(config, session, torch.device("cpu"), None).policy
     kinds = {type(module).__name__ for module in policy.modules()}
     assert policy.plain == (algo == "pretrain")
-    assert bool(kinds & {"NewGELUActivation", "T5LayerNorm"}) == policy.plain
-    rows = policy.encode_prompts(["a b", "c"], 8, "left"), policy.encode_targets(["d e f", "g"], 8, True)
+    labels = policy.family == "classifier"
+    assert labels or bool(kinds & {"NewGELUActivation", "T5LayerNorm"}) == policy.plain
+    prompts = [f"a b {i}" for i in range(40)]  # enough for a last bit to differ somewhere
+    targets = ["negative", "positive"] * 20 if labels else ["d e f", "g"] * 20
+    rows = policy.encode_prompts(prompts, 8, "left"), policy.encode_targets(targets, 8, True)
     ids, mask = rows[1]
     said, hidden = policy.read(*rows[0], ids, mask, 1.0, None, "none")
-    plain = policy.logits(hidden[mask]).log_softmax(-1).gather(-1, ids[mask].unsqueeze(-1)).squeeze(-1)
+    logits = policy.classify(*rows[0])[1] if labels else policy.logits(hidden[mask])
+    plain = logits.log_softmax(-1).gather(-1, ids[mask].unsqueeze(-1)).squeeze(-1)
     assert torch.equal(said.logprobs[mask], plain) or not policy.plain

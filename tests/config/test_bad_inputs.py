@@ -80,6 +80,7 @@ CONFIG = {  # words that compose to nothing that can run
     "a path for a dataset": (["data=/path/file.csv"], "data=/path/file.csv, a path"),
     "a file for a dataset": (["data=rows.csv"], "data=rows.csv, a path"),
     "a folder for a model": (["model=/models/mine"], "change model"),
+    "a dot in a name": (["model=gpt_neo_2.7b"], "model=gpt_neo_2.7b, which is no option; expected gpt_neo_2_7b"),
     "a folder above": (["data=../imdb"], "data=../imdb, which is no option"),
     "an option of an inner group of Hydra": (["hydra/job_logging=foo"], "hydra/job_logging=foo, which is no option"),
     "capital letters": (["Algo=ppo"], "expected algo"),

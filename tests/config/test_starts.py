@@ -109,6 +109,14 @@ def test_a_reward_model_at_the_bar_is_taken_where_the_file_of_the_data_says_so_a
     assert taken == {("stack_exchange", "mini")}
 
 
+def test_what_the_file_says_of_the_bundled_rows_takes_no_such_reward_model_on_real_ones() -> None:
+    real = ("data=stack_exchange", "algo=ppo", "data.source=hub")
+    for words in ((), ("reward.batch_size=8",), ("heuristic=partial_sft",)):
+        assert plan(*real, *words).config["reward"]["at_chance"] is False
+    assert plan(*real, "reward.at_chance=true").config["reward"]["at_chance"] is True
+    assert plan("data=stack_exchange", "algo=ppo", "data.source=bundled").config["reward"]["at_chance"] is True
+
+
 def test_responses_of_rows_are_scored_by_the_reward_and_others_as_they_were() -> None:
     for scale in ("mini", "small", "paper"):
         for algo in ("ilql", "offline_awr", "offline_apa"):

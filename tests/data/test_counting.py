@@ -34,14 +34,15 @@ def test_rows_are_equal_if_prompt_and_targets_are():
     counts = count(SPLITS)
     assert counts.rows == {"train": 9, "validation": 3, "test": 4}
     assert counts.duplicates == {"train": 2, "validation": 0, "test": 1}
+    assert counts.prompts == {"train": 3, "validation": 0, "test": 1}
     assert counts.shared == {"train": 2, "validation": 1, "test": 0}
     assert counts.empty == {"train": 2, "validation": 0, "test": 0}
 
 
 def test_the_line_names_splits_where_there_is_something():
     assert count(SPLITS).told() == (
-        "train 9, validation 3, test 4; duplicates: train 2, test 1; also in a later split: train 2, validation 1; "
-        "empty or with a null: train 2"
+        "train 9, validation 3, test 4; duplicates: train 2, test 1; with a prompt of before: train 3, test 1; "
+        "also in a later split: train 2, validation 1; empty or with a null: train 2"
     )
     assert count({"train": examples("a>1")}).told().endswith("empty or with a null: 0")
 
@@ -90,8 +91,8 @@ def test_a_load_says_in_one_line_what_it_found(mirror: Path, caplog: pytest.LogC
     with caplog.at_level(logging.INFO, "rftlab"):
         splits = load(iwslt2017, mirror, NOTHING)
     assert caplog.messages == [
-        "rows of org/set: train 3, validation 1, test 1; duplicates: train 1; also in a later split: train 1; "
-        "empty or with a null: 0; dropped: 0"
+        "rows of org/set: train 3, validation 1, test 1; duplicates: train 1; with a prompt of before: train 1; "
+        "also in a later split: train 1; empty or with a null: 0; dropped: 0"
     ]
     assert len(splits.train) == 3
     caplog.clear()

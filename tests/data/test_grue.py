@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow.parquet
 import pytest
 from members import MEMBERS, Member, parts
@@ -252,3 +253,37 @@ def test_real_totto_rows(files):
             )
     assert found["train"] == expected["train"]
     assert sorted(found["validation"] + found["test"]) == sorted(expected["validation"])
+
+
+def test_real_narrativeqa_rows(files):
+    """As UnifiedQA's files have them: question, a literal backslash and n, summary, all in lower case."""
+    for split, found in texts(loaded("narrativeqa")).items():
+        expected: dict[str, list[str]] = {}
+        for row in files("deepmind/narrativeqa/data", split):
+            story = "".join(row["document"]["summary"]["text"].split("\n"))
+            asked = (row["question"]["text"] + " " + chr(92) + "n " + story + " ").lower()
+            answers = expected.setdefault(asked, [])
+            for answer in row["answers"]:
+                said = answer["text"].lower().strip()
+                answers += [said] if said and said not in answers else []
+        assert found == [(asked, tuple(answers)) for asked, answers in expected.items()]
+
+
+def test_real_imdb_rows(files):
+    """The first half of the words of a review, and the rest; the splits are those of a shuffle by `datasets`."""
+    rows = {
+        split: datasets.Dataset.from_list(files("stanfordnlp/imdb/plain_text", split)).shuffle(seed=42)
+        for split in ("train", "test")
+    }
+    cut = int(0.8 * len(rows["train"]))
+    parts_of = {
+        "train": [row for row in rows["train"].select(range(cut)) if row["label"] == 1],
+        "validation": list(rows["train"].select(range(cut, len(rows["train"])))),
+        "test": list(rows["test"])[:5000],
+    }
+    found = texts(loaded("imdb"))
+    for split, expected in parts_of.items():
+        assert len(found[split]) == len(expected)
+        for (prompt, (target,)), row in zip(found[split], expected, strict=True):
+            assert f"{prompt} {target}" == row["text"]
+            assert target.count(" ") - prompt.count(" ") in (0, 1)  # of an odd number of words the target has one more

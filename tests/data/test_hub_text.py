@@ -28,6 +28,7 @@ def read(mirror: Path, **changes: Any) -> Splits:
         "source": "hub",
         "hub_id": "org/set",
         "hub_config": None,
+        "hub_revision": None,
         "hub_dir": None,
         "prompt_column": "about.q",
         **{f"{name}_column": None for name in columns},
@@ -57,7 +58,14 @@ def test_named_splits_are_read_and_the_others_dealt_from_train(mirror: Path) -> 
     ("changes", "words"),
     [
         ({"prompt_column": "q"}, "has no column q .*change data.prompt.column, data.target.column"),
-        ({"names": Names(train="train", validation="dev", test="test")}, "has no split 'dev' .it has train, test."),
+        (
+            {"names": Names(train="train", validation="dev", test="test")},
+            "has no split 'dev' .it has train, test.*; change data.loader.names.validation .or .*=null: dealt",
+        ),
+        (
+            {"names": Names(train="all", validation=None, test=None)},
+            "no split 'all' .*; change data.loader.names.train$",
+        ),
         ({"hub_id": "org/none"}, "no dataset org/none"),
         ({"prompt_column": "about"}, "row 1 of split 'train' of org/set has about=.*; expected a text"),
         ({"source": "bundled"}, "data.source=bundled"),

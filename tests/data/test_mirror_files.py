@@ -12,8 +12,10 @@ import pytest
 from huggingface_hub.errors import RevisionNotFoundError
 from members import ON_HUB, Member, parts, write
 
-from rftlab.data import imdb
+from rftlab.data import hub_text, imdb
 from rftlab.data.parts import hub
+from rftlab.data.parts import pairs as preference
+from rftlab.data.parts.columns import Names, Shares
 from rftlab.data.parts.counting import Drop
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.errors import UserError
@@ -119,6 +121,36 @@ def test_of_a_dataset_script_the_export_of_the_hub_is_read_by_config_and_split(e
     assert export["revision"] == "refs/convert/parquet"
     assert {example.prompt for example in [*splits.train, *splits.validation]} == {"w0", "w1"}  # both files of train
     assert {example.prompt for example in splits.test} == {"w2"}
+
+
+def test_rows_named_by_their_columns_are_read_from_the_export_too(export: dict[str, Any]):
+    columns = {f"{name}_column": None for name in ("response", "score", "chosen", "rejected")}
+    given = {key: value for key, value in EXPORTED.items() if key != "drop"} | columns
+    splits = hub_text.load(
+        **given,
+        hub_config="a-b",
+        hub_dir=None,
+        prompt_column="text",
+        target_column="text",
+        names=Names(train="train", validation=None, test="test"),
+        shares=Shares(validation=0.5, test=0.0, seed=0),
+        drop_empty=False,
+        drop_pairs=preference.Drop(identical=False, contradicting=False, empty=False),
+    )
+    assert export["revision"] == "refs/convert/parquet"
+    assert {example.prompt for example in splits.test} == {"w2 a"}
+
+
+def test_a_dataset_script_is_refused_with_the_revision_that_can_be_read(monkeypatch: pytest.MonkeyPatch):
+    def script(*_: object, **__: object) -> None:
+        raise RuntimeError("Dataset scripts are no longer supported, but found set.py")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: SimpleNamespace(sha="abc123"))
+    monkeypatch.setattr(datasets, "get_dataset_config_names", script)
+    with pytest.raises(
+        UserError, match=r"org/set is a dataset script, .*; change data\.loader\.hub_revision=refs/conv"
+    ):
+        hub.read_split("org/set", None, "train", None, ["text"])
 
 
 def test_files_of_an_export_are_addressed_by_the_commit():

@@ -13,7 +13,7 @@ from rftlab.data.parts.columns import Names, Shares
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.pairs import Drop
 from rftlab.errors import UserError
-from rftlab.types import Splits
+from rftlab.types import Example, Splits
 
 COLUMNS = ("prompt", "target", "response", "score", "chosen", "rejected", "split")
 ROWS = [
@@ -126,6 +126,52 @@ def test_empty_targets_are_refused_or_dropped_by_their_key(tmp_path: Path) -> No
         read(path, prompt="q", target="a")
     splits = read(path, prompt="q", target="a", drop_empty=True)
     assert len([*splits.train, *splits.validation, *splits.test]) == 7
+
+
+LACKING = [
+    ({"q": None, "a": "a"}, {"target": "a"}, "a null .'q'."),
+    ({"q": "x", "a": []}, {"target": "a"}, "an empty target"),
+    ({"q": "x", "a": ["b", None]}, {"target": "a"}, "an empty target"),
+    ({"q": "x", "a": ["b", " "]}, {"target": "a"}, "an empty target"),
+    ({"q": "x", "r": None, "v": 1.0}, {"response": "r", "score": "v"}, "a null .'r'."),
+    ({"q": "x", "r": "y"}, {"response": "r", "score": "v"}, "a null .'v'."),
+    ({"q": "x", "w": "y", "l": None}, {"chosen": "w", "rejected": "l"}, "a null .'l'."),
+    ({"q": " ", "a": "a"}, {"target": "a"}, None),
+]
+
+
+@pytest.mark.parametrize(("row", "columns", "words"), LACKING)
+def test_what_a_row_lacks_is_counted_and_dropped_by_the_one_key(
+    tmp_path: Path, row: dict[str, Any], columns: dict[str, str], words: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = {"q": "", "a": ["t"], "r": "r", "v": 1, "w": "w", "l": "l"}
+    rows = [
+        row if i in (2, 5) else {key: value if key != "q" else f"q{i}" for key, value in whole.items()}
+        for i in range(9)
+    ]
+    path = written(tmp_path, ".jsonl", rows)
+    if words is None:  # a prompt without a text is no error, and is counted
+        with caplog.at_level("INFO", "rftlab"):
+            assert "" in {e.prompt.strip() for e in everything(read(path, prompt="q", **columns))}
+        assert ", 1 empty" in caplog.text
+    else:
+        with pytest.raises(UserError, match=rf"row 3 of .* has {words}.*; 2 of 9 rows .*drop_empty=true") as refusal:
+            read(path, prompt="q", **columns)
+        assert "\n" not in str(refusal.value)
+    with caplog.at_level("INFO", "rftlab"):
+        left = everything(read(path, prompt="q", **columns, drop_empty=True))
+    assert {e.prompt for e in left} == {f"q{i}" for i in range(9) if i not in (2, 5)}
+    assert "2 of 9 rows have a null, or a prompt or target without a text, and are dropped" in caplog.text
+
+
+def everything(splits: Splits) -> list[Example]:
+    return [*splits.train, *splits.validation, *splits.test]
+
+
+def test_a_file_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, ".csv", [{"q": "x", "a": ""}])
+    with pytest.raises(UserError, match=r"drop_empty leaves no row of .*; change data\.loader\.drop_empty"):
+        read(path, prompt="q", target="a", drop_empty=True)
 
 
 @pytest.mark.parametrize(

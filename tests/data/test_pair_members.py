@@ -10,6 +10,7 @@ import pytest
 from members import PAIRED, Member, write
 
 from rftlab.data import hh, stack_exchange, tldr
+from rftlab.data.parts.counting import Drop as DropRows
 from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.pairs import Drop, TextPair
 from rftlab.data.worlds import answers, dialogues, posts
@@ -41,7 +42,7 @@ def member(name: str) -> Member:
 
 def load(name: str, mirror: Path | None = None, n: int | None = None, **changes: Any) -> Splits:
     one = member(name)
-    keys = {**one.keys, "drop_pairs": Drop(**one.keys["drop_pairs"])}
+    keys = {**one.keys, "drop": DropRows(**one.keys["drop"]), "drop_pairs": Drop(**one.keys["drop_pairs"])}
     limits = {key: n for key in one.parameters() if key.startswith("n_")}
     late = {"source": "bundled" if mirror is None else "hub", "hub_mirror": mirror}
     return one.loader(**(keys | limits | late | changes))
@@ -183,6 +184,65 @@ def test_an_empty_reply_is_no_error_and_is_counted(tmp_path: Path, caplog: pytes
     splits = load("hh", tmp_path)
     assert [e.targets for part in (splits.train, splits.validation) for e in part].count(("",)) == 1
     assert sum(", 1 with an empty reply" in line for line in caplog.messages) == 1
+    assert sum("empty or with a null: train 1" in line or "null: validation 1" in line for line in caplog.messages) == 1
+    dropped = load("hh", tmp_path, drop=DropRows(duplicates=False, empty=True))
+    assert len(dropped.train) + len(dropped.validation) == 39
+    assert sum(map(len, dropped.responses.values())) == 80  # pairs have a key of their own
+
+
+REPEATED = DropRows(duplicates=True, empty=False)
+
+
+@ids
+def test_a_load_says_in_one_line_what_stands_out_and_drops_it_where_asked_for(
+    name: str, changes: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="rftlab")
+    mirrored(tmp_path, name, lambda rows: [*rows, *rows])
+    splits = load(name, tmp_path, **changes)
+    (line,) = (line for line in caplog.messages if line.startswith("rows of "))
+    assert line.startswith(f"rows of {changes.get('hub_id', member(name).keys['hub_id'])}: train {len(splits.train)}, ")
+    assert line.endswith("empty or with a null: 0; dropped: 0")
+    caplog.clear()
+    once = load(name, tmp_path, **changes, drop=REPEATED)
+    gone = sum(len(getattr(splits, split)) - len(getattr(once, split)) for split in SPLITS)
+    assert gone * 2 >= len(splits.train) + len(splits.validation) + len(splits.test)  # some stood there twice before
+    assert sum(line.endswith(f"dropped: {gone}") for line in caplog.messages) == 1
+    assert len({(e.prompt, e.targets) for e in once.train}) == len(once.train)
+
+
+@pytest.mark.parametrize(("name", "column"), [("tldr", "label"), ("stack_exchange", "response_j")])
+def test_an_empty_target_is_refused_and_the_key_that_the_refusal_names_drops_it(
+    name: str, column: str, tmp_path: Path
+) -> None:
+    mirrored(
+        tmp_path,
+        name,
+        lambda rows: [row | {column: " "} if i == 7 and column in row else row for i, row in enumerate(rows)],
+    )
+    with pytest.raises(
+        UserError, match=r"row 7 of .* has an empty target .*or data\.loader\.drop\.empty=true to leave"
+    ):
+        load(name, tmp_path)
+    assert "drop" in member(name).keys
+    assert len(load(name, tmp_path, drop=DropRows(duplicates=False, empty=True)).train) == 149
+
+
+@ids
+def test_a_pair_with_a_null_is_refused_with_its_key_and_dropped_by_it(
+    name: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    worse = "response_k" if name == "stack_exchange" else "rejected"
+    mirrored(
+        tmp_path,
+        name,
+        lambda rows: [row | {worse: None} if i == 7 and worse in row else row for i, row in enumerate(rows)],
+    )
+    rows = DropRows(duplicates=False, empty=True)
+    with pytest.raises(UserError, match=rf"row 7 .* has {worse}=None; .*data\.loader\.drop_pairs\.empty=true to leave"):
+        load(name, tmp_path, **changes, drop=rows)
+    made = load(name, tmp_path, **changes, drop=rows, drop_pairs=Drop(identical=False, contradicting=False, empty=True))
+    assert all(row.example.prompt for rows in made.responses.values() for row in rows)
 
 
 def test_one_opening_turn_is_in_one_split() -> None:

@@ -15,7 +15,9 @@ from rftlab.algorithms.reward_model import BradleyTerry
 from rftlab.errors import UserError
 from rftlab.files import read_lines
 from rftlab.loops import checkpoint
+from rftlab.loops import reward_model as loop
 from rftlab.loops.lab import Lab
+from rftlab.loops.pairs import pairs_of_task
 from rftlab.loops.reward_model import RewardModelling
 from rftlab.models import load_weights
 from rftlab.models.reward_model import Reading, RewardModel, reward_model
@@ -103,6 +105,21 @@ def test_in_the_end_the_train_responses_score_zero_on_average_if_asked_for(
     model = trained(lab, quick_lab("fresh"))
     assert abs(final["reward_model/mean"]) > 1e-3
     assert float(model.centre) == pytest.approx(final["reward_model/mean"] if centre else 0.0)
+
+
+def test_the_scores_of_some_train_pairs_say_where_zero_is(
+    quick_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To score all pairs of a large model takes as long as to train on them."""
+    monkeypatch.setattr(loop, "MOMENTS_OF", 3)
+    seen = []
+    moments_of = loop.moments_of
+    monkeypatch.setattr(
+        loop, "moments_of", lambda lab, network, pairs: seen.extend(pairs) or moments_of(lab, network, pairs)
+    )
+    lab = with_responses(quick_lab("some"))
+    training().run(lab, BradleyTerry())
+    assert len(seen) == 3 < len(pairs_of_task(lab, "train", "all"))
 
 
 def test_without_held_out_pairs_the_accuracy_is_unknown(quick_lab: Callable[..., Lab]) -> None:

@@ -28,8 +28,8 @@ MUTATIONS = {
         "a gold reward that learned what the reward learned passes for held out",
     ),
     "gold-scores-by-the-reward": Mutation(
-        "build/rewards.py", 'reward=_made(node, late), name=node["_target_"], place="gold")',
-        'reward=_made(config["reward"], late), name=node["_target_"], place="gold")', BUILD,
+        "build/rewards.py", 'reward=_made(node, late), name=_name(node), place="gold")',
+        'reward=_made(config["reward"], late), name=_name(node), place="gold")', BUILD,
         "gold is the proxy under another name",
     ),
     "proxy-logged-as-gold": Mutation(

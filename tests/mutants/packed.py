@@ -82,6 +82,13 @@ MUTATIONS = {
         SCORING,
         "with a frozen head in parts, advantages do not matter",
     ),
+    "pretrained-labels-scored-in-pieces": Mutation(
+        "models/policy.py",
+        "scored = score_logits(*row, plain=self.plain)",
+        "scored = score_logits(*row)",
+        "build/test_plain.py",
+        "make assets gives a classifier of other bits",
+    ),
     "pretraining-is-fused": Mutation(
         "build/labs.py",
         'policy.plain = config["algo"]["name"] == "pretrain"',

@@ -234,7 +234,7 @@ MUTATIONS = {
     # --- rows and rewards as they are ------------------------------------------------------------------------------
     "rows-from-the-cache": Mutation(
         "data/parts/hub.py",
-        "rows = _read_files(place, config, split, columns, empty, data_dir, change)",
+        "rows = _read_files(place, config, split, columns, empty, data_dir, change, change_split)",
         "rows = datasets.load_dataset(place.source, config, split=split)",
         MIRRORS,
         "a mirror answers with the rows of another one",

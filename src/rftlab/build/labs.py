@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rftlab import runs
-from rftlab.build.limits import tell_cut
+from rftlab.build.limits import KEYS, within_limits
 from rftlab.build.responses import responses_of_rows, scored_responses
 from rftlab.build.rewards import build_gold, build_reward
 from rftlab.config.make import make
@@ -115,9 +115,10 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
     task = _task(config, splits, device, session.run.folder)
     responses = scored_responses(config, session.run.folder)
     policy = _policy(config, device, start)
-    tell_cut(task, policy)
+    dropped = [what for what, key in KEYS.items() if config["data"][key].get("drop_long", False)]  # a later key
+    task = within_limits(task, policy, dropped)
     if responses is None:
-        responses = responses_of_rows(config, splits, policy)
+        responses = responses_of_rows(config, task.splits, policy)
     task = replace(task, responses=responses)
     return Lab(
         task=task,

@@ -90,7 +90,7 @@ def _unknown_option(text: str) -> UserError | None:
     available = re.findall(r"^\t(\S+)$", text, flags=re.MULTILINE)
     if "/" in option or group == "experiment":  # as in a path, or one group of many folders
         available = [name for name in choices(group) if name.startswith(f"{option}/")] or choices(group)
-    if re.search(r"\.\w+$|^/", option):
+    if re.search(r"\.[a-z]\w*$|^/", option):  # the ending of a file, not that of `gpt_neo_2.7b`
         expected = f"the name of a file of conf/{group} ({', '.join(available)}), or of {group}/ in a --config-dir"
         return UserError(f"{group}={option}, a path", expected, group)
     return UserError(f"{group}={option}, which is no option", _one_of(option, available), f"{group}")

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from rftlab.data.parts.pairs import Drop, TextPair, pairs_of_rows
+from rftlab.data.parts.counting import Drop
+from rftlab.data.parts.pairs import Drop as DropPairs
+from rftlab.data.parts.pairs import TextPair, pairs_of_rows
 from rftlab.data.parts.rows import Misfit, Rows
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
@@ -108,9 +110,11 @@ def load(
     form: Literal["replies", "dialogues"],
     hub_id: str,
     hub_config: str | None,
+    hub_revision: str | None,
     hub_dir: str | None,
     hub_mirror: Given[Path | None],
-    drop_pairs: Drop,
+    drop: Drop,
+    drop_pairs: DropPairs,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -123,11 +127,19 @@ def load(
     """
     dataset, formed = {"replies": (RM_STATIC, pair), "dialogues": (HH_RLHF, cut)}[form]
     origin = Origin(
-        source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed, hub_dir=hub_dir
+        source=source,
+        hub_id=hub_id,
+        hub_config=hub_config,
+        hub_revision=hub_revision,
+        hub_mirror=hub_mirror,
+        seed=seed,
+        hub_dir=hub_dir,
     )
     rows = {split: origin.rows(split, dataset.columns, dataset.bundled) for split in ("train", "test")}
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
-    made = {split: dataset.examples_of(rows[of_hub], split, limits[split], origin) for split, of_hub in SPLITS.items()}
+    made = {
+        split: dataset.examples_of(rows[of_hub], split, limits[split], origin, drop) for split, of_hub in SPLITS.items()
+    }
     responses = {
         split: pairs_of_rows(
             rows["train"], part(split, rows["train"]), formed, split, limits[split], origin, drop_pairs
@@ -136,16 +148,10 @@ def load(
     }
     if form == "dialogues":
         _tell_earlier(rows["train"])
-    return Splits(
-        train=made["train"],
-        validation=made["validation"],
-        test=made["test"],
-        source=source,
-        responses=responses,
-    )
+    return dataset.splits_of(made, origin, drop, responses)
 
 
 def _tell_earlier(rows: Rows) -> None:
     """Say how many pairs of dialogues differ before the last reply; they are kept, with the turns behind it."""
-    found = sum(map(differ_earlier, rows.make(range(len(rows)), lambda row: row)))
+    found = sum(rows.make(range(len(rows)), differ_earlier, lambda: False))  # nulls are refused or dropped elsewhere
     log.info("%s: %d of %d pairs differ before the last reply", rows.place, found, len(rows))

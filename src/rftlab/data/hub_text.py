@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from rftlab.data.parts.columns import Columns, Names, OwnRows, Row, Shares, deal, splits_of
+from rftlab.data.parts.columns import Columns, Names, OwnRows, Row, Shares, deal, key_of_name, splits_of
 from rftlab.data.parts.pairs import Drop
 from rftlab.errors import UserError
 from rftlab.ranges import Given, NonNegative, Positive
@@ -17,6 +17,7 @@ def load(
     source: Given[Literal["hub"]],
     hub_id: str | None,
     hub_config: str | None,
+    hub_revision: str | None,
     hub_dir: str | None,
     hub_mirror: Given[Path | None],
     prompt_column: str | None,
@@ -54,12 +55,21 @@ def load(
         split=None,
     )
 
-    def rows(name: str) -> list[Row]:
-        needed = tuple(dict.fromkeys(columns.named().values()))
-        table = read_split(hub_id, hub_config, name, hub_mirror, needed, data_dir=hub_dir, change=KEYS)
+    def rows(split: str, name: str) -> list[Row]:
+        table = read_split(
+            hub_id,
+            hub_config,
+            name,
+            hub_mirror,
+            tuple(dict.fromkeys(columns.named().values())),
+            revision=hub_revision,
+            data_dir=hub_dir,
+            change=KEYS,
+            change_split=key_of_name(split),
+        )
         return OwnRows(rows=table.to_list(), columns=columns, place=f"split '{name}' of {hub_id}").read(drop_empty)
 
-    dealt = {split: rows(name) for split, name in names.of_ours().items() if name is not None}
+    dealt = {split: rows(split, name) for split, name in names.of_ours().items() if name is not None}
     dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
     return splits_of(dealt, limits, drop_pairs, seed, source, hub_id)

@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rftlab.data.parts.pairs import Drop, TextPair, pairs_of_rows
+from rftlab.data.parts.counting import Drop
+from rftlab.data.parts.pairs import Drop as DropPairs
+from rftlab.data.parts.pairs import TextPair, pairs_of_rows
 from rftlab.data.parts.rows import Rows
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
@@ -63,9 +65,11 @@ def load(
     source: Given[Source],
     hub_id: str,
     hub_config: str | None,
+    hub_revision: str | None,
     prompts_dir: str,
     hub_mirror: Given[Path | None],
-    drop_pairs: Drop,
+    drop: Drop,
+    drop_pairs: DropPairs,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -82,22 +86,24 @@ def load(
 
     def at(folder: str) -> tuple[Rows, Origin]:
         origin = Origin(
-            source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed, hub_dir=folder
+            source=source,
+            hub_id=hub_id,
+            hub_config=hub_config,
+            hub_revision=hub_revision,
+            hub_mirror=hub_mirror,
+            seed=seed,
+            hub_dir=folder,
         )
         return origin.rows(OF_HUB, DATASET.columns, partial(bundled, folder=folder)), origin
 
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
     places = {"train": at(prompts_dir), **dict.fromkeys(("validation", "test"), at(EVALUATION))}
-    made = {split: DATASET.examples_of(rows, split, limits[split], origin) for split, (rows, origin) in places.items()}
+    made = {
+        split: DATASET.examples_of(rows, split, limits[split], origin, drop) for split, (rows, origin) in places.items()
+    }
     of_pairs = {"train": (*at(REWARD), n_pairs), "validation": (*places["validation"], n_validation)}
     responses = {
         split: pairs_of_rows(rows, part(split, rows), pair, split, limit, origin, drop_pairs)
         for split, (rows, origin, limit) in of_pairs.items()
     }
-    return Splits(
-        train=made["train"],
-        validation=made["validation"],
-        test=made["test"],
-        source=source,
-        responses=responses,
-    )
+    return DATASET.splits_of(made, places["train"][1], drop, responses)

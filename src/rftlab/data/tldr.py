@@ -5,11 +5,13 @@ prompt is the text before "TL;DR:", and then a new line with "TL;DR:", which no 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rftlab.data.parts.counting import NOTHING
-from rftlab.data.parts.pairs import Drop, TextPair, pairs_of_rows
+from rftlab.data.parts.counting import Drop
+from rftlab.data.parts.pairs import Drop as DropPairs
+from rftlab.data.parts.pairs import TextPair, pairs_of_rows
 from rftlab.data.parts.splits import Origin, Source
 from rftlab.data.parts.text import Text, TextDataset
 from rftlab.data.worlds import posts
@@ -50,9 +52,12 @@ def load(
     source: Given[Source],
     hub_id: str,
     hub_config: str | None,
+    hub_revision: str | None,
     pairs_hub_id: str,
+    pairs_hub_revision: str | None,
     hub_mirror: Given[Path | None],
-    drop_pairs: Drop,
+    drop: Drop,
+    drop_pairs: DropPairs,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
     n_test: Positive[int] | None,
@@ -70,24 +75,25 @@ def load(
         source=source,
         hub_id=hub_id,
         hub_config=hub_config,
-        hub_revision=None,
+        hub_revision=hub_revision,
         hub_mirror=hub_mirror,
         n_train=n_train,
         n_validation=n_validation,
         n_test=n_test,
         seed=seed,
-        drop=NOTHING,
+        drop=drop,
     )
-    origin = Origin(source=source, hub_id=pairs_hub_id, hub_config=None, hub_mirror=hub_mirror, seed=seed)
+    origin = Origin(
+        source=source,
+        hub_id=pairs_hub_id,
+        hub_config=None,
+        hub_revision=pairs_hub_revision,
+        hub_mirror=hub_mirror,
+        seed=seed,
+    )
     limits = {"train": n_pairs, "validation": n_validation}
     responses = {}
     for split, of_hub in COMPARED.items():
         rows = origin.rows(of_hub, COMPARISONS, posts.comparisons)
         responses[split] = pairs_of_rows(rows, range(len(rows)), pair, split, limits[split], origin, drop_pairs)
-    return Splits(
-        train=splits.train,
-        validation=splits.validation,
-        test=splits.test,
-        source=source,
-        responses=responses,
-    )
+    return replace(splits, responses=responses)

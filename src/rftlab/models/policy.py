@@ -378,7 +378,8 @@ class Policy(nn.Module):
             if prompt_index is not None:
                 prompt_ids, prompt_mask = prompt_ids[prompt_index], prompt_mask[prompt_index]
             pooled, logits = self.classify(prompt_ids, prompt_mask)
-            scored = score_logits(logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
+            row = (logits[response_mask[:, 0]], response_ids[response_mask], temperature, entropy)
+            scored = score_logits(*row, plain=self.plain)
             return over_grid([scored], response_mask), pooled.unsqueeze(1)
         hidden = self.hidden(prompt_ids, prompt_mask, response_ids, response_mask, prompt_index, trunk)
         return self.score(hidden, response_ids, response_mask, temperature, entropy, head_chunk, allowed), hidden

@@ -32,11 +32,14 @@ CAME_LATER: Mapping[str, Mapping[str, object]] = {
 LATER_KEYS: Mapping[str, object] = {
     "data.prompt.format": "plain",
     "data.prompt.system": None,
+    "data.prompt.drop_long": False,
+    "data.target.drop_long": False,
     "data.stop": None,
     "model.lora": {"rank": None, "alpha": 16.0, "targets": None, "dropout": 0.0},
     "eval.kl_to_start": False,
     "gold": None,
     "data.loader.hub_revision": None,
+    "data.loader.pairs_hub_revision": None,
     "data.loader.drop": {"_target_": "rftlab.data.parts.counting.Drop", "duplicates": False, "empty": False},
 }
 KEY_LENGTH = 12

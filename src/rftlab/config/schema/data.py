@@ -16,6 +16,7 @@ class Prompt:
     system: str | None = None
     ending: str | None = None  # the end of every prompt, which is never cut
     column: str | None = None  # of rows of the user's own
+    drop_long: bool = False  # leave out rows whose text is longer than the limit
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Target:
     max_tokens: Positive[int]
     append_eos: bool
     column: str | None = None
+    drop_long: bool = False
 
 
 @dataclass

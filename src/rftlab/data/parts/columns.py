@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rftlab.ranges import UnitInterval
 from rftlab.types import Example, ScoredText, Splits
 
 SPLITS = ("train", "validation", "test")
+KEY = "data.loader.drop_empty"
 
 log = logging.getLogger("rftlab")
 
@@ -91,30 +92,52 @@ class OwnRows:
         for word, name in self.columns.named().items():
             if name not in has:
                 found = f"{self.place} has no column '{name}' (it has {', '.join(has) or 'none'})"
-                key = "data.loader.split_column" if word == "split" else f"data.{word}.column"
-                raise UserError(found, "a column of it", key)
+                raise UserError(found, "a column of it", _key(word))
 
     def read(self, drop_empty: bool) -> list[Row]:
-        """Form every row; with `drop_empty` those whose target has no text are left out, and counted in the log.
+        """Form every row; with `drop_empty` those with a null or without a text are left out, and counted in the log.
+
+        Without it a null or an empty target is refused; prompts and replies of pairs without a text are counted.
 
         Raises:
             UserError: A value that is missing or of another kind, or an empty target.
         """
-        formed = [self._formed(number, row) for number, row in enumerate(self.rows, start=1)]
-        empty = [number for number, row in enumerate(formed, start=1) if any(not text.strip() for text in row.targets)]
-        if (
-            empty and not drop_empty and self.columns.target is not None
-        ):  # an empty reply of a pair is counted with them
+        empty = {number: word for number, row in self._numbered() if (word := self._without(row, drop_empty))}
+        if empty and not drop_empty:
+            number, word = next(iter(empty.items()))
+            what = "an empty target" if word == "target" else "a null"
             raise self._error(
-                empty[0],
-                f"has an empty target ('{self.columns.target}'); {len(empty)} of {len(formed)} rows have one",
-                "a text",
-                "the rows, data.target.column, or data.loader.drop_empty=true to leave them out",
+                number,
+                f"has {what} ('{self.columns.named()[word]}'); {len(empty)} of {len(self.rows)} rows have one",
+                "a text" if word != "score" else "a number",
+                f"the rows, {_key(word)}, or {KEY}=true to leave them out",
             )
-        if empty and drop_empty:
-            log.info("%s: %d of %d rows have an empty target and are dropped", self.place, len(empty), len(formed))
-        left_out = set(empty) if drop_empty else set()
-        return [row for number, row in enumerate(formed, start=1) if number not in left_out]
+        if empty:
+            said = "%s: %d of %d rows have a null, or a prompt or target without a text, and are dropped"
+            log.info(said, self.place, len(empty), len(self.rows))
+        if len(empty) == len(self.rows):
+            raise UserError(f"{KEY} leaves no row of {self.place}", "at least one", f"{KEY}, or the rows")
+        return [self._formed(number, row) for number, row in self._numbered() if number not in empty]
+
+    def _numbered(self) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        return enumerate(self.rows, start=1)
+
+    def _without(self, row: Mapping[str, Any], strict: bool) -> str | None:
+        """Say which column of a row holds a null, or a target without a text; if `strict`, also an empty prompt.
+
+        Chosen replies are targets where no column says so, but as replies of pairs they count only if `strict`.
+        """
+        names = self.columns
+        for word, name in names.named().items():
+            value = row.get(name)
+            parts = value if word == "target" and isinstance(value, list) else [value]
+            if not parts or any(part is None for part in parts) or (word == "score" and value == ""):
+                return word
+            is_target = word == "target" or (strict and word == "chosen" and names.target is None)
+            blank = any(isinstance(part, str) and not part.strip() for part in parts)
+            if blank and (is_target or (strict and word == "prompt")):
+                return word
+        return None
 
     def _formed(self, number: int, row: Mapping[str, Any]) -> Row:
         names = self.columns
@@ -140,9 +163,7 @@ class OwnRows:
 
     def _targets(self, number: int, row: Mapping[str, Any], name: str) -> tuple[str, ...]:
         value = row.get(name)
-        if value is None:
-            return ("",)  # told with the other empty ones
-        given = value if isinstance(value, list) and value else [value]
+        given = value if isinstance(value, list) else [value]
         texts = [text for text in given if isinstance(text, str)]
         if len(texts) < len(given):
             raise self._error(number, f"has {name}={_short(value)}", "a text, or a list of texts", "data.target.column")
@@ -255,9 +276,18 @@ def by_split(rows: Sequence[Row], names: Names, column: str, place: str) -> dict
         if not dealt[split]:
             there = ", ".join(sorted({str(row.split) for row in rows})[:10])
             found = f"no row of {place} with '{name}' in column '{column}' (it has {there})"
-            change = f"data.loader.names.{split} (null: dealt from train)"
-            raise UserError(found, "the names of its splits", change)
+            raise UserError(found, "the names of its splits", key_of_name(split))
     return dealt
+
+
+def _key(word: str) -> str:
+    return "data.loader.split_column" if word == "split" else f"data.{word}.column"
+
+
+def key_of_name(split: str) -> str:
+    """Say which key to change where the data has no split of the name that one of ours is to have there."""
+    key = f"data.loader.names.{split}"
+    return key if split == "train" else f"{key} (or {key}=null: dealt from train)"
 
 
 def _hash(seed: int, prompt: str) -> bytes:

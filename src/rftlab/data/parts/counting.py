@@ -19,15 +19,13 @@ class Drop:
     empty: bool  # a field is null, or the prompt or a target has no character but white space
 
 
-NOTHING = Drop(duplicates=False, empty=False)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """What there is in each split; a row is a prompt with its targets."""
 
     rows: Mapping[str, int]
     duplicates: Mapping[str, int]  # beyond the first of equal rows
+    prompts: Mapping[str, int]  # beyond the first row of a prompt, whatever its targets
     shared: Mapping[str, int]  # that a later split has too
     empty: Mapping[str, int]
 
@@ -35,6 +33,7 @@ class Counts:
         """Say it in one line."""
         found = {
             "duplicates": self.duplicates,
+            "with a prompt of before": self.prompts,
             "also in a later split": self.shared,
             "empty or with a null": self.empty,
         }
@@ -48,6 +47,7 @@ def count(splits: Mapping[str, Sequence[Example]]) -> Counts:
     return Counts(
         rows={split: len(examples) for split, examples in splits.items()},
         duplicates={split: len(examples) - len(known[split]) for split, examples in splits.items()},
+        prompts={split: len(examples) - len({e.prompt for e in examples}) for split, examples in splits.items()},
         shared={split: len(known[split] & _later(known, split)) for split in splits},
         empty={split: sum(map(is_empty, examples)) for split, examples in splits.items()},
     )

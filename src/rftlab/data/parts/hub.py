@@ -21,7 +21,8 @@ from huggingface_hub.utils import httpx  # the client that it uses, under the na
 from rftlab.errors import UserError
 
 # pyarrow's errors are ValueErrors; the client's own come where the connection breaks half-way
-READ_ERRORS = (OSError, ValueError, datasets.exceptions.DatasetsError, httpx.HTTPError)
+READ_ERRORS = (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError, httpx.HTTPError)
+SCRIPT = "Dataset scripts are no longer supported"  # how the RuntimeError begins that `datasets` raises for one
 PROBE_TIMEOUT_S = 5.0  # a closed network is told within seconds, not after the library's retries
 BATCH = 500  # rows of a file that are in memory with all their columns
 EXPORT = "refs/convert/parquet"  # the branch on which the hub keeps every dataset as CONFIG/SPLIT/NUMBER.parquet
@@ -48,13 +49,14 @@ def read_split(
     revision: str | None = None,
     data_dir: str | None = None,
     change: str = "data.loader.hub_id to a dataset with that schema",
+    change_split: str = "data.loader.hub_id or paths.hub_mirror",
 ) -> datasets.Dataset:
     """Read some columns of one split of a hub dataset, from `<hub_mirror>/<hub_id>` where a mirror is given.
 
     A name with dots is a field inside a column; what stands beside it in the column is not kept. The revision, a branch
     or commit of the hub, is none of a mirror's; at `refs/convert/parquet` lies what the hub made of a dataset script.
     With `data_dir` the files of that folder of the dataset are read, whatever its card says. `change` is what to change
-    where a column is missing.
+    where a column is missing, `change_split` where the split is.
 
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
@@ -64,35 +66,40 @@ def read_split(
         _check_config(hub_id, place, config)
         try:
             if place.revision is None:
-                rows = _read_files(place, config, split, columns, empty, data_dir, change)
+                rows = _read_files(place, config, split, columns, empty, data_dir, change, change_split)
             elif place.export is not None:
-                rows = _read_export(place.export[config or "default"], place.source, split)
+                rows = _read_export(place.export[config or "default"], place.source, split, change_split)
             else:
                 splits = datasets.get_dataset_split_names(
                     place.source, config, revision=place.revision, data_dir=data_dir
                 )
-                _check_split(place.source, split, splits)
+                _check_split(place.source, split, splits, change_split)
                 rows = datasets.load_dataset(
                     place.source, config, split=split, revision=place.revision, data_dir=data_dir
                 )
         except READ_ERRORS as error:
             raise _unreadable(place.source, error) from error
     if rows is None or len(rows) == 0:
-        raise UserError(
-            f"split '{split}' of {place.source} is empty", "at least one row", "data.loader.hub_id or paths.hub_mirror"
-        )
+        raise UserError(f"split '{split}' of {place.source} is empty", "at least one row", change_split)
     return _select(rows, columns, split, place.source, change)
 
 
 def _read_files(
-    place: _Place, config: str | None, split: str, columns: Sequence[str], empty: str, data_dir: str | None, change: str
+    place: _Place,
+    config: str | None,
+    split: str,
+    columns: Sequence[str],
+    empty: str,
+    data_dir: str | None,
+    change: str,
+    change_split: str,
 ) -> datasets.Dataset | None:
     """Read the files of a folder into memory; None if they have no row.
 
     `empty` is a folder without anything: given as the cache, it keeps the library from remembering another state.
     """
     builder = datasets.load_dataset_builder(place.source, config, cache_dir=empty, data_dir=data_dir)
-    _check_split(place.source, split, list(builder.config.data_files or {}))
+    _check_split(place.source, split, list(builder.config.data_files or {}), change_split)
     stream = builder.as_streaming_dataset(split=split)
     assert isinstance(stream, datasets.IterableDataset)
     features = stream.features
@@ -104,9 +111,9 @@ def _read_files(
     return datasets.concatenate_datasets(parts) if parts else None
 
 
-def _read_export(files: Mapping[str, list[str]], source: str, split: str) -> datasets.Dataset:
+def _read_export(files: Mapping[str, list[str]], source: str, split: str, change_split: str) -> datasets.Dataset:
     """Read a split of a parquet export: its files are named, as the library knows no configs of such a branch."""
-    _check_split(source, split, list(files))
+    _check_split(source, split, list(files), change_split)
     return datasets.load_dataset("parquet", data_files={split: files[split]}, split=split)
 
 
@@ -186,16 +193,17 @@ def _check_config(hub_id: str, place: _Place, config: str | None) -> None:
         raise UserError(f"{hub_id} has no config '{config}'", f"one of {', '.join(configs)}", "data.loader.hub_config")
 
 
-def _check_split(source: str, split: str, splits: Sequence[str]) -> None:
+def _check_split(source: str, split: str, splits: Sequence[str], change: str) -> None:
     if split not in splits:
         raise UserError(
-            f"{source} has no split '{split}' (it has {', '.join(splits)})",
-            "the splits of the hub dataset",
-            "data.loader.hub_id or paths.hub_mirror",
+            f"{source} has no split '{split}' (it has {', '.join(splits)})", "the splits of the hub dataset", change
         )
 
 
 def _unreadable(source: str, error: Exception) -> UserError:
+    if str(error).startswith(SCRIPT):
+        change = f"data.loader.hub_revision={EXPORT}, which the hub made of it, or paths.hub_mirror to a copy of that"
+        return UserError(f"{source} is a dataset script, which nothing runs any more", "data files", change)
     return UserError(
         f"{source} cannot be read ({_first_line(error)})",
         "data files as the hub has them",

@@ -10,6 +10,7 @@ from rftlab.data.parts.rows import Rows
 from rftlab.data.parts.splits import Origin, drawn
 from rftlab.types import Example, ScoredText
 
+KEY = "data.loader.drop_pairs.empty"
 CHOSEN, REJECTED = 1.0, 0.0  # the scores of a pair: which of the two is better is all that a pair says
 
 log = logging.getLogger("rftlab")
@@ -21,7 +22,7 @@ class Drop:
 
     identical: bool  # whose two replies are the same text
     contradicting: bool  # that stand there in both orders
-    empty: bool  # of which one reply has no character but white space
+    empty: bool  # of which one reply has no character but white space, or a field is null
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,9 @@ class TextPair:
     def reversed(self) -> "TextPair":
         """Give the pair that says the opposite."""
         return TextPair(prompt=self.prompt, chosen=self.rejected, rejected=self.chosen)
+
+
+NO_PAIR = TextPair(prompt="", chosen="", rejected="")  # stands for a row with a null until it is counted and dropped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,8 @@ def pairs_of_rows(
     """Make the scored responses of one of our splits: two of each row of a random subset, which is that of the prompts.
 
     Raises:
-        UserError: a row of another kind, or one that `form` refuses.
+        UserError: a row of another kind, one with a null that is not dropped, or one that `form` refuses.
     """
     places = drawn(range(len(numbers)), limit, origin.draw(split))
-    return scored(list(rows.make([numbers[place] for place in places], form)), split, drop)
+    made = rows.make([numbers[place] for place in places], form, (lambda: NO_PAIR) if drop.empty else None, KEY)
+    return scored(list(made), split, drop)

@@ -57,11 +57,15 @@ class Rows:
         return [self._formed(number, value, name, form) for number, value in enumerate(values)]
 
     def make(
-        self, numbers: Sequence[int], form: Callable[[Mapping[str, Any]], T], of_null: Callable[[], T] | None = None
+        self,
+        numbers: Sequence[int],
+        form: Callable[[Mapping[str, Any]], T],
+        of_null: Callable[[], T] | None = None,
+        key: str | None = None,
     ) -> Iterator[T]:
         """Read these rows, in this order, and form each of them; no other row is read.
 
-        A row with a null in what is declared becomes what `of_null` makes, or is refused.
+        A row with a null in what is declared becomes what `of_null` makes, or is refused; `key` leaves such rows out.
 
         Raises:
             UserError: a row that cannot be decoded, a value of another kind, or a row that `form` refuses by a
@@ -69,7 +73,7 @@ class Rows:
         """
         rows = self._picked(numbers) if isinstance(self.data, Sequence) else self._decoded(self.data, numbers)
         for number, row in zip(numbers, rows, strict=True):
-            yield self._formed(number, row, "", form, of_null)
+            yield self._formed(number, row, "", form, of_null, key)
 
     def error(self, number: int, found: str, expected: str) -> UserError:
         """Word what is wrong with a row."""
@@ -107,7 +111,13 @@ class Rows:
                 raise self.error(numbers[place], found, "rows as the hub has them") from error
 
     def _formed(
-        self, number: int, value: Any, column: str, form: Callable[[Any], T], of_null: Callable[[], T] | None = None
+        self,
+        number: int,
+        value: Any,
+        column: str,
+        form: Callable[[Any], T],
+        of_null: Callable[[], T] | None = None,
+        key: str | None = None,
     ) -> T:
         """Check a row, or a column of it where one is named, and form it."""
         try:
@@ -117,7 +127,8 @@ class Rows:
         except Misfit as misfit:
             if isinstance(misfit, Null) and of_null is not None:
                 return of_null()
-            raise self.error(number, misfit.found, misfit.expected) from misfit
+            left_out = f", or {key}=true to leave such rows out" if isinstance(misfit, Null) and key else ""
+            raise self.error(number, misfit.found, misfit.expected + left_out) from misfit
 
 
 def check(value: object, kind: Kind, path: str) -> None:

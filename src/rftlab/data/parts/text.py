@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from rftlab.data.parts.counting import NOTHING, Drop, kept, tell
+from rftlab.data.parts.counting import Drop, kept, tell
 from rftlab.data.parts.rows import Columns, Misfit, Rows
 from rftlab.data.parts.splits import Origin, Source, World, take
 from rftlab.data.worlds.grammar import Generated
 from rftlab.errors import UserError
 from rftlab.ranges import Given, NonNegative, Positive
-from rftlab.types import Example, Splits
+from rftlab.types import Example, ScoredText, Splits
 
 SPLITS = ("train", "validation", "test")
 
@@ -26,7 +27,8 @@ class Text:
 
 
 EMPTY = Text(prompt="", targets=("",))  # stands for a row with a null until it is counted and dropped
-EXPECTED = "a text in every target, or data.loader.drop.empty=true to leave such rows out"
+KEY = "data.loader.drop.empty"
+EXPECTED = f"a text in every target, or {KEY}=true to leave such rows out"
 
 
 def every_row(split: str, rows: Rows) -> Sequence[int]:
@@ -48,7 +50,7 @@ class TextDataset:
         needs: what such a part needs to have rows, for the error if it has none.
         several: a row gives any number of examples, and limits count these.
         merged: examples with the same prompt become one, with the targets of all.
-        empty_targets: a target may have no text, as replies of pairs, which are counted for themselves.
+        empty_targets: a target may have no text, as replies of pairs, and is counted.
     """
 
     columns: Columns
@@ -96,15 +98,30 @@ class TextDataset:
         made = {
             split: self.examples_of(rows[self.splits[split]], split, limits[split], origin, drop) for split in SPLITS
         }
+        return self.splits_of(made, origin, drop)
+
+    def splits_of(
+        self,
+        made: Mapping[str, Sequence[Example]],
+        origin: Origin,
+        drop: Drop,
+        responses: Mapping[str, Sequence[ScoredText]] = MappingProxyType({}),
+    ) -> Splits:
+        """Say in the log what stands out among the examples, leave out what `drop` names, and join the splits.
+
+        Raises:
+            UserError: nothing is left of a split.
+        """
         left = kept(made, drop)
-        tell(f"rows of {hub_id}" if source == "hub" else f"generated rows for {hub_id}", made, left)
+        tell(
+            f"rows of {origin.hub_id}" if origin.source == "hub" else f"generated rows for {origin.hub_id}", made, left
+        )
         if nothing := next((split for split, examples in left.items() if not examples), None):
             raise UserError(f"data.loader.drop leaves no row of split '{nothing}'", self.needs, "data.loader.drop")
-        return Splits(train=left["train"], validation=left["validation"], test=left["test"], source=origin.source)
+        train, validation, test = (left[split] for split in SPLITS)
+        return Splits(train=train, validation=validation, test=test, source=origin.source, responses=responses)
 
-    def examples_of(
-        self, rows: Rows, split: str, limit: int | None, origin: Origin, drop: Drop = NOTHING
-    ) -> list[Example]:
+    def examples_of(self, rows: Rows, split: str, limit: int | None, origin: Origin, drop: Drop) -> list[Example]:
         """Make the examples of one of our splits from the rows that hold it.
 
         Raises:
@@ -130,14 +147,14 @@ class TextDataset:
     def _texts(self, rows: Rows, numbers: Sequence[int], drop: Drop) -> Iterator[list[Text]]:
         """Format rows; with `drop.empty` a row with a null becomes `EMPTY`, and targets without text may stand."""
         form = (lambda row: list(self.examples(row))) if drop.empty or self.empty_targets else self._complete
-        return rows.make(numbers, form, (lambda: [EMPTY]) if drop.empty else None)
+        return rows.make(numbers, form, (lambda: [EMPTY]) if drop.empty else None, KEY)
 
     def _complete(self, row: Mapping[str, Any]) -> list[Text]:
         """Format a row whose targets all have text."""
         texts = list(self.examples(row))
         for text in texts:
             if not all(target.strip() for target in text.targets):
-                raise Misfit(f"has an empty target (its prompt starts with '{text.prompt[:60]}')", EXPECTED)
+                raise Misfit(f"has an empty target (its prompt starts with {text.prompt[:60]!r})", EXPECTED)
         return texts
 
 
@@ -157,7 +174,7 @@ def merge(rows: Rows, numbers: Sequence[int], lists: Iterable[list[Text]], drop:
             targets.setdefault(text.prompt, {}).update(dict.fromkeys(text.targets))
     for number, text in first.values():
         if not (targets[text.prompt] or drop.empty):
-            raise rows.error(number, f"has no target text (its prompt starts with '{text.prompt[:60]}')", EXPECTED)
+            raise rows.error(number, f"has no target text (its prompt starts with {text.prompt[:60]!r})", EXPECTED)
     made = (
         Text(prompt=prompt, targets=tuple(targets[prompt]) or ("",), meta=text.meta)
         for prompt, (_, text) in first.items()
