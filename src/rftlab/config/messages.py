@@ -120,7 +120,9 @@ def _unknown_beside(error: Exception) -> UserError | None:
     cause = error.__cause__
     node, key = getattr(cause, "parent_node", None), getattr(cause, "full_key", None)
     override = re.match(r"Could not override '([^']+)'", str(error))
-    if not isinstance(node, DictConfig) or override is None or key != override.group(1) or key in known_keys():
+    if not isinstance(node, DictConfig) or not isinstance(key, str) or override is None:
+        return None
+    if key != override.group(1) or key in known_keys():
         return None
     place = key.rpartition(".")[0]
     return unknown_key(key, {f"{place}.{name}" for name in node if not str(name).startswith("_")})
