@@ -297,5 +297,8 @@ def test_a_loop_that_does_not_exist_is_one_line() -> None:
 
 def test_a_dataset_whose_targets_are_labels_is_known_by_what_it_says() -> None:
     answers = {name: content(f"data/{name}") for name in options("data") if "/" not in name}
-    labels = [n for n, d in answers.items() if d.get("target", {}) == {"max_tokens": 1, "append_eos": False}]
+    said = {name: data.get("target", {}) for name, data in answers.items()}
+    labels = [
+        name for name, target in said.items() if (target.get("max_tokens"), target.get("append_eos")) == (1, False)
+    ]
     assert labels == ["review_labels"]

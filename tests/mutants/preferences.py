@@ -31,7 +31,7 @@ MUTATIONS = {
         "held-out prompts are trained on",
     ),
     "csv-of-short-lines": Mutation(
-        "data/file.py",
+        "data/parts/table_file.py",
         "if len(line) not in (0, len(names)):",
         "if False:",
         FILE,
