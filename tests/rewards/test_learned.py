@@ -154,6 +154,6 @@ def test_a_run_is_built_with_the_reward_model_that_its_config_names(tmp_path: Pa
     said = plan("data=imdb", "algo=ppo", f"paths.outputs={tmp_path}").config
     node = {"_target_": "rftlab.rewards.learned.load", "run": KEY, "parent": None, "batch_size": 2, "at_chance": False}
     few = Splits(train=[Example(id="0", prompt="p", targets=())], validation=[], test=[], source="bundled")
-    task = labs._task({**said, "reward": node}, few, torch.device("cpu"))
+    task = labs._task({**said, "reward": node}, few, torch.device("cpu"), tmp_path)
     assert task.reward is not None
     np.testing.assert_array_equal(task.reward(["p"], ["r"], [()]), model.score(["p"], ["r"], 2))
