@@ -66,7 +66,7 @@ def test_nothing_is_told_without_gold_or_beside_a_reward_that_learned_no_pairs(
 def test_gold_is_built_beside_the_reward_and_scores_otherwise(outputs: Path) -> None:
     said = config(outputs)
     few = Splits(train=[Example(id="0", prompt="Human: hi Assistant:", targets=())], validation=[], test=[], source="b")
-    task = labs._task(said, few, CPU, tmp_path)
+    task = labs._task(said, few, CPU, outputs)
     assert task.reward is not None and task.gold is not None
     asked = (["Human: hi Assistant:"], [" yes"], [()])
     direct = build_gold(said, CPU)
@@ -75,7 +75,7 @@ def test_gold_is_built_beside_the_reward_and_scores_otherwise(outputs: Path) -> 
     other = build_reward(said | {"reward": said["gold"]}, [], CPU)
     assert other is not None
     np.testing.assert_array_equal(task.gold(*asked), other(*asked))  # as it would score as a reward
-    assert labs._task(said | {"gold": None}, few, CPU, tmp_path).gold is None
+    assert labs._task(said | {"gold": None}, few, CPU, outputs).gold is None
     assert build_gold({key: value for key, value in said.items() if key != "gold"}, CPU) is None
 
 
