@@ -61,17 +61,11 @@ def read(path: Path) -> Pairs:
         there = ", ".join(columns) or "none"
         raise UserError(f"{path} with {len(rows)} rows and the columns {there}", f"a column `{RESPONSE}`", "file")
     return Pairs(
-        prompts=[_text(path, rows, number, PROMPT) for number in range(len(rows))]
-        if PROMPT in columns
-        else _empty(rows),
+        prompts=[_text(path, rows, number, PROMPT) if PROMPT in columns else "" for number in range(len(rows))],
         responses=[_text(path, rows, number, RESPONSE) for number in range(len(rows))],
         targets=[_golds(path, rows, number) if TARGETS in columns else () for number in range(len(rows))],
         columns=columns,
     )
-
-
-def _empty(rows: Sequence[object]) -> list[str]:
-    return [""] * len(rows)
 
 
 def _text(path: Path, rows: Sequence[Mapping[str, Any]], number: int, column: str) -> str:
