@@ -48,6 +48,14 @@ def no_handler_stays() -> Iterator[None]:
             logging.root.removeHandler(handler)
 
 
+@pytest.fixture(autouse=True)
+def no_wish_for_tracebacks_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what `train` sets for Hydra in its process, which a test shares with those after it."""
+    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
+        monkeypatch.setenv(name, "0")
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> PreTrainedTokenizerFast:
     """Build a tokenizer with pad 0, EOS 1 and one token per byte."""

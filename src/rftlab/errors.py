@@ -1,6 +1,7 @@
 """The exception for every mistake that is the user's to fix, and parsers of command lines that word theirs alike."""
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -26,6 +27,14 @@ class Unwritable(UserError):
 def unwritable(path: Path | str, error: OSError, change: str, expected: str = "a writable folder") -> Unwritable:
     """Word a failed write (disk full, quota, permission) of `path`."""
     return Unwritable(f"cannot write {path}: {error.strerror or error}", expected, change)
+
+
+def traceback_wanted() -> bool:
+    """Tell whether the user asked for whole tracebacks.
+
+    `HYDRA_FULL_ERROR` asks for them, except where `train` has set it for Hydra and kept the user's word aside.
+    """
+    return os.environ.get("RFTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR")) == "1"
 
 
 PHRASES = (  # of argparse, with what was found and, where that is known, expected

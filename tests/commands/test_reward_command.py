@@ -201,8 +201,12 @@ def test_a_key_that_the_reward_lacks_is_answered_with_its_own_keys(folder: Path,
 def test_what_a_function_raises_is_one_line_and_its_traceback_behind_a_variable(folder, monkeypatch, capsys) -> None:
     (folder / "raises.py").write_text("def fn(prompts, responses, targets):\n    return 1 / 0\n")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for wanted in ("0", "1"):
-        monkeypatch.setenv("HYDRA_FULL_ERROR", wanted)
+    for wanted, kept_aside in (("0", None), ("1", None), ("0", "0"), ("1", "1")):
+        monkeypatch.setenv("HYDRA_FULL_ERROR", wanted if kept_aside is None else "1")  # as `train` leaves it
+        if kept_aside is None:
+            monkeypatch.delenv("RFTLAB_TRACEBACK", raising=False)
+        else:
+            monkeypatch.setenv("RFTLAB_TRACEBACK", kept_aside)
         with pytest.raises(SystemExit):
             run(monkeypatch, "reward._target_=raises.py:fn", "file=pairs.csv")
         lines = capsys.readouterr().err.splitlines()

@@ -186,8 +186,6 @@ def test_bad_input_is_one_line_and_nothing_starts(
     arguments, named = CASES[case]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"paths.outputs={tmp_path / 'out'}", "tracking=none"])
-    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
-        monkeypatch.setenv(name, "0")
     with pytest.raises(SystemExit) as stop:
         train.main()
     lines = capfd.readouterr().err.strip().splitlines()
@@ -244,8 +242,6 @@ def test_a_bad_file_of_a_folder_of_ones_own_is_one_line(
     words = [word, "--config-dir", "own", "-m", "sweep.dry_run=true", "tracking=none", "paths.outputs=out"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", *words])
-    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
-        monkeypatch.setenv(name, "0")
     with pytest.raises(SystemExit) as stop:
         train.main()
     assert stop.value.code == 2
@@ -260,8 +256,6 @@ def test_outputs_that_cannot_be_made_are_one_line(
     (tmp_path / "file").write_text("")
     outputs = tmp_path / "file" / "out"
     monkeypatch.setattr(sys, "argv", ["train.py", *sweep, f"paths.outputs={outputs}", "tracking=none"])
-    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
-        monkeypatch.setenv(name, "0")
     with pytest.raises(SystemExit) as stop:
         train.main()
     assert stop.value.code == 2

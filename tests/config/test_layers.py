@@ -42,8 +42,6 @@ def refusal(
 ) -> str:
     """Return the one line that a command line is refused with."""
     monkeypatch.setattr(sys, "argv", ["rftlab train", *words, *(["-m", "sweep.dry_run=true"] if dry_run else [])])
-    for name in ("HYDRA_FULL_ERROR", "RFTLAB_TRACEBACK"):
-        monkeypatch.setenv(name, "0")
     with pytest.raises(SystemExit) as stop:
         train.main()
     (line,) = capfd.readouterr().err.strip().splitlines()

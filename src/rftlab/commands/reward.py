@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rftlab.commands.pipe import reader_may_leave
-from rftlab.errors import BAD_INPUT, UserError
+from rftlab.errors import BAD_INPUT, UserError, traceback_wanted
 from rftlab.place import CONF, as_typed
 
 if TYPE_CHECKING:  # they take seconds, which --help does not have
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _refuse(error: Exception) -> NoReturn:
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if traceback_wanted():
         traceback.print_exception(error)
     print(f"error: {error}", file=sys.stderr)
     sys.exit(BAD_INPUT)

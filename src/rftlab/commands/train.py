@@ -28,7 +28,7 @@ from rftlab.config.culprits import culprit
 from rftlab.config.layers import find
 from rftlab.config.messages import explain
 from rftlab.config.site_file import check_site_file
-from rftlab.errors import Unwritable, UserError, unwritable
+from rftlab.errors import Unwritable, UserError, traceback_wanted, unwritable
 from rftlab.launch import single
 from rftlab.launch.early import NOTHING_RUNS
 from rftlab.place import CONF
@@ -164,7 +164,7 @@ def _refuse_sweep_settings(cfg: DictConfig) -> None:
 def _refuse(error: Exception, code: int = BAD_INPUT) -> NoReturn:
     if interrupted(error):
         sys.exit(INTERRUPTED)
-    if os.environ["RFTLAB_TRACEBACK"] == "1":
+    if traceback_wanted():
         traceback.print_exception(error)
     print(f"error: {explain(error)}", file=sys.stderr)
     sys.exit(code)
