@@ -220,6 +220,58 @@ def test_in_bfloat16_the_first_ratio_is_one_and_scores_are_near(name: str, load:
         assert far.mean() < 0.1 and far.max() < (1.2 if name == "t5 v1.1" else 0.6)
 
 
+def test_in_bfloat16_a_trained_adapter_scores_as_in_float32_and_starts_as_its_reference(name: str, load: Load) -> None:
+    """The bounds of the test above, under weights and adapters in float32 that compute in bfloat16."""
+    exact, policy = load(), load("bfloat16")
+    for one in (exact, policy):
+        adapt(one, LoRA(rank=2, alpha=4.0, targets=None), generator())
+    reference, row = reference_of(policy), batch(policy)
+    with torch.no_grad():
+        assert torch.equal(policy(*row).logprobs, reference(*row).logprobs), "an adapter begins at zero"
+        start = policy(*row).logprobs
+        for one in (exact, policy):
+            numbers = generator(7)
+            for parameter in (p for p in one.parameters() if p.requires_grad):
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=numbers))
+        found, true = policy(*row).logprobs, exact(*row).logprobs
+    assert {p.dtype for p in policy.parameters() if p.requires_grad} == {torch.float32}
+    far = (found - true)[row[-1]].abs()
+    assert far.mean() < 0.1 and far.max() < (1.2 if name == "t5 v1.1" else 0.6)
+    assert (found - start).abs().max() > 1e-2, "the adapter must matter"
+    drawn = draw(policy)
+    again = policy(*prompts_of(policy), drawn.response_ids, drawn.response_mask, 1.0, drawn.prompt_index).logprobs
+    assert (drawn.logprobs - again)[drawn.response_mask].abs().mean() < 0.1
+
+
+def test_in_bfloat16_a_greedy_search_takes_the_likeliest_token_of_its_own_scores(load: Load) -> None:
+    """Ids may differ from those in float32 where two tokens are as likely but for rounding, and nowhere else.
+
+    A greedy response is scored by float32: each token of it is within rounding of the likeliest one there.
+    """
+    exact, policy = load(), load("bfloat16")
+    beam = BeamSearch(num_beams=1, length_penalty=1.0, min_new_tokens=0, max_new_tokens=14)
+    found = beam_search(policy, *prompts_of(policy), beam)
+    again = beam_search(policy, *prompts_of(policy), beam)
+    assert torch.equal(found.response_ids, again.response_ids)
+    with torch.no_grad():
+        best = best_logprobs(exact, found)
+        own = exact(*prompts_of(exact), found.response_ids, found.response_mask).logprobs
+    short = (best - own)[found.response_mask]
+    assert short.min() > -1e-4 and short.max() < 0.2
+    assert (short < 1e-4).float().mean() > 0.8, "the likeliest token, but for a few near ties"
+
+
+def best_logprobs(policy: Policy, found: Responses) -> torch.Tensor:
+    """Give the log-probability of the likeliest token at each place of some responses, read one row at a time."""
+    ids, mask = prompts_of(policy)
+    best = torch.zeros(found.response_ids.shape)
+    for i, (row, kept) in enumerate(zip(found.response_ids, found.response_mask, strict=True)):
+        said = row[kept].tolist()
+        logits, _ = own_outputs(policy.lm, policy.family, ids[i][mask[i]].tolist(), said)
+        best[i, : len(said)] = logits.float().log_softmax(-1).amax(-1)
+    return best
+
+
 def test_gradients_of_several_responses_are_those_of_each_alone(name: str, load: Load) -> None:
     policy = load()
     prompt = [x[:1] for x in prompts_of(policy)]
