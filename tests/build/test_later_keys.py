@@ -22,7 +22,11 @@ def composed(*overrides: str) -> dict:
 
 @pytest.mark.parametrize(
     ("data", "keys"),
-    [("narrativeqa", ["drop", "hub_revision"]), ("tldr", ["drop", "hub_revision", "pairs_hub_revision"])],
+    [
+        ("narrativeqa", ["drop", "hub_revision"]),
+        ("tldr", ["drop", "hub_revision", "pairs_hub_revision"]),
+        *((name, ["hub_revision"]) for name in ("mnist", "cifar10", "stsb")),
+    ],
 )
 def test_a_config_of_before_has_the_key_and_the_rows_of_one_of_today(data: str, keys: list[str]):
     now = composed(f"data={data}", "algo=sft", "data.loader.n_train=20")
@@ -40,5 +44,5 @@ def test_where_they_say_something_new_it_is_another_run(override: str):
 
 
 def test_a_loader_that_does_not_take_them_is_not_given_them():
-    node = {"_target_": "rftlab.data.mnist.load", "hub_id": "ylecun/mnist"}
+    node = {"_target_": "rftlab.data.file.load", "path": "rows.csv"}
     assert _with_later_keys(node) == node

@@ -199,9 +199,11 @@ def test_rows_of_a_mirror_and_the_same_rows_of_the_world_give_the_same_examples(
     write(mirror / "org" / "set", {split: on_hub.rows(split, 120) for split in on_hub.hub_splits()})
     short = replace(on_hub.record, bundled=lambda seed, split: on_hub.record.bundled(seed, split)[:120])
     limits = {key: limit for key in on_hub.parameters() if key.startswith("n_")}
-    nowhere = {"source": "bundled", "hub_id": "", "hub_config": None, "hub_mirror": None, "seed": 0}
+    nowhere = {
+        "source": "bundled", "hub_id": "", "hub_config": None, "hub_revision": None, "hub_mirror": None, "seed": 0,
+    }  # fmt: skip
     if isinstance(on_hub.record, TextDataset):
-        nowhere |= {"hub_revision": None, "drop": Drop(duplicates=False, empty=False)}
+        nowhere |= {"drop": Drop(duplicates=False, empty=False)}
     bundled, read = short.load(**nowhere, **limits), on_hub.load(mirror, **limits)
     assert (bundled.source, read.source) == ("bundled", "hub")
     assert parts(bundled) == parts(read)

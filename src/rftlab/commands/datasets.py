@@ -22,6 +22,8 @@ from rftlab.config.compose import Composer
 from rftlab.config.make import make
 from rftlab.config.options import CONF, kind_of_data, of_group
 from rftlab.data.parts.counting import count
+from rftlab.data.parts.pairs import Drop, TextPair
+from rftlab.data.parts.pairs import count as count_pairs
 from rftlab.types import Example, Splits
 
 PAGE = CONF.parent / "docs" / "datasets.md"
@@ -30,6 +32,22 @@ COLUMNS = (
     "dataset", "source", "split", "rows", "words of a prompt", "words of a target", "repeated", "in a later split",
     "empty", "cut prompts", "cut targets",
 )  # fmt: skip
+PAIR_COLUMNS = (
+    "dataset", "source", "split", "pairs", "words of a prompt", "words of the better", "words of the worse", "repeated",
+    "identical", "in both orders", "empty",
+)  # fmt: skip
+FORMS = {"hh-dialogues": ("hh", {"form": "dialogues", "hub_id": "Anthropic/hh-rlhf"})}  # other rows of a dataset
+PAIRS_TITLE = "## Preference pairs"
+PAIRS = f"""{PAIRS_TITLE}
+
+The pairs of the same loads: of train and validation, as a reward model and DPO learn them. TL;DR has them apart from
+its prompts, and so has Stack Exchange those of train (`data/reward`); `n_pairs` is null too. What the hub has of pairs
+in other splits is not read: 4 of the 31 comparisons of the mirror that stand there in both orders are among those.
+
+- repeated: the same prompt with the same two replies stood there before.
+- in both orders: two such pairs say the opposite of each other, and count as one here.
+- `data.loader.drop_pairs.identical|contradicting|empty=true` leaves pairs out.
+"""
 HEAD = """# Datasets of texts
 
 <!-- Written by `python -m rftlab.commands.datasets --hub-mirror DIR` from conf/ and the rows. -->
@@ -48,6 +66,7 @@ text that they have read is a row.
 - empty: the prompt or a target has no character but white space.
 - cut: share of the texts that lose tokens at `data.prompt.max_tokens` and `data.target.max_tokens` of `scale=mini`,
   under the embedded tokenizer. Its vocabulary is small, so that real texts have more tokens than under one of the hub.
+- `hh-dialogues` is `data=hh data.loader.form=dialogues data.loader.hub_id=Anthropic/hh-rlhf`.
 """
 
 
@@ -68,22 +87,40 @@ def names() -> list[str]:
     ]
 
 
-def measured(name: str, source: str, mirror: Path | None) -> list[str]:
-    """Load all rows of a dataset, and write a line of the table for each split.
+def forms() -> list[str]:
+    """List the datasets, each with what else it can read behind it."""
+    return [form for name in names() for form in (name, *(other for other, (of, _) in FORMS.items() if of == name))]
+
+
+def hub_id(form: str) -> str:
+    """Name what a dataset reads on the hub."""
+    return str(_loader(form)[1]["hub_id"])
+
+
+def _loader(form: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Compose a config, and the arguments of its loader without limits."""
+    name, changes = FORMS.get(form, (form, {}))
+    config = _config(name)
+    loader = config["data"]["loader"]
+    return config, loader | {key: None for key in loader if key.startswith("n_")} | changes
+
+
+def measured(form: str, source: str, mirror: Path | None) -> list[str]:
+    """Load all rows of a dataset, and write a line of the table for each split, and one for the pairs of each.
 
     Raises:
         UserError: The rows cannot be had.
     """
-    config = _config(name)
+    config, loader = _loader(form)
     data = config["data"]
-    loader = data["loader"] | {f"n_{split}": None for split in SPLITS}
     splits = make(loader, source=source, hub_mirror=mirror)
     adds_end = config["model"]["policy"]["family"] == "seq2seq"  # its prompts end with EOS
     limits = Limits(
         prompt=data["prompt"]["max_tokens"] - adds_end,
         target=data["target"]["max_tokens"] - data["target"]["append_eos"],
     )
-    return list(_lines(name, "bundled" if mirror is None else "mirror", splits, limits))
+    place = "bundled" if mirror is None else "mirror"
+    return [*_lines(form, place, splits, limits), *_pair_lines(form, place, splits)]
 
 
 def _config(name: str) -> Mapping[str, Any]:
@@ -103,6 +140,25 @@ def _lines(name: str, source: str, splits: Splits, limits: Limits) -> Iterator[s
         rows, repeated, shared, empty = (f"{number[split]:,}" for number in numbers)
         words, shares = (_words(prompts), _words(targets)), (_cut(prompts, limits.prompt), _cut(targets, limits.target))
         yield _line((name, source, split, rows, *words, repeated, shared, empty, *shares))
+
+
+def _pair_lines(name: str, source: str, splits: Splits) -> Iterator[str]:
+    nothing = Drop(identical=False, contradicting=False, empty=False)
+    for split, rows in splits.responses.items():
+        pairs = [
+            TextPair(prompt=better.example.prompt, chosen=better.response, rejected=worse.response)
+            for better, worse in zip(rows[::2], rows[1::2], strict=True)
+        ]
+        found = count_pairs(pairs, nothing)
+        texts = ([pair.prompt for pair in pairs], [pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
+        numbers = (found.repeated, found.identical, found.contradicting, found.empty)
+        yield _line(
+            (name, source, f"{split} pairs", f"{found.pairs:,}", *map(_words, texts), *(f"{n:,}" for n in numbers))
+        )
+
+
+def _is_of_pairs(line: str) -> bool:
+    return line.split(" | ")[2].endswith(" pairs")
 
 
 def _words(texts: Sequence[str]) -> str:
@@ -127,14 +183,16 @@ def _line(cells: Iterable[str]) -> str:
 
 def page(lines: Sequence[str], diagnoses: Sequence[str]) -> str:
     """Write the page, from the lines of rows and those of diagnoses."""
-    table = [_line(COLUMNS), _line("---" for _ in COLUMNS), *lines]
-    return "\n".join([HEAD, *table, "", *section(diagnoses, _there(lines))]) + "\n"
+    table = [_line(COLUMNS), _line("---" for _ in COLUMNS), *(line for line in lines if not _is_of_pairs(line))]
+    pairs = [_line(PAIR_COLUMNS), _line("---" for _ in PAIR_COLUMNS), *filter(_is_of_pairs, lines)]
+    parts = [HEAD, *table, "", PAIRS, *pairs, "", *section(diagnoses, _there(lines))]
+    return "\n".join(parts) + "\n"
 
 
 def _there(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """List dataset and source of the lines of rows, each once."""
+    """List dataset and source of the lines of rows, each once, without other forms, which nobody diagnoses."""
     found = [tuple(line.strip("| ").split(" | ")[:2]) for line in lines]
-    return [(name, source) for name, source in dict.fromkeys(found)]
+    return [(name, source) for name, source in dict.fromkeys(found) if name not in FORMS]
 
 
 def standing(name: str, source: str) -> list[str]:
@@ -155,11 +213,11 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     diagnoses = joined(text, [line for sweep in options.diagnoses for line in diagnosed(sweep)])
     lines = []
-    for name in names():
+    for name in forms():
         lines += measured(name, "bundled", None)
         if mirror is None:
             lines += standing(name, "mirror")
-        elif (mirror / _config(name)["data"]["loader"]["hub_id"]).is_dir():
+        elif (mirror / hub_id(name)).is_dir():
             lines += measured(name, "hub", mirror)
     PAGE.write_text(page(lines, diagnoses), encoding="utf-8")
 

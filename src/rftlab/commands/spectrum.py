@@ -31,8 +31,10 @@ same as `spectrum-SCALE-SOURCE`.
 A tiny model on generated rows, and a tiny model that never read the real ones, say how they behave there and nothing of
 a paper's model.
 """
-WHY = """Some are missing on purpose: the embedded classifier of IMDB is at chance on real reviews and is refused there;
-so is a reward model whose accuracy on held-out pairs may be chance."""
+WHY = """Some are missing on purpose. The embedded classifier of IMDB is at chance on real reviews, and refused there:
+imdb (mirror, mini). So is a reward model whose accuracy on held-out pairs may be chance, or no more than that of
+preferring the longer reply: hh, stack_exchange and tldr (mirror, mini), where a tiny model learns from few real pairs.
+`reward.at_chance=true` takes either all the same, and then no score of it means much."""
 
 
 def diagnosed(sweep: Path) -> list[str]:

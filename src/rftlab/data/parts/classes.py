@@ -46,6 +46,7 @@ class LabelDataset:
         source: Given[Source],
         hub_id: str,
         hub_config: str | None,
+        hub_revision: str | None,
         hub_mirror: Given[Path | None],
         n_train: Positive[int] | None,
         n_test: Positive[int] | None,
@@ -57,7 +58,14 @@ class LabelDataset:
             UserError: an unknown source, anything missing on the hub or in the mirror, a row of another kind, a label
                 out of range, or a limit below the number of classes.
         """
-        origin = Origin(source=source, hub_id=hub_id, hub_config=hub_config, hub_mirror=hub_mirror, seed=seed)
+        origin = Origin(
+            source=source,
+            hub_id=hub_id,
+            hub_config=hub_config,
+            hub_revision=hub_revision,
+            hub_mirror=hub_mirror,
+            seed=seed,
+        )
         check_limits({"n_train": n_train, "n_test": n_test}, self.classes)
         return LabelSplits(
             train=self._label_set(origin, "train", n_train),
