@@ -1,6 +1,7 @@
 """What stands out among the rows of a load: counted in one line, left out only where the config says so."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import datasets
 import pytest
 from members import write
 
-from rftlab.data import imdb, iwslt2017, narrativeqa
+from rftlab.data import commongen, imdb, iwslt2017, narrativeqa, totto
 from rftlab.data.parts.counting import Drop, count, is_empty, kept
 from rftlab.errors import UserError
 from rftlab.types import Example, Splits
@@ -115,6 +116,21 @@ def test_an_empty_target_or_a_null_is_refused_with_its_row_and_dropped_where_ask
     with caplog.at_level(logging.INFO, "rftlab"):
         assert [e.targets for e in load(iwslt2017, mirror, EMPTY).train] == [("Ja",), ("Oh",)]
     assert "empty or with a null: train 1, validation 1, test 1; dropped: 3" in caplog.text
+
+
+@pytest.mark.parametrize("module", [commongen, totto, imdb], ids=lambda module: module.__name__)
+def test_a_null_in_the_column_that_decides_the_split_is_refused_or_dropped_as_elsewhere(
+    module: Any, mirror: Path, caplog: pytest.LogCaptureFixture
+):
+    """Each split of the hub has a row with a null there; to which of ours it belongs nobody can say."""
+    column = {commongen: "concepts", totto: "table_page_title", imdb: "label"}[module]
+    made = {split: module.DATASET.bundled(0, split)[:40] for split in dict.fromkeys(module.DATASET.splits.values())}
+    write(mirror / "org" / "set", {split: [*rows, dict(rows[0]) | {column: None}] for split, rows in made.items()})
+    with pytest.raises(UserError, match=rf"row 40 of split '\w+' of org/set has {column}=None; .*drop\.empty=true"):
+        load(module, mirror, NOTHING)
+    with caplog.at_level(logging.INFO, "rftlab"):
+        assert load(module, mirror, EMPTY).train
+    assert re.search(r"empty or with a null: (\w+ 1(, )?)+; dropped: [1-3]$", caplog.text.strip())
 
 
 def test_a_split_of_which_nothing_is_left_is_refused(mirror: Path):

@@ -21,7 +21,8 @@ def part(split: str, rows: Rows) -> list[int]:
     """
     if split == "train":
         return list(range(len(rows)))
-    sets = rows.column("concepts", lambda row: " ".join(sorted(set(row))))
+    # a null is a set of its own, and its row is refused or dropped
+    sets = rows.column("concepts", lambda row: " ".join(sorted(set(row))), of_null=str)
     first = {key: number for number, key in reversed(list(enumerate(sets)))}
     return [number for number in half(split, sets) if first[sets[number]] == number]
 

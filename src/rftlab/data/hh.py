@@ -64,7 +64,7 @@ def part(split: str, rows: Rows) -> list[int]:
     if split == "test":
         return list(range(len(rows)))
     column = "prompt" if "prompt" in rows.columns else "chosen"
-    of_validation = rows.column(column, held_out)
+    of_validation = rows.column(column, held_out, of_null=lambda: False)  # the row itself is refused or dropped
     return [number for number, held in enumerate(of_validation) if held == (split == "validation")]
 
 

@@ -25,7 +25,7 @@ def part(split: str, rows: Rows) -> list[int]:
     """
     if split == "train":
         return list(range(len(rows)))
-    return half(split, rows.column("table_page_title", str))
+    return half(split, rows.column("table_page_title", str, of_null=str))  # the row itself is refused or dropped
 
 
 DATASET = TextDataset(

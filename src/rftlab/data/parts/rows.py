@@ -47,14 +47,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.data)
 
-    def column(self, name: str, form: Callable[[Any], T]) -> list[T]:
+    def column(self, name: str, form: Callable[[Any], T], of_null: Callable[[], T] | None = None) -> list[T]:
         """Read one column and form each of its values; no other column is decoded.
+
+        A null becomes what `of_null` makes, or is refused.
 
         Raises:
             UserError: a value of another kind, or one that `form` refuses by a `Misfit`.
         """
         values = [row[name] for row in self.data] if isinstance(self.data, Sequence) else self.data[name][:]
-        return [self._formed(number, value, name, form) for number, value in enumerate(values)]
+        return [self._formed(number, value, name, form, of_null) for number, value in enumerate(values)]
 
     def make(
         self,
