@@ -51,9 +51,11 @@ def picture(rows: pd.DataFrame, counts: Mapping[str, str], silent: list[str]) ->
     lines = math.ceil(len(cells) / COLUMNS)
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, 0.9 + 2.2 * lines, caption)
-        for axes, (_, cell) in zip(_axes(plots, len(cells)), cells.iterrows(), strict=True):
+        panels = _axes(plots, len(cells))
+        for axes, (_, cell) in zip(panels, cells.iterrows(), strict=True):
             _draw_cell(axes, rows[rows["cell"] == cell["cell"]])
             axes.set_title(cell["label"])
+        panels[0].set_xlim(left=0)  # of all, once all is drawn: a limit that is set grows no more
         plots.suptitle(f"{sweep}  ·  {style.panel_title(*panel)}")
         plots.legend(handles=_handles(), loc="outside lower center", ncols=2, handlelength=3.5)
     return Drawn(layout.file_name(f"gold_and_proxy-{sweep}", panel), figure, rows)
@@ -84,7 +86,6 @@ def _draw_cell(axes: Axes, rows: pd.DataFrame) -> None:
         mean = rows.drop_duplicates("step").sort_values("step")
         x, y = mean["distance_mean"], mean[f"{which}_mean"]
         axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8, marker="o", markersize=3.5)
-    axes.set_xlim(0, None)
     sns.despine(ax=axes)
 
 

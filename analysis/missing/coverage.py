@@ -6,6 +6,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from analysis.settings import AFTER_SFT, CHANCE, UNRECORDED, changes
+from analysis.statistics.axes import learned_from
 from analysis.statistics.stats import CELL, PANEL, finished
 from rftlab.place import program
 
@@ -90,9 +91,12 @@ def unfinished(runs: pd.DataFrame) -> list[dict]:
 
 
 def absent_seeds(runs: pd.DataFrame, by: list[str]) -> list[dict]:
-    """List the seeds that a cell lacks and another cell of the same figure has; a figure shows one value of `by`."""
+    """List the seeds that a cell lacks and another cell of the same figure has; a figure shows one value of `by`.
+
+    Runs that others learn from are not asked for: one gold reward model serves all seeds.
+    """
     rows = []
-    for _, figure in runs.groupby(by):
+    for _, figure in runs[~runs["run_key"].isin(learned_from(runs))].groupby(by):
         for _, cell in figure.groupby(CELL):
             if seeds := joined(set(figure["seed"]) - set(cell["seed"])):
                 rows.append(gap(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))

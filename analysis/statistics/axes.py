@@ -82,12 +82,10 @@ def grids(runs: pd.DataFrame, y: str = Y, keys: Sequence[str] | None = None) -> 
         Words({key: json.loads(text) for key, text in row["settings"].items()}, row["overrides"], row["cell"])
         for row in usable.to_dict("records")
     ]
-    learned_from = {
-        value for run in words for key, value in run.flat.items() if key == "init_from" or key[-4:] == ".run"
-    }
+    parents = learned_from(usable)
     groups: dict[tuple, list[int]] = {}
     for place, (sweep, key, run) in enumerate(zip(usable["sweep"], usable["run_key"], words, strict=True)):
-        if key not in learned_from:  # such a run is no setting beside those that learn from it
+        if key not in parents:  # such a run is no setting beside those that learn from it
             groups.setdefault((sweep, *meaning_of(run.flat)), []).append(place)
     for key in keys or ():
         if all(run.value(key) is None for run in words):
@@ -99,6 +97,13 @@ def grids(runs: pd.DataFrame, y: str = Y, keys: Sequence[str] | None = None) -> 
         for number, places in enumerate(groups.values())
     )
     return [grid for grid in made if grid.axes and len(grid.cells) > 1]
+
+
+def learned_from(runs: pd.DataFrame) -> set[str]:
+    """Collect the keys of the runs that some of `runs` begin with, or have as a reward or a gold reward."""
+    settings = (item for own in runs["settings"] for item in own.items())
+    found = {json.loads(text) for key, text in settings if key == "init_from" or key.endswith(".run")}
+    return found - {None}
 
 
 def _grid(runs: pd.DataFrame, words: Sequence[Words], y: str, keys: Sequence[str] | None, part: int) -> Grid:

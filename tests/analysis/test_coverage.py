@@ -165,3 +165,12 @@ def test_the_config_of_every_algorithm_says_what_its_steps_count(algo: str, comp
     assert len(runs)
     for family, counts in zip(runs["family"], runs["counts"], strict=True):
         assert counts in ({"iteration", "optimiser step", "epoch"} if family in TRAINS else {"step"})
+
+
+def test_one_gold_reward_model_serves_all_seeds(composer: Composer, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        job = composer.job(["data=tldr", "algo=ppo", "gold=reward_model", "heuristic=none", f"seed={seed}"])
+        for each in (job, *job.parents):
+            if not (tmp_path / "default" / f"{each.name}-{each.key}").exists():
+                write(tmp_path, each, "done")
+    assert missing(tmp_path)["algo"].tolist() == ["apa"], "PPO's companion, and no reward model"

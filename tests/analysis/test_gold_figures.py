@@ -69,6 +69,19 @@ def test_the_drawn_numbers_equal_the_golden_ones(drawn: Drawn) -> None:
     pd.testing.assert_frame_equal(said, golden, rtol=1e-9, atol=1e-9, check_dtype=False)
 
 
+def test_every_point_lies_in_its_panel_also_where_the_first_setting_moved_least(frames: Frames) -> None:
+    rows = gold.with_means(gold.gains(frames).query("distance == distance"))
+    rows.loc[rows["algo"] == "ppo", ["distance", "distance_mean"]] *= 0.1
+    drawn = gold_and_proxy.picture(rows, frames.counts, [])
+    panels = [axes for axes in drawn.figure.axes if axes.get_visible()]
+    farthest = max(line.get_xdata().max() for axes in panels for line in axes.lines[1:])
+    for axes in panels:
+        left, right = axes.get_xlim()
+        assert left == 0 and right > farthest
+        (low, high), drawn_y = axes.get_ylim(), [y for line in axes.lines for y in line.get_ydata()]
+        assert low < min(drawn_y) and max(drawn_y) < high
+
+
 def test_the_table_equals_the_golden_one(table: Table) -> None:
     golden = pd.read_csv(GOLDEN / f"{table.name}.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(table.cells, golden)

@@ -33,7 +33,8 @@ a paper's model.
 """
 WHY = """Some are missing on purpose. The embedded classifier of IMDB is at chance on real reviews, and refused there:
 imdb (mirror, mini). So is a reward model whose accuracy on held-out pairs may be chance, or no more than that of
-preferring the longer reply: hh, stack_exchange and tldr (mirror, mini), where a tiny model learns from few real pairs.
+preferring the longer reply: a tiny model's of hh, stack_exchange and tldr (mirror, mini), which learns from few real
+pairs, and that of SmolLM2 for hh and stack_exchange (mirror, small), under that recipe.
 `reward.at_chance=true` takes either all the same, and then no score of it means much."""
 
 
