@@ -40,7 +40,8 @@ def held_out(outputs: Path, keys: tuple[str, str]) -> str:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, outputs: Path, *words: str) -> None:
-    given = ["judge.py", *words, f"paths.outputs={outputs}", "runtime.device=cpu", "resamples=200"]
+    few = [] if any(word.startswith("prompts=") for word in words) else ["prompts=12"]
+    given = ["judge.py", *words, *few, f"paths.outputs={outputs}", "runtime.device=cpu", "resamples=200"]
     monkeypatch.setattr(sys, "argv", given)
     judge.main()
 
@@ -58,8 +59,8 @@ def test_a_held_out_reward_model_is_found_and_judges(outputs, keys, held_out, mo
     before = {path: path.stat().st_mtime_ns for key in keys for path in files_below(next(outputs.glob(f"*/*-{key}")))}
     run(monkeypatch, outputs, *keys)
     out = capsys.readouterr().out
-    assert f"judged by reward_model {held_out}" in out and "12 prompts (all that are held out, of 200 asked for)" in out
-    assert "fewer than prompts=200: all are taken" in caplog.text
+    assert f"judged by reward_model {held_out}" in out and "12 prompts of the split test" in out
+    assert "fewer than" not in caplog.text, "the runs kept 12 rows for their evaluations; there are more"
     assert "position bias: none" in out
     (found,) = (each for each in find_comparisons(outputs) if each.about["judge"].get("run") == held_out)
     report = found.report
@@ -75,6 +76,16 @@ def test_a_held_out_reward_model_is_found_and_judges(outputs, keys, held_out, mo
     swapped = capsys.readouterr().out
     rates = [float(re.search(r"counted half: ([\d.]+)", text).group(1)) for text in (out, swapped)]  # ty: ignore
     assert sum(rates) == pytest.approx(1, abs=1e-3) and len(newest(outputs).verdicts()) == len(found.verdicts())
+
+
+def test_where_there_are_fewer_prompts_all_are_taken_and_it_says_so(
+    outputs, keys, held_out, monkeypatch, capsys, caplog
+) -> None:
+    run(monkeypatch, outputs, *keys, "prompts=9999", "judge.dry_run=true")
+    there = int(
+        re.search(r"(\d+) prompts \(all that are held out, of 9999 asked for\)", capsys.readouterr().out).group(1)
+    )  # ty: ignore
+    assert there > 200 and f"{there} held-out prompts in the split test, fewer than prompts=9999" in caplog.text
 
 
 def test_both_orders_are_asked_stored_and_not_asked_again(outputs, keys, monkeypatch, capsys, caplog) -> None:
@@ -165,7 +176,7 @@ def test_a_dry_run_counts_and_does_nothing(outputs, keys, monkeypatch, capsys, t
 
 def test_a_local_model_judges(outputs, keys, monkeypatch, capsys) -> None:
     words = ["judge=local", "judge.source=asset:gpt2_mini", "judge.tokenizer=asset:tokenizer", "judge.format=plain",
-             "judge.max_prompt_tokens=440", "judge.max_new_tokens=4", "prompts=3"]  # fmt: skip
+             "judge.max_prompt_tokens=440", "judge.max_new_tokens=4", "prompts=6"]  # fmt: skip
     run(monkeypatch, outputs, *keys, *words)
     found = newest(outputs)
     assert found.report is not None and len(found.verdicts()) == found.report["questions"] >= 4
@@ -182,7 +193,7 @@ def test_a_kill_loses_at_most_what_was_under_way(outputs, keys, monkeypatch, cap
         return longer(question)
 
     with serving(behaviour) as asked:
-        words = openai(asked.url, "judge.request.tag=kill", "judge.concurrency=2")
+        words = openai(asked.url, "judge.request.tag=kill", "judge.concurrency=2", "prompts=12")
         command = [sys.executable, "src/judge.py", *keys, *words, f"paths.outputs={outputs}", "runtime.threads=1"]
         environment = os.environ | {"PYTHONPATH": "src"}
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -118,7 +118,7 @@ def planned(config: Mapping[str, Any], a: str, b: str) -> tuple[Plan, tuple[RunR
     if "shared" in judge:
         judge = with_held_out(judge, given, outputs)
     mirror = config["paths"]["hub_mirror"]
-    tasks = [_task(record.config, mirror) for record in (first, second)]
+    tasks = [_task(record.config, mirror, config["split"]) for record in (first, second)]
     decoding = _refuse_unlike(tasks, (first, second), config["split"])
     examples = _prompts(config, tasks)
     if (judge.get("reference") is not None) and any(not example.targets for example in examples):
@@ -131,9 +131,18 @@ def planned(config: Mapping[str, Any], a: str, b: str) -> tuple[Plan, tuple[RunR
     return plan, given
 
 
-def _task(config: Mapping[str, Any], mirror: str | None) -> Task:
-    """Read the rows of a run, from the mirror that this command names where it names one."""
-    here = {**config, "paths": {**config["paths"], **({"hub_mirror": mirror} if mirror else {})}}
+def _task(config: Mapping[str, Any], mirror: str | None, split: str) -> Task:
+    """Read the rows of a run, from the mirror that this command names where it names one.
+
+    The run had so many held-out rows as its evaluations needed; here every row of the split may be chosen.
+    """
+    loader = config["data"]["loader"]
+    whole = {f"n_{split}": None} if split != "train" and f"n_{split}" in loader else {}
+    here = {
+        **config,
+        "data": {**config["data"], "loader": {**loader, **whole}},
+        "paths": {**config["paths"], **({"hub_mirror": mirror} if mirror else {})},
+    }
     return task_of(here, splits_of(here), None)
 
 
