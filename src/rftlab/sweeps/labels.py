@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rftlab.runs.axes import spelled
 from rftlab.runs.identity import flat_config, identity
 from rftlab.runs.parents import follows
 
@@ -21,8 +22,8 @@ def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -
 
 
 def _short(value: object) -> str:
-    """Write a value; numbers that a search has drawn have sixteen digits."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Write a value as on the command line; numbers that a search has drawn have sixteen digits."""
+    return "null" if value is None else spelled(value)
 
 
 def _varying(configs: Sequence[Mapping[str, object]]) -> list[str]:
