@@ -98,6 +98,18 @@ def test_values_of_the_paper_stand_in_the_sweeps() -> None:
     assert rates == {"pythia_125m_sft": 8e-6, "pythia_1b_sft": 1e-6, "pythia_6b_sft": 8e-6}
 
 
+@pytest.mark.parametrize("sweep", ["apa_hh", "apa_dolly"])
+def test_phases_of_any_size_are_looked_at_every_1000_steps_and_move_beta_at_the_same_horizon(sweep: str) -> None:
+    """Zhu et al. 2023, Figures 3 and 4, and their released code: beta moves by the responses of a phase over 10,000."""
+    for job in jobs(sweep, "paper"):
+        algo = job.config["algo"]
+        per_phase = algo["loop"]["prompts_per_iteration"] * algo["loop"]["samples_per_prompt"]
+        steps = algo["loop"]["update_epochs"] * per_phase // algo["loop"]["minibatch_size"]
+        assert job.config["eval"]["every"] * steps == job.config["eval"]["probe_every"] * steps == 992
+        if algo["name"] == "ppo":
+            assert algo["loss"]["kl"]["rate"] == pytest.approx(per_phase / 10_000)
+
+
 def test_grids_of_a_scale_go_with_one_scale_alone() -> None:
     with pytest.raises(UserError, match="grids depend on the scale; expected one scale; change scale"):
         jobs_of(["+sweep=apa_hh", "scale=mini,paper"])

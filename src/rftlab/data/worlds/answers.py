@@ -12,7 +12,12 @@ import numpy as np
 from rftlab.data.worlds.grammar import fill, generator, pick
 from rftlab.data.worlds.opinions import film, opinion, other_part
 
-SIZES = {"finetune": 1200, "reward": 4000, "rl": 4000, "evaluation": 800}  # rows; of the last, test has some 200 questions, as a judge wants
+SIZES = {
+    "finetune": 1200,
+    "reward": 4000,
+    "rl": 4000,
+    "evaluation": 800,
+}  # rows; of the last, test has some 200 questions, as a judge wants
 SITE = "https://films.stackexchange.com"
 
 QUESTIONS = (
