@@ -1,7 +1,7 @@
 """Reward on test prompts against the KL to the run's start: a curve per algorithm, a point per evaluation.
 
 An algorithm whose curve lies higher earns more for the same distance. A mean over seeds, the bars from their minimum to
-their maximum; of one scale, source, dataset and model.
+their maximum; of one sweep, scale, source, dataset and model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,17 +24,17 @@ FEW_NATS = 10.0  # it is linear throughout where no curve goes further
 
 
 def draw(frames: Frames) -> Iterator[Drawn]:
-    """Draw each panel in which a policy moved and said how far."""
+    """Draw each sweep and panel in which a policy moved and said how far."""
     curves, silent = frontier.over_seeds(frontier.points(frames)), frontier.silent(frames)
-    for here in stats.parts(curves, stats.PANEL):
+    for here in stats.parts(curves, stats.SWEEP_PANEL):
         if here.groupby("cell")["step"].nunique().max() > 1:
-            untold = list(here[stats.PANEL].drop_duplicates().merge(silent, on=stats.PANEL)["algo"])
+            untold = list(here[stats.SWEEP_PANEL].drop_duplicates().merge(silent, on=stats.SWEEP_PANEL)["algo"])
             yield titled(picture, here, counts=frames.counts, untold=untold)
 
 
 def picture(curves: pd.DataFrame, counts: Mapping[str, str], untold: list[str]) -> Drawn:
-    """Draw one panel; `curves` is what `frontier.over_seeds` returns, `untold` names algorithms that told no KL."""
-    panel = layout.single_panel(curves)
+    """Draw one sweep and panel; `curves` is what `frontier.over_seeds` returns, `untold` names algorithms that told no KL."""
+    panel, (sweep,) = layout.single_panel(curves), curves[stats.HELD].unique()
     cells = layout.cells(curves, counts)
     palette = style.colours(list(cells["hue"]))
     notes = ["A point: an evaluation, mean over the n seeds; bars: minimum to maximum of the reward."]
@@ -62,6 +62,6 @@ def picture(curves: pd.DataFrame, counts: Mapping[str, str], untold: list[str]) 
             xlim=(min(0.0, curves["kl"].min()), None),
         )
         sns.despine(ax=axes)
-        plots.suptitle(style.panel_title(*panel))
+        plots.suptitle(f"{sweep}  ·  {style.panel_title(*panel)}")
         plots.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.5)
-    return Drawn(layout.file_name("reward_against_kl", panel), figure, curves)
+    return Drawn(layout.file_name(f"reward_against_kl-{sweep}", panel), figure, curves)

@@ -13,35 +13,37 @@ REWARD = REWARDS[1]
 
 
 def points(frames: Frames) -> pd.DataFrame:
-    """Pair the test reward of each evaluation with the KL of the same policy, a row per run and step.
+    """Pair the test reward of each evaluation with the KL of the same policy, a row per sweep, run and step.
 
-    Returns the identity columns of runs, step, kl, reward. Runs that never say their KL, as SFT does not, have none.
+    Returns HELD, the identity columns of runs, step, kl, reward. Runs that never say their KL, as SFT does not, have none.
     """
     rows = stats.of_family(frames.metrics, "language")
     wide = [rows[rows["metric"] == metric].drop(columns="metric") for metric in (REWARD, KL)]
     reward, kl = (part.rename(columns={"value": name}) for part, name in zip(wide, ("reward", "kl"), strict=True))
     paired = reward.merge(kl[["run_key", "sweep", "step", "kl"]], on=["run_key", "sweep", "step"])
-    return paired[np.isfinite(paired["kl"]) & np.isfinite(paired["reward"])].reset_index(drop=True)
+    finite = paired[np.isfinite(paired["kl"]) & np.isfinite(paired["reward"])]
+    return stats.in_every_sweep(finite, frames.runs).reset_index(drop=True)
 
 
 def silent(frames: Frames) -> pd.DataFrame:
-    """List the algorithms of each panel with a test reward and without a KL beside it.
+    """List the algorithms of each sweep and panel with a test reward and without a KL beside it.
 
-    Returns PANEL, algo.
+    Returns SWEEP_PANEL, algo.
     """
-    told = [*stats.PANEL, "algo"]
+    told = [*stats.SWEEP_PANEL, "algo"]
     rows = stats.of_family(frames.metrics, "language")
-    rewarded = rows.loc[rows["metric"] == REWARD, told].drop_duplicates()
+    rewarded = stats.in_every_sweep(rows[rows["metric"] == REWARD], frames.runs)[told].drop_duplicates()
     paired = rewarded.merge(points(frames)[told].drop_duplicates(), on=told, how="left", indicator=True)
     return paired.loc[paired["_merge"] == "left_only", told]
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
-    """Average KL and reward over the seeds of each cell at each step.
+    """Average KL and reward over the seeds of each cell of a sweep at each step.
 
-    Returns CELL, step, kl, reward, reward_min, reward_max, n, run_keys.
+    Returns HELD, CELL, step, kl, reward, reward_min, reward_max, n, run_keys.
     """
-    by_step = points.groupby([*stats.CELL, "step"], sort=True)
+    cell = [stats.HELD, *stats.CELL]
+    by_step = points.groupby([*cell, "step"], sort=True)
     reduced = by_step.agg(
         kl=("kl", "mean"),
         reward=("reward", "mean"),
@@ -49,7 +51,7 @@ def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
         reward_max=("reward", "max"),
         n=("run_key", "size"),
     ).reset_index()
-    return reduced.merge(stats.run_keys(points, stats.CELL), on=stats.CELL, how="left")
+    return reduced.merge(stats.run_keys(points, cell), on=cell, how="left")
 
 
 def outcomes(frames: Frames) -> pd.DataFrame:

@@ -29,13 +29,14 @@ def frames(more: list[dict] | None = None) -> Frames:
     for algo, gains in GAINS.items():
         for seed, gain in gains.items():
             who = CELL | {"algo": algo, "cell": algo, "seed": seed, "run_key": f"{algo}{seed}"}
-            cost = {"policy/kl": 4.0 + seed, "cost/seconds": 10.0 * (1 + seed), "cost/peak_mib": 500.0}
+            cost = {"policy/kl": 4.0 + seed, "cost/seconds": 10.0 * (1 + seed), "cost/peak_mib": 500.0, "sweeps": ["s"]}
             runs.append(who | cost)
             for step in range(3):
                 metrics.append(who | {"metric": "policy/kl", "step": step, "value": step * 2.0 + seed})
             for step, reward in ((0, 0.5), (2, 0.5 + gain)):
                 metrics.append(who | {"metric": "eval/test/reward", "step": step, "value": reward})
-    return Frames(pd.DataFrame(runs), pd.DataFrame(metrics + (more or [])), EMPTY, EMPTY)
+    others = {row["run_key"]: {name: row[name] for name in who} | {"sweeps": ["s"]} for row in more or []}
+    return Frames(pd.DataFrame([*runs, *others.values()]), pd.DataFrame(metrics + (more or [])), EMPTY, EMPTY)
 
 
 def test_a_point_is_an_evaluation_with_the_kl_of_the_same_policy() -> None:
@@ -93,10 +94,20 @@ def test_settings_that_all_rows_share_stand_in_the_caption_once() -> None:
 
 def test_a_figure_needs_a_policy_that_moved() -> None:
     (drawn,) = reward_against_kl.draw(frames())
-    assert drawn.name == "reward_against_kl-imdb-m-mini-bundled" and len(drawn.data) == 4
+    assert drawn.name == "reward_against_kl-s-imdb-m-mini-bundled" and len(drawn.data) == 4
     given = frames()
     still = Frames(given.runs, given.metrics[given.metrics["step"] == 0], EMPTY, EMPTY)
     assert list(reward_against_kl.draw(still)) == []
+
+
+def test_every_sweep_has_a_picture_of_the_runs_that_it_holds() -> None:
+    given = frames()
+    given.runs["sweeps"] = [["s", "t"] if algo == "ppo" else ["s"] for algo in given.runs["algo"]]
+    drawn = {each.name: each.data for each in reward_against_kl.draw(given)}
+    assert {name: set(data["algo"]) for name, data in drawn.items()} == {
+        "reward_against_kl-s-imdb-m-mini-bundled": {"ppo", "rloo"},
+        "reward_against_kl-t-imdb-m-mini-bundled": {"ppo"},
+    }
 
 
 def caption(drawn: Drawn) -> str:
