@@ -33,7 +33,7 @@ def draw(frames: Frames) -> Iterator[Drawn]:
 
 
 def picture(curves: pd.DataFrame, counts: Mapping[str, str], untold: list[str]) -> Drawn:
-    """Draw one sweep and panel; `curves` is what `frontier.over_seeds` returns, `untold` names algorithms that told no KL."""
+    """Draw one sweep and panel of `frontier.over_seeds`; `untold` names algorithms that told no KL."""
     panel, (sweep,) = layout.single_panel(curves), curves[stats.HELD].unique()
     cells = layout.cells(curves, counts)
     palette = style.colours(list(cells["hue"]))

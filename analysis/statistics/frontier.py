@@ -15,7 +15,7 @@ REWARD = REWARDS[1]
 def points(frames: Frames) -> pd.DataFrame:
     """Pair the test reward of each evaluation with the KL of the same policy, a row per sweep, run and step.
 
-    Returns HELD, the identity columns of runs, step, kl, reward. Runs that never say their KL, as SFT does not, have none.
+    Returns HELD, the identity columns of runs, step, kl, reward. Runs that never say their KL, as SFT, have none.
     """
     rows = stats.of_family(frames.metrics, "language")
     wide = [rows[rows["metric"] == metric].drop(columns="metric") for metric in (REWARD, KL)]
