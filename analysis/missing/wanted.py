@@ -63,10 +63,7 @@ ALGORITHMS = tuple(map(beside_others, (*ONLINE, *FIXED_RESPONSES)))
 PREFERENCES = {"hh": "apa_hh", "stack_exchange": "apa_stack", "tldr": "apa_tldr"}
 APA_CURVES = tuple(of_apa(data, sweep, ("ppo", "apa", "awr")) for data, sweep in PREFERENCES.items())
 APA_GOLD = tuple(of_apa(data, sweep, ("ppo", "apa", "awr"), "gold") for data, sweep in PREFERENCES.items())
-APA_SETTINGS = (
-    of_apa("hh", "apa_lambda", ("apa",), "algo.loss.lam"),
-    of_apa("hh", "ppo_kl_control", ("ppo",), "algo.loss.kl.target"),
-)
+APA_SETTINGS = (of_apa("hh", "apa_lambda", ("apa",), "algo.loss.lam"),)
 APA_OFFLINE = (of_apa("hh", "apa_offline", ("ilql", "offline_awr", "offline_apa")),)
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
