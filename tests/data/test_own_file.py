@@ -89,6 +89,15 @@ def test_a_split_without_a_name_is_dealt_from_train(tmp_path: Path) -> None:
     assert (len(without.train), without.test) == (4, [])
 
 
+def test_rows_of_splits_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path, ".csv", [*ROWS, {"q": "x", "a": "y", "s": "weird"}])
+    read(path, prompt="q", target="a", split="s")
+    assert any(text.endswith("in splits that are not read, by column 's': weird 1") for text in caplog.messages)
+    caplog.clear()
+    read(written(tmp_path, ".csv", ROWS), prompt="q", target="a", split="s")
+    assert "not read" not in caplog.text
+
+
 def test_a_limit_counts_prompts_and_leaves_the_responses_to_them(tmp_path: Path) -> None:
     rows = [{"q": f"q{i % 20}", "r": f"r{i}", "v": str(i / 7)} for i in range(60)]
     splits = read(written(tmp_path, ".csv", rows), prompt="q", response="r", score="v", n_train=4)

@@ -28,6 +28,9 @@ def inner(text):
 def raising(prompts, responses, targets):
     return [inner(response) for response in responses]
 
+def leaving(prompts, responses, targets):
+    raise SystemExit(3)
+
 class Picky:
     def __init__(self, most): self.most = {}[most]
 
@@ -79,6 +82,14 @@ def test_what_it_raises_is_one_line_with_the_users_file_and_line(file: Path):
     assert isinstance(said.value.__cause__, TypeError)
     with pytest.raises(UserError, match=r"raised KeyError: 3 at .*, line \d+; .*change reward\.arguments"):
         load(function=f"{file}:Picky", arguments={"most": 3})
+
+
+def test_a_function_that_would_end_the_process_is_refused_like_one_that_raises(file: Path):
+    """Else the run would count as stopped on purpose, without a word."""
+    with pytest.raises(
+        UserError, match=r"leaving raised SystemExit: 3 at .*, line \d+; expected a number per response"
+    ):
+        load(function=f"{file}:leaving", arguments={})([""], ["a"], [()])
 
 
 def test_an_error_within_a_library_is_named_by_the_users_line(tmp_path: Path):

@@ -49,7 +49,7 @@ class Function:
             scores = self.call(prompts, responses, targets)
         except (UserError, StopRequested):
             raise
-        except Exception as error:  # code of the user's own may raise anything
+        except (Exception, SystemExit) as error:  # code of the user's own may raise anything, and end the process
             expected = "a number per response"
             raise _refused(error, self.name, expected, "the function, or reward.arguments") from error
         return np.array(scores, dtype=np.float64) if _are_numbers(scores) else scores
@@ -74,7 +74,7 @@ def load(*, function: str, arguments: Mapping[str, Any]) -> Function:
         raise UserError(said, FORMS, KEY) from error
     except UserError:
         raise
-    except Exception as error:  # what stands in the file may raise anything
+    except (Exception, SystemExit) as error:  # what stands in the file may raise anything
         raise _refused(error, function, "a file that can be imported", f"the file, or {KEY}") from error
     if not callable(found):
         raise UserError(f"{KEY}={function}, a {type(found).__name__}", "a function or a class", KEY)
@@ -84,18 +84,18 @@ def load(*, function: str, arguments: Mapping[str, Any]) -> Function:
         return Function(call=found(**arguments), name=function)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _refused(error, function, "what the class takes", "reward.arguments, or the class") from error
 
 
-def _refused(error: Exception, function: str, expected: str, change: str) -> UserError:
+def _refused(error: Exception | SystemExit, function: str, expected: str, change: str) -> UserError:
     """Word what code of the user's own raised, with its file and line."""
     said = " ".join(str(error).split())
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return UserError(f"{KEY}={function} raised {what}{_line_of(error)}", expected, change)
 
 
-def _line_of(error: Exception) -> str:
+def _line_of(error: Exception | SystemExit) -> str:
     """Name the last line of the user's own that an error has come through, or that cannot be read as Python."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" at {_short(error.filename)}, line {error.lineno}"

@@ -263,7 +263,7 @@ def _tell(dealt: Mapping[str, Sequence[Row]], made: Mapping[str, Sequence[Exampl
 
 
 def by_split(rows: Sequence[Row], names: Names, column: str, place: str) -> dict[str, list[Row]]:
-    """Put rows where their split column says; rows of other splits are left out, and so are splits without a name.
+    """Put rows where their split column says; rows of other splits are left out, which the log says, with their names.
 
     Raises:
         UserError: A split has no row.
@@ -277,6 +277,9 @@ def by_split(rows: Sequence[Row], names: Names, column: str, place: str) -> dict
             there = ", ".join(sorted({str(row.split) for row in rows})[:10])
             found = f"no row of {place} with '{name}' in column '{column}' (it has {there})"
             raise UserError(found, "the names of its splits", key_of_name(split))
+    if left := Counter(str(row.split) for row in rows if row.split not in names.of_ours().values()):
+        told = ", ".join(f"{name} {count}" for name, count in left.most_common(10))
+        log.warning("rows of %s in splits that are not read, by column '%s': %s", place, column, told)
     return dealt
 
 
