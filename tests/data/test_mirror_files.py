@@ -153,6 +153,15 @@ def test_a_dataset_script_is_refused_with_the_revision_that_can_be_read(monkeypa
         hub.read_split("org/set", None, "train", None, ["text"])
 
 
+@pytest.mark.parametrize(("revision", "told"), [("abc", True), (hub.EXPORT, False), (None, False)])
+def test_a_revision_that_a_mirror_cannot_have_is_told(
+    revision: str | None, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    write(tmp_path / "org" / "set", {"train": [{"text": "a"}]})
+    assert len(hub.read_split("org/set", None, "train", tmp_path, ["text"], revision)) == 1
+    assert ("revision abc of org/set is not looked for in a mirror" in caplog.text) is told
+
+
 def test_files_of_an_export_are_addressed_by_the_commit():
     found = hub._exported("org/set", "abc123", ["a-b/train/0000.parquet", "a-b/train/stats.json", "x.parquet"])
     assert found == {"a-b": {"train": ["hf://datasets/org/set@abc123/a-b/train/0000.parquet"]}}

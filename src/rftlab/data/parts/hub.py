@@ -61,6 +61,8 @@ def read_split(
     Raises:
         UserError: mirror, dataset, config, split or a column is missing, the split is empty, or the hub is unreachable.
     """
+    if hub_mirror is not None and revision not in (None, EXPORT):
+        log.warning("revision %s of %s is not looked for in a mirror, which has one state", revision, hub_id)
     place = _hub_place(hub_id, revision) if hub_mirror is None else _mirror_place(hub_id, hub_mirror)
     with _quiet(offline=hub_mirror is not None), TemporaryDirectory(prefix="rftlab-rows-") as empty:
         _check_config(hub_id, place, config)
