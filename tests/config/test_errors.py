@@ -12,7 +12,7 @@ from rftlab.commands import train
 SEARCH, HYPERBAND = ["-m", "hydra/sweeper=optuna", "sweep.dry_run=true"], "hydra/sweeper/pruner=hyperband"
 LR = "optimizer.lr=tag(log,interval(1e-5,1e-3))"
 CASES = {
-    "unknown key": (["foo=1"], "foo"),
+    "unknown key": (["foo=1"], "expected one of algo, data, "),
     "unknown key with plus": (["+foo=1"], "foo"),
     "forced unknown key": (["++algo.foo=1"], "algo.foo"),
     "misspelt key names the nearest": (["algo.loss.clip_rage=1"], "algo.loss.clip_range"),

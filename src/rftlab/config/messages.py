@@ -125,7 +125,7 @@ def _unknown_beside(error: Exception) -> UserError | None:
     if key != override.group(1) or key in known_keys():
         return None
     place = key.rpartition(".")[0]
-    return unknown_key(key, {f"{place}.{name}" for name in node if not str(name).startswith("_")})
+    return unknown_key(key, {f"{place}.{name}".lstrip(".") for name in node if not str(name).startswith("_")})
 
 
 def unknown_key(key: str, beside: Collection[str] = ()) -> UserError:
