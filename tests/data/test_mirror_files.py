@@ -153,6 +153,12 @@ def test_a_dataset_script_is_refused_with_the_revision_that_can_be_read(monkeypa
         hub.read_split("org/set", None, "train", None, ["text"])
 
 
+def test_every_loader_passes_the_revision_on(on_hub: Member, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    lay_out(tmp_path, on_hub, 0)
+    on_hub.load(tmp_path, hub_revision="abc")
+    assert "revision abc of org/set is not looked for in a mirror" in caplog.text
+
+
 @pytest.mark.parametrize(("revision", "told"), [("abc", True), (hub.EXPORT, False), (None, False)])
 def test_a_revision_that_a_mirror_cannot_have_is_told(
     revision: str | None, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
