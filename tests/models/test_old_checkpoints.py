@@ -80,6 +80,19 @@ def test_a_policy_scores_alike_from_pickled_weights_with_masks_and_frequencies(n
     assert torch.equal(scores(as_before(name, folder)), expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "old"), [("gpt_neox", {"rotary_pct": 0.5, "rotary_emb_base": 10000}), ("llama", {"rope_scaling": None})]
+)
+def test_a_config_of_that_time_turns_by_the_same_angles(name: str, old: dict[str, Any], tmp_path: Path) -> None:
+    """The configs of Pythia and LLaMA have no `rope_parameters`; LLaMA's has no base of its own."""
+    folder = save_checkpoint(name, tmp_path)
+    expected = scores(folder)
+    config = json.loads((folder / "config.json").read_text())
+    del config["rope_parameters"]
+    (folder / "config.json").write_text(json.dumps(config | old | {"torch_dtype": "float16"}))
+    assert torch.equal(scores(as_before(name, folder)), expected)
+
+
 def test_a_policy_is_read_from_several_files_and_from_a_trunk_without_its_prefix(tmp_path: Path) -> None:
     """GPT-2 on the hub has `h.0...` for `transformer.h.0...`; checkpoints above 10 GB are in parts."""
     one, two = (save_checkpoint("gpt2", tmp_path / where) for where in ("one", "two"))
