@@ -82,10 +82,12 @@ def test_runs_that_are_not_finished_and_no_runs_at_all_lack_no_comparison(tmp_pa
     assert uncompared(load.load_runs(empty), load.load_comparisons(empty)) == []
 
 
-def test_make_figures_prints_the_command(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_make_figures_prints_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everything, "draw", lambda frames: [])  # which takes its time
     write(tmp_path / "outputs")
-    make_figures.main(
-        ["--outputs", str(tmp_path / "outputs"), "--figures", str(tmp_path / "figures"), "--sweep", "judge"]
-    )
+    where = ["--outputs", str(tmp_path / "outputs"), "--figures", str(tmp_path / "figures")]
+    make_figures.main([*where, "--sweep", "judge"])
     printed = capsys.readouterr().out
     assert "not compared" in printed and "python src/judge.py sweep=judge\n" in printed
