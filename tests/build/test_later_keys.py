@@ -47,7 +47,7 @@ def test_where_they_say_something_new_it_is_another_run(override: str):
 
 def test_a_loader_that_does_not_take_them_is_not_given_them():
     node = {"_target_": "rftlab.data.file.load", "path": "rows.csv"}
-    assert _with_later_keys(node) == node
+    assert _with_later_keys(node) == node | {"drop_duplicates": False}, "the one of them that it takes"
 
 
 PUBLISHED = ("truncation_side", "prompt", "revision")
