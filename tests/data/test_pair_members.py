@@ -253,6 +253,28 @@ def test_a_pair_with_a_null_is_refused_with_its_key_and_dropped_by_it(
     assert all(row.example.prompt for rows in made.responses.values() for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "column"),
+    [("hh", REPLIES, "prompt"), ("hh", DIALOGUES, "chosen"), ("stack_exchange", {}, "qid")],
+    ids=["hh", "hh-dialogues", "stack_exchange"],
+)
+def test_a_null_in_the_column_that_decides_the_split_is_refused_or_dropped_as_elsewhere(
+    name: str, changes: dict[str, Any], column: str, tmp_path: Path
+) -> None:
+    mirrored(
+        tmp_path,
+        name,
+        lambda rows: [row | {column: None} if i == 7 and column in row else row for i, row in enumerate(rows)],
+    )
+    with pytest.raises(UserError, match=rf"row 7 .* has {column}=None; .*empty=true to leave"):
+        load(name, tmp_path, **changes)
+    both = {
+        "drop": DropRows(duplicates=False, empty=True),
+        "drop_pairs": Drop(identical=False, contradicting=False, empty=True),
+    }
+    assert load(name, tmp_path, **changes, **both).train
+
+
 def test_one_opening_turn_is_in_one_split() -> None:
     again = "\n\nHuman: Why?\n\nAssistant: So.\n\nHuman: And?\n\nAssistant:"
     assert hh.held_out("\n\nHuman: Why?\n\nAssistant:") == hh.held_out(again)
