@@ -10,7 +10,6 @@ from typing import Any
 
 from rftlab import runs
 from rftlab.assets import locate
-from rftlab.config.options import kind_of_data
 from rftlab.config.reward_nodes import reward_nodes
 from rftlab.errors import UserError
 from rftlab.memory import passes
@@ -61,7 +60,7 @@ def estimate_of(config: Mapping[str, Any], asked: Asked, others: Others, *, gpu:
         others: Configs of the runs that its rewards name.
         gpu: Whether it computes on one.
     """
-    if kind_of_data(config["data"]) != "text":
+    if "policy" not in config.get("model", {}):
         return None
     source = config["model"]["policy"].get("source")
     shape = None if source is None else known_shape(str(source), _mirror(config))
