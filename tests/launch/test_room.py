@@ -109,10 +109,10 @@ def test_a_parent_that_does_not_fit_is_refused_before_the_run(composer: Composer
 def test_a_small_run_asks_no_algorithm_as_that_imports_torch(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asked(config: object) -> None:
+    def asked(loss: object) -> None:
         raise AssertionError("asked")
 
-    monkeypatch.setattr(room, "asked_of", asked)
+    monkeypatch.setattr(room, "_asked", asked)
     room.require_room_for([composer.job([*SMALL, "runtime.memory_gib=2"])])
     with pytest.raises(AssertionError, match="asked"):
         room.require_room_for([composer.job([*LARGE, "runtime.memory_gib=2"])])

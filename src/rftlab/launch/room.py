@@ -1,16 +1,19 @@
 """Which memory jobs would have, and whether they fit, looked up before the first of them starts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from rftlab import runs
-from rftlab.build.memory import EVERYTHING, Others, asked_of, estimate_of
+from rftlab.build.memory import EVERYTHING, Asked, Others, asked_of, estimate_of
 from rftlab.build.room import Room, refuse_beyond, room_of, told_room
 from rftlab.light import importing
 from rftlab.machine import gpu_bytes
 from rftlab.memory.estimate import GIB, Estimate
+from rftlab.runs.identity import canonical_json
 from rftlab.runs.parents import needed_runs
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.local import visible_gpus
@@ -127,6 +130,10 @@ def _once(places: dict[tuple[Any, ...], Place], config: Mapping[str, Any], launc
 
 
 def _estimate(config: Mapping[str, Any], others: Others, place: Place) -> Estimate | None:
+    return estimate_of(config, _asked(canonical_json(config["algo"].get("loss"))), others, gpu=place.gpu)
+
+
+@cache  # the jobs of a grid have the same few
+def _asked(loss: str) -> Asked:
     with importing():
-        asked = asked_of(config)
-    return estimate_of(config, asked, others, gpu=place.gpu)
+        return asked_of({"algo": {"loss": json.loads(loss)}})

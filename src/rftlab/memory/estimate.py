@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 GIB = 2**30
 ALWAYS, UPDATE, STEP, SAMPLING, SCORING = "always", "update", "step", "sampling", "scoring"
+SMALL = 0.005  # share of a sum that a sentence leaves out
 PHASES = (UPDATE, STEP, SAMPLING, SCORING)  # of a run; of what they need beside `ALWAYS`, the largest counts
 
 
@@ -45,10 +46,11 @@ class Estimate:
         return always + max(_in_phase(components, phase) for phase in PHASES)
 
     def told(self, *, longest: bool) -> str:
-        """Name the parts of `least`, or of `longest`, in GiB, the largest first."""
+        """Name the parts of `least`, or of `longest`, in GiB, the largest first, but those too small to matter."""
         counted = [part for part in self.components if longest or not part.by_rows]
         phase = max(PHASES, key=lambda phase: _in_phase(counted, phase))
-        parts = [part for part in counted if {ALWAYS, phase} & {*part.when}]
+        there = [part for part in counted if {ALWAYS, phase} & {*part.when}]
+        parts = [part for part in there if part.size > SMALL * sum(part.size for part in there)]
         return ", ".join(f"{part.name} {gib(part.size)}" for part in sorted(parts, key=lambda part: -part.size))
 
 

@@ -1,0 +1,148 @@
+"""Mistakes in what a run is estimated to take of memory, and in who is refused for it."""
+
+from mutants.mutation import Mutation
+
+SHAPES, PARTS, ROOM = "memory/test_shapes.py", "build/test_memory_estimate.py", "launch/test_room.py"
+
+MUTATIONS = {
+    "tied-head-counted-twice": Mutation(
+        "memory/shapes.py",
+        "head=0 if tied else vocabulary * width",
+        "head=vocabulary * width",
+        SHAPES,
+        "small models with large vocabularies are refused where they fit",
+    ),
+    "head-of-gpt-j-without-its-bias": Mutation(
+        "memory/shapes.py",
+        '(vocabulary if kind == "gptj" else 0)',
+        "0",
+        SHAPES,
+        "the count is no longer that of the authors",
+    ),
+    "grouped-keys-as-queries": Mutation(
+        "memory/shapes.py",
+        '"k": (width, key_heads * head_size)',
+        '"k": (width, heads * head_size)',
+        SHAPES,
+        "models with grouped keys are estimated too large",
+    ),
+    "norms-without-biases": Mutation(
+        "memory/shapes.py",
+        "others = f + d + 2 * norms * d",
+        "others = f + d + norms * d",
+        SHAPES,
+        "the count is no longer that of the authors",
+    ),
+    "top-blocks-without-the-head": Mutation(
+        "memory/shapes.py",
+        "self.block.parameters + self.decoder_end + self.head",
+        "self.block.parameters + self.decoder_end",
+        f"{SHAPES} {PARTS}",
+        "the moments of an untied head, 1.5 GiB at 6B, are forgotten",
+    ),
+    "adapter-that-trains-its-base": Mutation(
+        "memory/networks.py",
+        "        if self.rank is not None:\n            return self.adapter\n        if self.unfrozen",
+        "        if self.unfrozen",
+        f"{SHAPES} {PARTS}",
+        "a run with LoRA is refused for moments that it has not",
+    ),
+    "shared-reference-held-whole": Mutation(
+        "memory/networks.py",
+        "(self.trained if share else self.parameters)",
+        "self.parameters",
+        f"{SHAPES} {PARTS}",
+        "a run with a shared trunk is refused for a copy that it has not",
+    ),
+    "one-moment-of-adam": Mutation(
+        "memory/networks.py",
+        '"AdamW": 2',
+        '"AdamW": 1',
+        PARTS,
+        "a run that cannot fit starts, and dies at its first step",
+    ),
+    "value-network-that-follows-the-freeze": Mutation(
+        "memory/networks.py",
+        "compute_dtype=self.compute_dtype, unfrozen_blocks=None,",
+        "compute_dtype=self.compute_dtype, unfrozen_blocks=self.unfrozen_blocks,",
+        f"{SHAPES} {PARTS}",
+        "the value network trains whole: 75 GiB of 6B are forgotten",
+    ),
+    "keys-without-values": Mutation(
+        "memory/passes.py",
+        "per_token = 2 * shape.key_heads",
+        "per_token = shape.key_heads",
+        PARTS,
+        "half of the cache is forgotten",
+    ),
+    "checkpointing-that-keeps-all": Mutation(
+        "memory/passes.py",
+        "return blocks * residual + of_block if checkpointing else blocks * of_block",
+        "return blocks * of_block",
+        PARTS,
+        "gradient checkpointing seems to save nothing",
+    ),
+    "logits-without-their-gradient": Mutation(
+        "memory/passes.py",
+        "numbers * (2 * BYTES[network.compute_dtype]",
+        "numbers * (BYTES[network.compute_dtype]",
+        PARTS,
+        "half of what large vocabularies take is forgotten",
+    ),
+    "phases-added-up": Mutation(
+        "memory/estimate.py",
+        "always + max(_in_phase(components, phase) for phase in PHASES)",
+        "always + sum(_in_phase(components, phase) for phase in PHASES)",
+        PARTS,
+        "what is never there together is added up, and runs that fit are refused",
+    ),
+    "rows-counted-as-certain": Mutation(
+        "memory/estimate.py",
+        "return self._peak([part for part in self.components if not part.by_rows])",
+        "return self._peak(self.components)",
+        f"{PARTS} {ROOM}",
+        "runs whose rows are shorter than the limit are refused where they fit",
+    ),
+    "gradients-always-beside-states": Mutation(
+        "build/memory.py",
+        "when=[STEP, UPDATE] if several else [STEP]",
+        "when=[STEP, UPDATE]",
+        PARTS,
+        "of a step of one pass, states and gradients are added up that are never there together",
+    ),
+    "reward-model-with-its-head": Mutation(
+        "build/memory.py",
+        'network = replace(Network.of(other["model"], shape), has_head=False)',
+        'network = Network.of(other["model"], shape)',
+        PARTS,
+        "a head that reward models have lost is counted",
+    ),
+    "refused-in-spite-of-the-key": Mutation(
+        "build/room.py",
+        'if check == "off" or room is None or size <= room.size:',
+        "if room is None or size <= room.size:",
+        ROOM,
+        "a user who knows better cannot go on",
+    ),
+    "nobody-refused-before-a-sweep": Mutation(
+        "launch/whole_sweep.py",
+        "    require_room_for(coming, launcher)\n",
+        "",
+        ROOM,
+        "hundreds of jobs start and die one after the other",
+    ),
+    "login-node-for-the-cluster": Mutation(
+        "launch/room.py",
+        'if settings.get("kind") != "slurm":',
+        "if True:",
+        ROOM,
+        "jobs for a cluster are refused for the memory of the login node",
+    ),
+    "job-that-takes-its-folder-first": Mutation(
+        "build/training.py",
+        "    if runs.finished(folder) is None:\n        memory = require_room(",
+        "    if False:\n        memory = require_room(",
+        ROOM,
+        "a run that cannot fit loads for minutes and is killed without a word",
+    ),
+}
