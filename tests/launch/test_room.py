@@ -11,6 +11,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from rich.console import Console
 
+from rftlab import runs
 from rftlab.build import room as build_room
 from rftlab.build.training import train
 from rftlab.config.compose import Composer
@@ -106,6 +107,24 @@ def test_a_parent_that_does_not_fit_is_refused_before_the_run(composer: Composer
         room.require_room_for(job.parents)
 
 
+def test_a_parent_that_is_done_need_not_fit(
+    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data=tldr", "algo=rloo", "model=gpt_neo_2_7b", "scale=paper", f"paths.outputs={tmp_path}"]
+    job = composer.job([*words, "runtime.memory_gib=1"])
+    asked: list[Job] = []
+    monkeypatch.setattr(single, "require_hub", lambda configs: None)
+    monkeypatch.setattr(single, "require_room_for", lambda jobs: asked.extend(jobs) or (_ for _ in ()).throw(KeyError))
+    with pytest.raises(KeyError):
+        single.execute(job, StopFlag())
+    (parent,) = job.parents
+    runs.freeze(parent.folder, parent.config)
+    (parent.folder / "DONE").write_text('{"final": {}}')
+    with pytest.raises(KeyError):
+        single.execute(job, StopFlag())
+    assert [each.key for each in asked] == [job.key, parent.key, job.key]
+
+
 def test_a_small_run_asks_no_algorithm_as_that_imports_torch(
     composer: Composer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,13 +174,31 @@ def test_what_nobody_knows_here_is_said_and_refuses_nothing(composer: Composer, 
     ]
 
 
-def test_the_dry_run_of_small_models_names_their_parts(composer: Composer, tmp_path: Path) -> None:
-    jobs = [composer.job([*SMALL, f"seed={seed}", f"paths.outputs={tmp_path}"]) for seed in (0, 1)]
+def test_the_dry_run_of_a_large_model_names_its_parts_and_of_small_ones_that_they_are(
+    composer: Composer, tmp_path: Path
+) -> None:
+    given = [
+        [*SMALL, "seed=0"],
+        [*SMALL, "seed=1"],
+        ["data=mnist", "algo=expected_reinforce"],
+        [*LARGE, "seed=3"],
+        LARGE,
+    ]
+    jobs = [composer.job([*words, f"paths.outputs={tmp_path}", "runtime.memory_gib=80"]) for words in given]
     said = sweep(tmp_path, jobs, Launcher(), dry_run=True)
-    (line,) = [line for line in said.splitlines() if line.startswith("ppo imdb gpt2_mini")]
-    assert line.split()[3] == "2"  # jobs that take the same
+    coming = [*jobs, *{parent.key: parent for job in jobs for parent in job.parents}.values()]
+    assert f"memory: {len(coming) - 2} of the jobs take less than 1.00 GiB each, estimated" in said
+    (line,) = [line for line in said.splitlines() if line.startswith("apa hh pythia_6b_sft")]
+    assert line.split()[3:] == ["2", "117.9", "74.6", "27.2", "315.8", "2.38", "145.1", "433.7", "80.0"]
     for part in ("policy", "value network", "reference", "gradients", "moments", "keys and values"):
         assert f"\n{part}  " in said
+
+
+def test_the_dry_run_of_small_models_imports_no_torch(
+    composer: Composer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_asked", None)
+    assert "of the jobs take less" in sweep(tmp_path, [composer.job(SMALL)], Launcher(), dry_run=True)
 
 
 PAPER = {

@@ -193,7 +193,7 @@ def _microbatch(config: Mapping[str, Any]) -> tuple[Rows, bool]:
         different = max(1, rows // loop["samples_per_prompt"])
     if loop.get("prompts_per_iteration"):
         different = min(different, loop["prompts_per_iteration"])
-    several = step is not None and per * step > rows
+    several = (step is not None and per * step > rows) or (loop.get("minibatch_tokens") or 0) > rows * answer
     return Rows(rows=rows, prompts=different, prompt_tokens=prompts, response_tokens=answer), several
 
 

@@ -17,7 +17,9 @@ from rftlab.runs.identity import canonical_json
 from rftlab.runs.parents import needed_runs
 from rftlab.sweeps.job import Job
 from rftlab.sweeps.local import visible_gpus
-from rftlab.sweeps.memory_table import Need
+from rftlab.sweeps.memory_table import Need, Needed
+
+LITTLE = GIB  # below it, a dry run says so in a line for all jobs
 
 
 class Launcher(Protocol):
@@ -60,22 +62,29 @@ def place_of(config: Mapping[str, Any], launcher: Launcher) -> Place:
     return Place(gpu=False, room=told_room(config) or room)
 
 
-def needs_of(jobs: Sequence[Job], launcher: Launcher) -> list[Need]:
-    """Estimate what jobs take, those that take the same together; this imports torch."""
-    others, found = configs_of(jobs), {}
-    places: dict[tuple[Any, ...], Place] = {}
+def needs_of(jobs: Sequence[Job], launcher: Launcher) -> Needed:
+    """Estimate what jobs take, those that take the same together.
+
+    torch is imported only where one takes more than `LITTLE` if its algorithm asks for all that there is.
+    """
+    others, places, little = configs_of(jobs), {}, 0
+    found: dict[tuple[Any, ...], tuple[Estimate, list[Job]]] = {}
     for job in jobs:
         place = _once(places, job.config, launcher)
-        estimate = _estimate(job.config, others, place)
-        if estimate is None:
+        most = estimate_of(job.config, EVERYTHING, others, gpu=place.gpu)
+        if most is None or (most.components and most.longest < LITTLE):
+            little += 1
             continue
-        kind = tuple(job.config[group]["name"] for group in ("data", "model"))
+        estimate = _estimate(job.config, others, place)
+        assert estimate is not None
         parts = tuple((part.name, part.size) for part in estimate.components)
-        found.setdefault((kind, parts, tuple(estimate.unknown), place.room), (estimate, []))[1].append(job)
-    return [
+        which = tuple(job.config[group]["name"] for group in ("data", "model"))
+        found.setdefault((which, parts, tuple(estimate.unknown), place.room), (estimate, []))[1].append(job)
+    kinds = [
         Need(what=_what(same), jobs=len(same), estimate=estimate, room=None if room is None else room.size)
         for (_, _, _, room), (estimate, same) in found.items()
     ]
+    return Needed(kinds=kinds, little=little, below=LITTLE)
 
 
 def _what(jobs: Sequence[Job]) -> str:

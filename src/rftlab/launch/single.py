@@ -18,7 +18,7 @@ from rftlab.launch.room import require_room_for
 from rftlab.launch.same import check_same
 from rftlab.light import importing
 from rftlab.stop import StopFlag
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Job, is_done
 from rftlab.sweeps.outcome import summary
 
 POLL_S = 2.0  # seconds between two looks at a run that another process works on
@@ -68,7 +68,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             return record.final
     require_hub([job.config])
     require_runs([job])
-    require_room_for([job, *job.parents])
+    require_room_for([job, *(parent for parent in job.parents if not is_done(parent))])
     runs.take_up(job.folder)
     for parent in job.parents:
         _finish(parent, stop)

@@ -21,9 +21,21 @@ class Need:
     room: int | None  # bytes; None = not known here
 
 
-def show_needs(console: Console, needs: Sequence[Need]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """What the jobs of a sweep take."""
+
+    kinds: Sequence[Need]
+    little: int  # jobs that are in none of these, as they take little
+    below: int  # bytes that each of them takes less than
+
+
+def show_needs(console: Console, needed: Needed) -> None:
     """Print what each kind of job takes, and the parts of the one that takes most."""
-    if not needs:
+    if needed.little:
+        line = f"memory: {needed.little} of the jobs take less than {gib(needed.below)} GiB each, estimated"
+        console.print(line, soft_wrap=True, highlight=False)
+    if not (needs := needed.kinds):
         return
     known = [need for need in needs if need.estimate.components]
     console.print("memory of a job in GiB, estimated: what is always there, what each phase adds with the longest rows")
