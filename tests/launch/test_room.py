@@ -232,11 +232,12 @@ def test_every_sweep_of_the_paper_is_planned_and_its_memory_known_without_the_hu
 
 def test_the_process_of_a_job_refuses_before_it_takes_its_folder(composer: Composer, tmp_path: Path) -> None:
     words = [*SMALL, f"paths.outputs={tmp_path}", "runtime.memory_gib=0.001", "tracking=none", "runtime.device=cpu"]
-    job = composer.job(words)
+    job, stop = composer.job(words), StopFlag()
+    stop.request("it would train")  # and not for minutes
     with pytest.raises(UserError, match=r"GiB of memory at least .*, with 0\.001 GiB by runtime\.memory_gib"):
-        train(job.config, job.folder, StopFlag(), mirror=False)
+        train(job.config, job.folder, stop, mirror=False)
     with pytest.raises(UserError, match="GiB of memory at least"):
-        single.execute(job, StopFlag())
+        single.execute(job, stop)
     assert not job.folder.exists()
 
 

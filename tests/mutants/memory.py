@@ -105,10 +105,17 @@ MUTATIONS = {
     ),
     "gradients-always-beside-states": Mutation(
         "build/memory.py",
-        "when=[STEP, UPDATE] if several else [STEP]",
+        "when=[STEP, UPDATE] if beside else [STEP]",
         "when=[STEP, UPDATE]",
         PARTS,
         "of a step of one pass, states and gradients are added up that are never there together",
+    ),
+    "recomputed-blocks-without-gradients-beside": Mutation(
+        "build/memory.py",
+        "_trained(config, network, asked), beside=several or twice",
+        "_trained(config, network, asked), beside=several",
+        PARTS,
+        "gradients, which come while little else is kept, are forgotten with gradient checkpointing",
     ),
     "reward-model-with-its-head": Mutation(
         "build/memory.py",

@@ -148,17 +148,17 @@ def _trained(config: Mapping[str, Any], network: Network, asked: Asked) -> dict[
 
 
 def _learned(
-    config: Mapping[str, Any], network: Network, trained: Mapping[str, int], *, several: bool, gpu: bool
+    config: Mapping[str, Any], network: Network, trained: Mapping[str, int], *, beside: bool, gpu: bool
 ) -> Iterator[Component]:
     """Give gradients, moments, and what an optimiser step holds.
 
-    `several` says whether a step adds up several passes: gradients then are there beside the states of a pass. Of one
-    pass, states go as gradients come.
+    `beside` says whether gradients are there beside the states of a pass: where a step adds up several passes, and
+    where blocks are computed again and so keep little. Else states go as gradients come.
     """
     count, each = sum(trained.values()), BYTES[network.dtype]
     whose = " + ".join(f"{number:,} of {name}" for name, number in trained.items())
     how = f"{whose}, in {network.dtype}"
-    yield Component(name="gradients", size=count * each, how=how, when=[STEP, UPDATE] if several else [STEP])
+    yield Component(name="gradients", size=count * each, how=how, when=[STEP, UPDATE] if beside else [STEP])
     kept = moments_of(config["optimizer"]) or 0
     how = f"{kept} numbers of each of {count:,} parameters that train"
     yield Component(name="moments", size=kept * count * each, how=how, when=[ALWAYS])
@@ -207,8 +207,8 @@ def _update(config: Mapping[str, Any], network: Network, asked: Asked, *, gpu: b
     if "microbatch_size" not in loop:
         return
     rows, several = _microbatch(config)
-    yield from _learned(config, network, _trained(config, network, asked), several=several, gpu=gpu)
     twice = runtime.get("gradient_checkpointing", False)
+    yield from _learned(config, network, _trained(config, network, asked), beside=several or twice, gpu=gpu)
     again = ", blocks computed again" if twice else ""
     size = passes.activations(network, rows, checkpointing=twice, gpu=gpu)
     how = f"{_told(rows)}, {network.trained_blocks} blocks{again}"
@@ -274,8 +274,8 @@ def _reward_model(config: Mapping[str, Any], network: Network, *, gpu: bool) -> 
     yield _policy(bare)
     trained = {"policy": bare.trained, "head": value_head(network.shape.width, "linear")}
     rows, several = _microbatch(config)
-    yield from _learned(config, bare, trained, several=several, gpu=gpu)
     twice = config["runtime"].get("gradient_checkpointing", False)
+    yield from _learned(config, bare, trained, beside=several or twice, gpu=gpu)
     size = passes.activations(bare, rows, checkpointing=twice, gpu=gpu)
     again = ", computed again" if twice else ""
     how = f"{_told(rows)}, {bare.trained_blocks} blocks{again}"
