@@ -89,6 +89,13 @@ MUTATIONS = {
         PARTS,
         "half of what large vocabularies take is forgotten",
     ),
+    "queries-keys-and-values-forgotten": Mutation(
+        "memory/passes.py",
+        "attention = (3 + result) * _heads(shape)",
+        "attention = result * _heads(shape)",
+        "memory/test_passes.py",
+        "states are estimated too small, and nobody is warned of long rows",
+    ),
     "phases-added-up": Mutation(
         "memory/estimate.py",
         "always + max(_in_phase(components, phase) for phase in PHASES)",

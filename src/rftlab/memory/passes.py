@@ -14,7 +14,13 @@ PACKED = ("t5", "mt5", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3",
 PLANNED = (*PACKED, "gpt_neo", "gptj")  # as sampling/plan.py
 PARALLEL = ("gptj", "gpt_neox")  # attention and MLP read one input
 PLAIN_NORMS = ("gpt2", "gpt_neo", "gptj", "gpt_neox")  # in one operation, which keeps its input alone
-WITH_SCORES = ("gpt_neo", "gptj", "t5", "mt5")  # whose attention keeps its weights, a number per query and key
+WITH_SCORES = (
+    "gpt_neo",
+    "gptj",
+    "gemma2",
+    "t5",
+    "mt5",
+)  # whose attention keeps its weights, a number per query and key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +80,10 @@ def kept_per_token(network: Network, block: Block) -> int:
     if shape.model_type not in PLAIN_NORMS and not adapts:
         residual += block.norms
     normed = min(block.norms, 2) if not adapts else 1  # the adapter reads what attention reads
-    attention = 4 * _heads(shape) + (2 * shape.width if shape.model_type == "gpt_neox" else 0)
+    result = 0 if adapts and shape.model_type in WITH_SCORES else 1  # which no fused kernel reads again
+    attention = (3 + result) * _heads(shape) + (2 * shape.width if shape.model_type == "gpt_neox" else 0)
     if block.norms == 3:  # attention to the encoder: a state more, its queries and its result
-        normed, attention = normed + 1, attention + 2 * _heads(shape)
+        normed, attention = normed + 1, attention + (1 + result) * _heads(shape)
     mlp = (3 if shape.gated else 1) + (0 if adapts else 1)
     inner = normed * shape.width + attention + mlp * shape.inner
     return residual * shape.width * FLOAT + inner * BYTES[network.compute_dtype]
