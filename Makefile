@@ -49,7 +49,7 @@ peers: $(patsubst %,.peers/%/.ready,trl trl_ppo verl) ## install what the tests 
 	@rm -rf .peers/$* && $(VENV)/bin/uv pip install --quiet --no-deps --python $(PY) --target .peers/$* -r $< && touch $@ \
 		|| { rm -rf .peers/$*; echo "not installed: $*"; }
 
-test-quick: $(READY) ## the default suite: CPU, offline, about five minutes on two cores
+test-quick: $(READY) ## the default suite: CPU, offline, about a quarter of an hour on two cores
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-gpu: $(READY) ## the tests that need a CUDA device

@@ -21,6 +21,7 @@ Dash = tuple[float, ...] | str  # an empty string is a solid line
 
 DASHES: list[Dash] = ["", (4, 1.5), (1, 1.2), (5, 1.5, 1, 1.5), (3, 1, 1, 1, 1, 1)]
 SHARES = {"step_fraction": "steps", "sample_fraction": "prompts"}  # keys that say how much of an SFT is done
+OF_KL = {"initial": "KL coefficient", "target": "KL target", "rate": "KL rate"}  # keys of algo.loss.kl
 PHASES = ["before", "after"]
 PHASE_MARKERS = {"before": "o", "after": "X"}
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
@@ -151,7 +152,10 @@ def short_override(override: str) -> str:
 def override_in_words(override: str) -> str:
     """Write `algo.loop.step_fraction=0.4` as `40% of its steps`, and any other override as short as it can be."""
     key, _, value = override.partition("=")
-    of = SHARES.get(key.rsplit(".", 1)[-1])
+    place, _, last = key.rpartition(".")
+    if place.endswith(".kl") and last in OF_KL:
+        return f"{OF_KL[last]} {value}"
+    of = SHARES.get(last)
     return short_override(override) if of is None else f"{100 * float(value):g}% of its {of}"
 
 

@@ -49,7 +49,8 @@ def known_family(policy: Mapping[str, Any], hub_mirror: str | Path | None) -> st
     if not isinstance(where, Path):
         return AUTO
     if not config:
-        raise UserError(f"no config.json in {where}, or one that cannot be read", EXPECTED, "model.policy.source")
+        fault = "an empty config.json, or no JSON object," if (where / "config.json").is_file() else "no config.json"
+        raise UserError(f"{fault} in {where}", EXPECTED, "model.policy.source")
     family = family_of(config, where)
     if policy["tokenizer"] is None and not any((where / name).is_file() for name in TOKENIZERS):
         found = f"{where}, which has no tokenizer"

@@ -86,7 +86,7 @@ def test_settings_that_all_rows_share_stand_in_the_caption_once() -> None:
         rloo = " algo.loss.kl.initial=0.1"
         frame["variant"] = ["preset=like_for_like eval.every=5" + rloo * (algo == "rloo") for algo in frame["algo"]]
     (table,) = algorithms.draw(given)
-    assert table.cells["algorithm"].tolist() == ["PPO", "RLOO, initial=0.1"]
+    assert table.cells["algorithm"].tolist() == ["PPO", "RLOO, KL coefficient 0.1"]
     assert "All: preset like_for_like · changed: eval.every=5." in table.caption
     assert "All:" not in next(iter(algorithms.draw(frames()))).caption
     assert "with loading" in table.caption

@@ -125,3 +125,4 @@ def test_a_share_of_an_sft_is_a_label_in_words() -> None:
     )
     assert label == "SFT, 40% of its steps, 1% of its prompts"
     assert style.override_in_words("algo.loss.lam=0.1") == "lam=0.1"
+    assert style.override_in_words("algo.loss.kl.initial=0.1") == "KL coefficient 0.1"

@@ -11,6 +11,7 @@ from rftlab.errors import UserError
 
 WRONG = {
     "a list": ([0.5, 0.5], "mine.R returned a list; expected a NumPy array of 2 floats, one per response"),
+    "texts": (["a", 0.5], "mine.R returned a list with 'a', a str; expected a NumPy array of 2 floats"),
     "nothing": (None, "mine.R returned a NoneType; expected a NumPy array of 2 floats"),
     "too few": (np.array([0.5]), r"shape \(1,\) and type float64; expected a NumPy array of 2 floats"),
     "a column": (np.array([[0.5], [0.5]]), r"shape \(2, 1\)"),
@@ -43,7 +44,7 @@ def ask(scores: Any, kind: Callable = Fixed) -> Any:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_answer_of_a_reward_is_named(case: str) -> None:
     scores, said = WRONG[case]
-    with pytest.raises(UserError, match=said + ".*change reward"):
+    with pytest.raises(UserError, match=said + ".*change mine.R, or reward to another reward"):
         ask(scores)
 
 

@@ -35,7 +35,10 @@ def folder_of(path: Path, config: dict, *, tokenizer: bool = True) -> Path:
 
 
 def test_a_source_must_be_named(plan: Callable[..., Job]) -> None:
-    with pytest.raises(UserError, match=r"no value for model\.policy\.source"):
+    with pytest.raises(
+        UserError,
+        match=r"model=hub leaves model\.policy\.source open; expected .*=FOLDER .*; change model\.policy\.source$",
+    ):
         plan(*WORDS)
 
 
@@ -64,7 +67,7 @@ REFUSED = {
         "which is a GPT2F",
     ),
     "no tokenizer": (GPT2, False, "which has no tokenizer"),
-    "an empty config": ({}, True, "no config.json in"),
+    "an empty config": ({}, True, "no JSON object"),
 }
 
 

@@ -80,6 +80,7 @@ CASES = {
     "no such tracking": (["-m", "tracking.uri=ftp://lab"], "tracking.uri"),
     "folder of files as a store": (["tracking.uri=mlruns"], "tracking.uri"),
     "cluster without a sweep": (["hydra/launcher=slurm"], "add -m"),
+    "dry run without its group": (["-m", "dry_run=true"], "which the config does not have; expected sweep.dry_run"),
     "dry run without a sweep": (["sweep.dry_run=true"], "add -m"),
     "name of the jobs": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch={job_name: mine}"], "job_name"),
     "array in an array": (["-m", "hydra/launcher=slurm", "hydra.launcher.sbatch.array=0-5"], "sbatch.array"),

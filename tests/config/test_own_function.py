@@ -99,4 +99,4 @@ def test_a_mistake_is_one_line_before_the_start(composer: Composer, folder: Path
     with pytest.raises(UserError) as error:
         job(composer, word)
     line = explain(error.value)
-    assert named in line and "\n" not in line and "; change " in line
+    assert named in line and "\n" not in line and "reward.function or reward._target_" in line.partition("; change ")[2]

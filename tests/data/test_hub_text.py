@@ -35,6 +35,7 @@ def read(mirror: Path, **changes: Any) -> Splits:
         "names": BOTH,
         "shares": Shares(validation=0.25, test=0.25, seed=0),
         "drop_empty": False,
+        "drop_duplicates": False,
         "drop_pairs": Drop(identical=False, contradicting=False, empty=False),
         "n_train": None,
         "n_validation": None,

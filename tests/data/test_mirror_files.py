@@ -135,6 +135,7 @@ def test_rows_named_by_their_columns_are_read_from_the_export_too(export: dict[s
         names=Names(train="train", validation=None, test="test"),
         shares=Shares(validation=0.5, test=0.0, seed=0),
         drop_empty=False,
+        drop_duplicates=False,
         drop_pairs=preference.Drop(identical=False, contradicting=False, empty=False),
     )
     assert export["revision"] == "refs/convert/parquet"

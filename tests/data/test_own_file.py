@@ -27,6 +27,7 @@ def read(path: Path, drop_empty: bool = False, **changes: Any) -> Splits:
         "names": Names(train="train", validation="dev", test="test"),
         "shares": Shares(validation=0.25, test=0.25, seed=0),
         "drop_empty": drop_empty,
+        "drop_duplicates": False,
         "drop_pairs": Drop(identical=False, contradicting=False, empty=False),
         "n_train": None,
         "n_validation": None,
@@ -140,10 +141,11 @@ def test_empty_targets_are_refused_or_dropped_by_their_key(tmp_path: Path) -> No
 LACKING = [
     ({"q": None, "a": "a"}, {"target": "a"}, "a null .'q'."),
     ({"q": "x", "a": []}, {"target": "a"}, "an empty target"),
-    ({"q": "x", "a": ["b", None]}, {"target": "a"}, "an empty target"),
+    ({"q": "x", "a": ["b", None]}, {"target": "a"}, "a null .'a'."),
+    ({"q": "x"}, {"target": "a"}, "no 'a'"),
     ({"q": "x", "a": ["b", " "]}, {"target": "a"}, "an empty target"),
     ({"q": "x", "r": None, "v": 1.0}, {"response": "r", "score": "v"}, "a null .'r'."),
-    ({"q": "x", "r": "y"}, {"response": "r", "score": "v"}, "a null .'v'."),
+    ({"q": "x", "r": "y"}, {"response": "r", "score": "v"}, "no 'v'"),
     ({"q": "x", "w": "y", "l": None}, {"chosen": "w", "rejected": "l"}, "a null .'l'."),
     ({"q": " ", "a": "a"}, {"target": "a"}, None),
 ]
@@ -162,7 +164,7 @@ def test_what_a_row_lacks_is_counted_and_dropped_by_the_one_key(
     if words is None:  # a prompt without a text is no error, and is counted
         with caplog.at_level("INFO", "rftlab"):
             assert "" in {e.prompt.strip() for e in everything(read(path, prompt="q", **columns))}
-        assert ", 1 empty" in caplog.text
+        assert ", empty: 1" in caplog.text
     else:
         with pytest.raises(UserError, match=rf"row 3 of .* has {words}.*; 2 of 9 rows .*drop_empty=true") as refusal:
             read(path, prompt="q", **columns)
@@ -171,6 +173,58 @@ def test_what_a_row_lacks_is_counted_and_dropped_by_the_one_key(
         left = everything(read(path, prompt="q", **columns, drop_empty=True))
     assert {e.prompt for e in left} == {f"q{i}" for i in range(9) if i not in (2, 5)}
     assert "2 of 9 rows have a null, or a prompt or target without a text, and are dropped" in caplog.text
+
+
+TWICE = [
+    {"q": "one", "a": "1", "s": "train"},
+    {"q": "one", "a": "1", "s": "train"},  # repeats the first
+    {"q": "one", "a": "2", "s": "train"},  # the same prompt with another target is no duplicate
+    {"q": "two", "a": "1", "s": "train"},  # test has it too
+    {"q": "two", "a": "1", "s": "test"},
+    {"q": "three", "a": "1", "s": "dev"},
+]
+
+
+def test_duplicates_are_counted_and_dropped_by_their_key_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path, ".jsonl", TWICE)
+    columns = {"prompt": "q", "target": "a", "split": "s"}
+    with caplog.at_level("INFO", "rftlab"):
+        kept = read(path, **columns)
+    assert "rows that repeat one before: 1, that a later split has too: 1; prompts in two splits: 1" in caplog.text
+    assert "duplicates dropped: 0" in caplog.text
+    assert [(e.prompt, e.targets) for e in kept.train] == [("one", ("1", "2")), ("two", ("1",))]
+    caplog.clear()
+    with caplog.at_level("INFO", "rftlab"):
+        left = read(path, **columns, drop_duplicates=True)
+    assert "duplicates dropped: 2" in caplog.text
+    assert [(e.prompt, e.targets) for e in left.train] == [("one", ("1", "2"))]
+    assert [e.prompt for e in left.test] == ["two"]
+
+
+def test_repeated_responses_are_learned_once_and_those_with_two_scores_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"q": f"q{i}", "r": "r", "v": 1.0} for i in range(8)]
+    rows += [rows[0], rows[0] | {"v": 2.0}]
+    path = written(tmp_path, ".jsonl", rows)
+    none = {"shares": Shares(validation=0.0, test=0.0, seed=0)}
+    with caplog.at_level("INFO", "rftlab"):
+        kept, left = (
+            read(path, prompt="q", response="r", score="v", **none, drop_duplicates=drop) for drop in (False, True)
+        )
+    assert caplog.text.count("responses with two scores: 1") == 2
+    assert [len(splits.responses["train"]) for splits in (kept, left)] == [10, 9]
+
+
+def test_a_split_of_duplicates_alone_is_told(tmp_path: Path) -> None:
+    rows = [{"q": "one", "a": "1", "s": split} for split in ("train", "dev", "test")]
+    path = written(tmp_path, ".jsonl", rows)
+    with pytest.raises(
+        UserError, match=r"drop_duplicates leaves no row of split 'train'.*change data\.loader\.drop_dup"
+    ):
+        read(path, prompt="q", target="a", split="s", drop_duplicates=True)
 
 
 def everything(splits: Splits) -> list[Example]:

@@ -41,7 +41,7 @@ def test_pairs_are_dropped_by_their_key_alone(key: str, left: list[int], caplog:
     (line,) = caplog.messages
     assert line == (
         "pairs of split 'train': 7; 1 repeated, 1 of identical replies, 1 in both orders, 2 with an empty reply; "
-        f"{7 - len(left)} dropped"
+        f"{7 - len(left)} dropped by data.loader.drop_pairs"
     )
 
 

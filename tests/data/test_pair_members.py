@@ -48,6 +48,13 @@ def load(name: str, mirror: Path | None = None, n: int | None = None, **changes:
     return one.loader(**(keys | limits | late | changes))
 
 
+def test_pairs_of_the_test_split_are_counted_and_not_learned(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "rftlab"):
+        splits = load("hh", n=7)
+    assert sum(line.startswith("pairs of split 'test': 7;") for line in caplog.messages) == 1
+    assert set(splits.responses) == {"train", "validation"}
+
+
 def prompts(splits: Splits) -> dict[str, list[str]]:
     return {split: [example.prompt for example in getattr(splits, split)] for split in SPLITS}
 
@@ -183,7 +190,8 @@ def test_an_empty_reply_is_no_error_and_is_counted(tmp_path: Path, caplog: pytes
     write(tmp_path / "Dahoas/rm-static", {"train": rows, "test": rows})
     splits = load("hh", tmp_path)
     assert [e.targets for part in (splits.train, splits.validation) for e in part].count(("",)) == 1
-    assert sum(", 1 with an empty reply" in line for line in caplog.messages) == 1
+    told = [line for line in caplog.messages if ", 1 with an empty reply" in line]
+    assert len(told) == 2 and sum("of split 'test'" in line for line in told) == 1
     assert sum("empty or with a null: train 1" in line or "null: validation 1" in line for line in caplog.messages) == 1
     dropped = load("hh", tmp_path, drop=DropRows(duplicates=False, empty=True))
     assert len(dropped.train) + len(dropped.validation) == 39

@@ -80,6 +80,16 @@ def test_runs_without_a_number_are_counted_by_their_reason(tmp_path: Path) -> No
     assert "3 runs counted, 1 failed, 2 diverged, 1 pruned, 3 missing." in sentences(only(tmp_path))
 
 
+def test_a_kl_far_below_zero_is_told_and_noise_around_it_is_not(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        done(job_of(tmp_path, seed), 0.5, **{"policy/kl": -0.4})
+    said = "A KL far below 0 is none: tokens are drawn by another policy than the one that is scored."
+    assert said not in sentences(only(tmp_path))
+    for seed in (0, 1):
+        done(job_of(tmp_path, seed, lr=1e-2), 0.5, **{"policy/kl": -40.0})
+    assert said in sentences(only(tmp_path))
+
+
 def test_the_guards_words_are_known_as_divergence() -> None:
     network = torch.nn.Linear(1, 1)
     with pytest.raises(UserError) as loss:

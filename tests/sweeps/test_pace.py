@@ -41,6 +41,16 @@ def test_a_pace_is_that_of_the_newest_attempt_with_its_evaluations_and_without_i
     assert second is not None and (second.step, second.seconds_per_step) == (4, 20.0)
 
 
+def test_a_rollout_that_is_logged_with_the_next_step_is_no_moment_of_the_step_before(tmp_path: Path) -> None:
+    job = make_job(tmp_path, iterations=10)
+    log(job, (0, 10.0), (0, 60.0), (1, 60.001))
+    first = read_progress(job.folder)
+    assert first is not None and first.seconds_per_step is None
+    log(job, (1, 70.0), (2, 70.001))
+    second = read_progress(job.folder)
+    assert second is not None and second.seconds_per_step == pytest.approx(10.0)
+
+
 def test_one_step_is_no_pace(tmp_path: Path) -> None:
     job = make_job(tmp_path)
     log(job, (1, 0.0))
@@ -96,6 +106,15 @@ def test_a_terminal_shows_elapsed_rate_left_and_end_of_every_job(
         shown.update(View(running=[job], waiting=0, ended={}))
     text = console.file.getvalue()
     assert "5/10" in text and "10.0 s each" in text and "0:00:50 left, ends" in text
+
+
+def test_a_row_says_by_what_its_job_differs_from_the_others(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, "job", iterations=iterations) for iterations in (10, 20)]
+    console = Console(width=200, file=io.StringIO(), force_terminal=True, no_color=True)
+    with Board(console, jobs, "waiting") as shown:
+        shown.update(View(running=jobs, waiting=0, ended={}))
+    text = console.file.getvalue()
+    assert all(f"job-{job.key}  iterations={n}" in text for job, n in zip(jobs, (10, 20), strict=True))
 
 
 @pytest.mark.parametrize("width", [60, *range(66, 100, 3), 200])

@@ -23,6 +23,7 @@ from rftlab.sampling.sample import beam_search
 from rftlab.sampling.stop import text_before
 from rftlab.tracking import logged_model
 from rftlab.tracking.mirror import lacks_end, prepare, sync
+from rftlab.tracking.served.rftlab_policy import ServedPolicy
 from rftlab.tracking.store import open_store
 from rftlab.types import BeamSearch
 
@@ -106,8 +107,11 @@ def test_it_answers_as_in_the_evaluation_of_its_run(
 def test_a_chat_is_written_cut_and_ended_as_in_the_evaluation(system, side, tiny_llama, uri, tmp_path, serving):
     policy = Policy(tiny_llama(vocab_size=300).lm, chatty(eos="<|eos|>"), "causal")
     how = {"format": "chat", "system": system, "max_tokens": 80, "truncation_side": side}
-    model = serving(logged(tmp_path, finished(tmp_path, policy, uri, BEAMS, **how), uri))
+    sent = logged(tmp_path, finished(tmp_path, policy, uri, BEAMS, **how), uri)
+    model = serving(sent)
     policy.talk(Chat(system=system))
+    served = ServedPolicy(Path(mlflow.artifacts.download_artifacts(sent.model_uri)) / "data" / "policy")
+    assert served.eos_id == policy.eos_id != policy.tokenizer.eos_token_id  # the end of a turn, not of a text
     prompts = [*PROMPTS, "<|end|> " * 20]
     assert model.predict(prompts) == in_evaluation(policy, prompts, BEAMS, side, 80)
 

@@ -39,17 +39,18 @@ class CheckedReward:
         """
         scores = self.reward(prompts, responses, targets)
         expected = f"a NumPy array of {len(responses)} floats, one per response"
+        change = f"{self.name}, or {self.place} to another reward"
         if not isinstance(scores, np.ndarray):
-            raise UserError(f"{self.name} returned a {type(scores).__name__}", expected, self.place)
+            raise UserError(f"{self.name} returned {_kind(scores)}", expected, change)
         if scores.shape != (len(responses),) or not np.issubdtype(scores.dtype, np.floating):
             found = f"{self.name} returned an array of shape {scores.shape} and type {scores.dtype}"
-            raise UserError(found, expected, self.place)
+            raise UserError(found, expected, change)
         low, high = getattr(self.reward, "score_range", (-inf, inf))
         wrong = np.flatnonzero(~np.isfinite(scores) | (scores < low - ROUNDING) | (scores > high + ROUNDING))
         if len(wrong):
             found = f"{self.name} gave {scores[wrong[0]]:g} to the response {_short(responses[wrong[0]])}"
             whole = "a finite number" if (low, high) == (-inf, inf) else f"a number from {low:g} to {high:g}"
-            raise UserError(found, whole, self.place)
+            raise UserError(found, whole, change)
         return scores
 
 
@@ -136,6 +137,18 @@ def _places(node: Mapping[str, Any]) -> list[str]:
     return [*(network if "source" in node else []), *(["train_targets"] if "corpus" in node and ours else [])]
 
 
-def _short(text: str) -> str:
+def _kind(scores: Any) -> str:
+    """Say what a reward returned that is no array: of a list, the first item that is no number."""
+    kind = f"a {type(scores).__name__}"
+    others = (
+        [item for item in scores if not isinstance(item, (int, float))] if isinstance(scores, (list, tuple)) else []
+    )
+    if not others:
+        return kind
+    item = others[0]
+    return f"{kind} with {_short(item)}, a {type(item).__name__}"
+
+
+def _short(text: object) -> str:
     shown = repr(text)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

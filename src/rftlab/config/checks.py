@@ -31,6 +31,8 @@ from rftlab.errors import UserError
 from rftlab.ranges import Rule
 from rftlab.runs.identity import flatten
 
+SOURCE = "model.policy.source"
+
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
     """Refuse keys that were added with `+` and that no schema knows: a typo would change nothing, silently."""
@@ -191,6 +193,9 @@ def missing_values(cfg: DictConfig, choices: Mapping[str, str]) -> UserError:
     keys = sorted(OmegaConf.missing_keys(cfg))
     if of_reward := [key for key in keys if key.startswith("reward.")]:
         return _open_reward(of_reward, choices.get("reward"))
+    if SOURCE in keys:
+        expected = "model.policy.source=FOLDER (config.json, weights, tokenizer), or a hub id (ORG/NAME)"
+        return UserError(f"no model: model={choices.get('model')} leaves model.policy.source open", expected, SOURCE)
     data, algo, scale = (choices[group] for group in ("data", "algo", "scale"))
     found = f"no value for {', '.join(keys)} with data={data}, algo={algo} and scale={scale}"
     entries = [f"{algo}: ..."] * (keys != ["model"]) + ["model: NAME"] * ("model" in keys)

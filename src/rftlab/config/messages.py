@@ -147,7 +147,7 @@ def unknown_key(key: str, beside: Collection[str] = ()) -> UserError:
         return UserError(f"{key}, of a search, in a grid", "hydra/sweeper=optuna on the command line", "hydra/sweeper")
     if key.startswith("hydra.sweeper."):
         return UserError(f"{key} on the command line", "axes as KEY=1,2 or as +sweep=NAME", key)
-    if key in known:  # some other option of the group has it
+    if key in known and "." in key:  # some other option of the group has it
         group = key.split(".")[0]
         return UserError(
             f"key {key}, which the chosen {group} does not have",
@@ -155,7 +155,7 @@ def unknown_key(key: str, beside: Collection[str] = ()) -> UserError:
             f"{key} or {group}",
         )
     few = f"one of {', '.join(sorted(beside))}" if 0 < len(beside) <= MOST_NAMED else "a key of conf/"
-    expected = " or ".join(_like(key, sorted(known))) or few
+    expected = " or ".join(_like(key, sorted(known - {key}))) or few
     return UserError(f"key {key}, which the config does not have", expected, key)
 
 

@@ -13,6 +13,7 @@ from rftlab.errors import UserError
 TARGET = re.compile(r"\+*reward\._target_=(.*)")
 FUNCTION = re.compile(r"(?!rftlab\.)(?:[^\W\d]\w*(?:\.[^\W\d]\w*)+|[^:,]+\.py:[^\W\d]\w*)")
 LOAD = "rftlab.rewards.function.load"
+KEY = "reward.function or reward._target_"  # both name it
 
 
 def with_own_function(overrides: Sequence[str]) -> list[str]:
@@ -55,17 +56,17 @@ def check_functions(reward: Any) -> None:
         try:
             signature(function)
         except NotFoundError as error:
-            raise error.refusal("reward._target_=", "reward._target_ (reward.function)") from None
+            raise error.refusal("reward.function=", KEY) from None
 
 
 def _check_file(path: Path, name: str) -> None:
     try:
         body = ast.parse(path.read_text(encoding="utf-8")).body
     except FileNotFoundError:
-        raise UserError(f"no file {path}", "FILE.py:NAME", "reward.function") from None
+        raise UserError(f"no file {path}", "FILE.py:NAME", KEY) from None
     except (OSError, SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise UserError(f"{path}{line}: {getattr(error, 'msg', error)}", "Python", f"{path}, or _target_") from None
+        raise UserError(f"{path}{line}: {getattr(error, 'msg', error)}", "Python", f"{path}, or {KEY}") from None
     there = [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     if name not in there and name not in path.read_text(encoding="utf-8"):
-        raise UserError(f"{path}, which has no {name}", " or ".join(there) or "a function", "reward.function")
+        raise UserError(f"{path}, which has no {name}", " or ".join(there) or "a function", KEY)

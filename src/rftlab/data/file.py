@@ -26,6 +26,7 @@ def load(
     names: Names,
     shares: Shares,
     drop_empty: bool,
+    drop_duplicates: bool,
     drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
@@ -60,4 +61,4 @@ def load(
         dealt = by_split(read, names, split_column, path)
         dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
-    return splits_of(dealt, limits, drop_pairs, seed, source, path)
+    return splits_of(dealt, limits, drop_pairs, drop_duplicates, seed, source, path)

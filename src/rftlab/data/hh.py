@@ -140,12 +140,11 @@ def load(
     made = {
         split: dataset.examples_of(rows[of_hub], split, limits[split], origin, drop) for split, of_hub in SPLITS.items()
     }
-    responses = {
-        split: pairs_of_rows(
-            rows["train"], part(split, rows["train"]), formed, split, limits[split], origin, drop_pairs
-        )
-        for split in ("train", "validation")
+    pairs = {
+        split: pairs_of_rows(rows[of_hub], part(split, rows[of_hub]), formed, split, limits[split], origin, drop_pairs)
+        for split, of_hub in SPLITS.items()
     }
+    responses = {split: pairs[split] for split in ("train", "validation")}  # those of test are counted alone
     if form == "dialogues":
         _tell_earlier(rows["train"])
     return dataset.splits_of(made, origin, drop, responses)

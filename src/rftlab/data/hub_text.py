@@ -29,6 +29,7 @@ def load(
     names: Names,
     shares: Shares,
     drop_empty: bool,
+    drop_duplicates: bool,
     drop_pairs: Drop,
     n_train: Positive[int] | None,
     n_validation: Positive[int] | None,
@@ -72,4 +73,4 @@ def load(
     dealt = {split: rows(split, name) for split, name in names.of_ours().items() if name is not None}
     dealt |= deal(dealt["train"], shares, names.lacking())
     limits = {"train": n_train, "validation": n_validation, "test": n_test}
-    return splits_of(dealt, limits, drop_pairs, seed, source, hub_id)
+    return splits_of(dealt, limits, drop_pairs, drop_duplicates, seed, source, hub_id)

@@ -19,6 +19,7 @@ from rftlab.errors import UserError
 from rftlab.stop import StopRequested
 
 KEY = "reward.function"
+CHANGE = f"{KEY} or reward._target_"  # both name it
 FORMS = "my_module.fn or path/to/my_reward.py:fn"
 LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 OURS = str(Path(__file__).parents[1])
@@ -71,13 +72,13 @@ def load(*, function: str, arguments: Mapping[str, Any]) -> Function:
         found = getattr(module, name)
     except (ImportError, AttributeError, OSError, ValueError) as error:
         said = " ".join(f"{KEY}={function}, which cannot be imported ({error})".split())
-        raise UserError(said, FORMS, KEY) from error
+        raise UserError(said, FORMS, CHANGE) from error
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # what stands in the file may raise anything
-        raise _refused(error, function, "a file that can be imported", f"the file, or {KEY}") from error
+        raise _refused(error, function, "a file that can be imported", f"the file, or {CHANGE}") from error
     if not callable(found):
-        raise UserError(f"{KEY}={function}, a {type(found).__name__}", "a function or a class", KEY)
+        raise UserError(f"{KEY}={function}, a {type(found).__name__}", "a function or a class", CHANGE)
     if not isinstance(found, type):
         return Function(call=partial(found, **arguments), name=function)
     try:

@@ -40,6 +40,7 @@ LATER_KEYS: Mapping[str, object] = {
     "gold": None,
     "data.loader.hub_revision": None,
     "data.loader.pairs_hub_revision": None,
+    "data.loader.drop_duplicates": False,
     "data.loader.drop": {"_target_": "rftlab.data.parts.counting.Drop", "duplicates": False, "empty": False},
 }
 KEY_LENGTH = 12

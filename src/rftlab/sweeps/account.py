@@ -90,11 +90,14 @@ def _asked(
 
 
 def _axes(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """Return what the runs were asked to differ in, with its values in the order in which they came."""
+    """Return what the runs were asked to differ in, with its values: numbers by size, words as runs have them."""
     words = [words_of_run(record) for record in records]
     found = []
     for key in asked_axes(words):
-        values = list(dict.fromkeys(spelled(run.value(key)) for run in words))
+        there = [run.value(key) for run in words]
+        if all(isinstance(value, (int, float)) for value in there):
+            there.sort()
+        values = list(dict.fromkeys(map(spelled, there)))
         more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
         found.append((key, ", ".join(values[:MOST_VALUES]) + more))
     return found

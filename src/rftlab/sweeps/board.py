@@ -15,13 +15,14 @@ from rftlab import clock
 from rftlab.runs import flatten
 from rftlab.runs.cost import total_steps
 from rftlab.sweeps.job import Job
+from rftlab.sweeps.labels import short_settings
 from rftlab.sweeps.pace import Pace
 from rftlab.sweeps.progress import read_progress
 from rftlab.sweeps.table import painted
 
 ROWS = 16  # running jobs that are shown; the others are counted
 BAR, GAP = 12, 2
-LEAST = ("bar", "metrics", "elapsed", "rate")  # columns that a narrow terminal goes without, the first ones first
+LEAST = ("bar", "metrics", "elapsed", "rate", "setting")  # what a narrow terminal goes without, the first ones first
 LINE_EVERY_S = 60.0  # without a terminal
 LOOK_EVERY_S = 5.0  # at all running jobs, for the time left
 
@@ -41,11 +42,12 @@ class Board:
     def __init__(self, console: Console, jobs: Sequence[Job], verb: str) -> None:
         """Show `jobs`; `verb` says what they do while they wait, e.g. `waiting` or `queued`."""
         self._console = console
-        self._names = {job.key: f"{job.name}-{job.key}" for job in jobs}
-        self._total = len(jobs)
+        self._jobs: dict[str, Job] = {}
+        self._settings: dict[str, str] = {}
         self._verb = verb
         self._told: dict[str, str] = {}
-        self._pace = Pace(jobs)
+        self._pace = Pace(())
+        self.add(jobs)
         self._begun: dict[str, float] = {}  # running job -> seconds after the start of the sweep
         self._looked, self._line = -LOOK_EVERY_S, 0.0  # likewise, of the last look and the last line
         self._left = ""
@@ -64,8 +66,9 @@ class Board:
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Show more jobs."""
-        self._names |= {job.key: f"{job.name}-{job.key}" for job in jobs}
-        self._total = len(self._names)
+        self._jobs |= {job.key: job for job in jobs}
+        names, configs = ({key: getattr(job, what) for key, job in self._jobs.items()} for what in ("name", "config"))
+        self._settings = short_settings(names, configs)
         self._pace.add(jobs)
 
     def update(self, view: View) -> None:
@@ -80,12 +83,15 @@ class Board:
         now = {job.key: "started" for job in view.running} | dict(view.ended)
         for key, state in now.items():
             if self._told.get(key) != state:
-                self._console.print(f"{state:8} {self._names[key]}", soft_wrap=True, highlight=False)
+                self._console.print(f"{state:8} {self._named(key)}", soft_wrap=True, highlight=False)
         self._told |= now
         if elapsed - self._line >= LINE_EVERY_S:
             self._line = elapsed
             self._look(view, elapsed, 0.0)
             self._console.print(self._summary(view, elapsed), soft_wrap=True, highlight=False)
+
+    def _named(self, key: str) -> str:
+        return f"{self._jobs[key].name}-{key} {self._settings[key]}".rstrip()
 
     def _look(self, view: View, elapsed: float, every_s: float) -> None:
         """Find out how long all of it still takes, if the last look is not of just now."""
@@ -96,7 +102,7 @@ class Board:
 
     def _summary(self, view: View, elapsed: float) -> Text:
         counts = Counter(view.ended.values())
-        parts = [Text(f"{self._total} jobs: ")]
+        parts = [Text(f"{len(self._jobs)} jobs: ")]
         for state, count in [("running", len(view.running)), (self._verb, view.waiting), *sorted(counts.items())]:
             parts += [Text(f"{count} "), painted(state), Text("  ")] if count else []
         return Text.assemble(*parts, f"{clock.duration(elapsed)} elapsed", f"  {self._left}" if self._left else "")
@@ -117,7 +123,8 @@ class Board:
         total, progress = total_steps(job.config), read_progress(job.folder)
         step, left = progress.step if progress is not None else 0, self._pace.left_s(job, progress)
         return {
-            "name": self._names[job.key],
+            "name": f"{job.name}-{job.key}",
+            "setting": self._settings[job.key],
             "bar": ProgressBar(total=total, completed=step, width=BAR),
             "step": f"{step}/{total}",
             "elapsed": clock.duration(elapsed - self._begun[job.key]),

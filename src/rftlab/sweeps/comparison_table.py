@@ -15,6 +15,7 @@ from rftlab.sweeps.comparison import UNFINISHED, Cell, Comparison, Row
 
 NONE = "-"
 NAMED = 3  # cells or keys in a sentence
+NEGATIVE = -1.0  # nats per response, which noise around 0 does not reach
 FEW = 5  # seeds under which an interval rests on its assumption
 STYLES = {"best": "bold green", "highest": "bold", "lowest": "bold", "not told apart": "yellow"}
 LATEX = str.maketrans(
@@ -80,6 +81,8 @@ def _cautions(comparison: Comparison) -> list[str]:
         said.append(f"These change along with the settings of a row: {', '.join(comparison.also)}.")
     if comparison.pooled:
         said.append(f"A seed's number is its mean over {', '.join(comparison.pooled)}.")
+    if any(row.cell.kl < NEGATIVE for row in comparison.rows):
+        said.append("A KL far below 0 is none: tokens are drawn by another policy than the one that is scored.")
     if any(row.cell.unfinished["diverged"] for row in comparison.rows):
         said.append("A mean is of runs that came through: diverged ones would have made it worse.")
     return said

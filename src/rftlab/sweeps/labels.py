@@ -10,15 +10,29 @@ from rftlab.runs.parents import follows
 
 def labels(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name every run, by key, with as few settings as tell it from the others of its name."""
+    told = settings(names, configs)
+    return {
+        key: " ".join([name, *(f"{setting}={value}" for setting, value in told[key].items())])
+        for key, name in names.items()
+    }
+
+
+def short_settings(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Write what tells every run from the others of its name by the last words of its keys, e.g. `lr=0.001 seed=0`."""
+    return {
+        key: " ".join(f"{setting.rpartition('.')[2]}={value}" for setting, value in found.items())
+        for key, found in settings(names, configs).items()
+    }
+
+
+def settings(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return as few settings as tell every run, by key, from the others of its name, as on the command line."""
     flat = {key: flat_config(config, identity) for key, config in configs.items()}
     groups: dict[str, list[str]] = {}
     for key, name in names.items():
         groups.setdefault(name, []).append(key)
     varying = {name: _varying([flat[key] for key in keys]) for name, keys in groups.items()}
-    return {
-        key: " ".join([name, *(f"{setting}={_short(flat[key].get(setting))}" for setting in varying[name])])
-        for key, name in names.items()
-    }
+    return {key: {setting: _short(flat[key].get(setting)) for setting in varying[name]} for key, name in names.items()}
 
 
 def _short(value: object) -> str:

@@ -64,8 +64,15 @@ def _tail(folder: Path) -> list[bytes]:
 
 
 def _pace(rows: list[dict]) -> float | None:
-    """Return the seconds per step between the first and the last step of the newest attempt, evaluations included."""
+    """Return the seconds per step between the first and the last step of the newest attempt, evaluations included.
+
+    A step is done with its first line. An online loop writes what it measured on a rollout, a line of the step before,
+    together with the step that learned from it; so step 0 counts only where step 1 is not among the lines.
+    """
     own = [row for row in rows if row.get("attempt") == rows[-1].get("attempt") and "time" in row]
-    steps = {row["step"]: row["time"] for row in own}  # the last line of each: what came before step 1 is no step
+    steps = {row["step"]: row["time"] for row in reversed(own) if row["step"] > 0}
+    before = [row["time"] for row in own if row["step"] == 0]
+    if before and 1 not in steps:
+        steps[0] = before[-1]
     first, last = min(steps, default=0), max(steps, default=0)
     return (steps[last] - steps[first]) / (last - first) if last > first else None

@@ -17,6 +17,9 @@ from rftlab.types import Example, ScoredText, Splits
 
 SPLITS = ("train", "validation", "test")
 KEY = "data.loader.drop_empty"
+DUPLICATES = "data.loader.drop_duplicates"
+
+Said = tuple[str, tuple[str, ...], tuple[str, float] | None, TextPair | None]
 
 log = logging.getLogger("rftlab")
 
@@ -74,6 +77,11 @@ class Row:
     pair: TextPair | None
     split: str | None
 
+    @property
+    def said(self) -> Said:
+        """Return all that rows are told apart by, whatever split they stand in."""
+        return self.prompt, self.targets, self.response, self.pair
+
 
 @dataclass(frozen=True, kw_only=True)
 class OwnRows:
@@ -105,10 +113,10 @@ class OwnRows:
         empty = {number: word for number, row in self._numbered() if (word := self._without(row, drop_empty))}
         if empty and not drop_empty:
             number, word = next(iter(empty.items()))
-            what = "an empty target" if word == "target" else "a null"
+            name = self.columns.named()[word]
             raise self._error(
                 number,
-                f"has {what} ('{self.columns.named()[word]}'); {len(empty)} of {len(self.rows)} rows have one",
+                f"has {_lack(self.rows[number - 1], word, name)}; {len(empty)} of {len(self.rows)} rows lack something",
                 "a text" if word != "score" else "a number",
                 f"the rows, {_key(word)}, or {KEY}=true to leave them out",
             )
@@ -211,17 +219,28 @@ def deal(rows: Sequence[Row], shares: Shares, held: Collection[str]) -> dict[str
 
 
 def splits_of(
-    dealt: Mapping[str, Sequence[Row]], limits: Mapping[str, int | None], drop: Drop, seed: int, source: str, place: str
+    dealt: Mapping[str, Sequence[Row]],
+    limits: Mapping[str, int | None],
+    drop: Drop,
+    drop_duplicates: bool,
+    seed: int,
+    source: str,
+    place: str,
 ) -> Splits:
     """Make the examples of each split, one per prompt with the targets of all its rows, and tell what there is.
 
     Scored responses of one prompt share its example; a pair is compared with nothing else. A limit counts prompts, and
     the responses are those to the prompts that are kept.
+
+    Raises:
+        UserError: Without duplicates nothing is left of a split.
     """
     made: dict[str, list[Example]] = {}
     responses: dict[str, list[ScoredText]] = {}
-    for split in SPLITS:
-        rows = dealt[split]
+    kept = {split: _distinct(dealt, split) if drop_duplicates else list(dealt[split]) for split in SPLITS}
+    for split, rows in kept.items():
+        if not rows and dealt[split]:
+            raise UserError(f"{DUPLICATES} leaves no row of split '{split}'", "at least one", DUPLICATES)
         examples = take(_examples(rows, split), limits[split], generator(seed, "subset", split), split)
         made[split] = examples
         known = {example.prompt: example for example in examples}
@@ -235,7 +254,7 @@ def splits_of(
         ]
         if found and split != "test":
             responses[split] = found
-    _tell(dealt, made, place)
+    _tell(dealt, kept, made, place)
     train, validation, test = (made[split] for split in SPLITS)
     return Splits(train=train, validation=validation, test=test, source=source, responses=responses)
 
@@ -250,15 +269,33 @@ def _examples(rows: Sequence[Row], split: str) -> list[Example]:
     ]
 
 
-def _tell(dealt: Mapping[str, Sequence[Row]], made: Mapping[str, Sequence[Example]], place: str) -> None:
-    """Say in one line how many rows and prompts there are, and how many stand in two splits."""
+def _distinct(dealt: Mapping[str, Sequence[Row]], split: str) -> list[Row]:
+    """Keep the first of equal rows of a split, of those that no later split has too, so that no test row is lost."""
+    later = {row.said for other in SPLITS[SPLITS.index(split) + 1 :] for row in dealt[other]}
+    first = {row.said: row for row in reversed(dealt[split])}
+    return [row for row in dealt[split] if first[row.said] is row and row.said not in later]
+
+
+def _tell(
+    dealt: Mapping[str, Sequence[Row]],
+    kept: Mapping[str, Sequence[Row]],
+    made: Mapping[str, Sequence[Example]],
+    place: str,
+) -> None:
+    """Say in one line how many rows and prompts there are, what stands there twice, and what was left out."""
     seen = Counter(prompt for rows in dealt.values() for prompt in {row.prompt for row in rows})
     sizes = ", ".join(f"{split} {len(examples)}" for split, examples in made.items())
     rows, twice = sum(map(len, dealt.values())), sum(n > 1 for n in seen.values())
     blank = sum(not prompt.strip() for prompt in seen)
+    different = {split: {row.said for row in found} for split, found in dealt.items()}
+    repeated = rows - sum(map(len, different.values()))
+    both = sum(len(found) - len(_distinct(dealt, split)) for split, found in different.items())
+    scores = Counter((prompt, response[0]) for prompt, _, response, _ in set().union(*different.values()) if response)
+    unsure = sum(n > 1 for n in scores.values())
     log.info(
-        "%s: %d rows, %d different prompts (%s); %d prompts in two splits, %d empty", place, rows, len(seen), sizes,
-        twice, blank,
+        "%s: %d rows, %d different prompts (%s); rows that repeat one before: %d, that a later split has too: %d;"
+        " prompts in two splits: %d, empty: %d; responses with two scores: %d; duplicates dropped: %d",
+        place, rows, len(seen), sizes, repeated, both, twice, blank, unsure, rows - sum(map(len, kept.values())),
     )  # fmt: skip
 
 
@@ -291,6 +328,15 @@ def key_of_name(split: str) -> str:
     """Say which key to change where the data has no split of the name that one of ours is to have there."""
     key = f"data.loader.names.{split}"
     return key if split == "train" else f"{key} (or {key}=null: dealt from train)"
+
+
+def _lack(row: Mapping[str, Any], word: str, name: str) -> str:
+    """Say what a row lacks: the column, a value in it, or a text in the value."""
+    if name not in row:
+        return f"no '{name}'"
+    value = row[name]
+    null = value is None or (isinstance(value, list) and any(part is None for part in value))
+    return f"a null ('{name}')" if null else f"an empty {word} ('{name}')"
 
 
 def _hash(seed: int, prompt: str) -> bytes:

@@ -72,7 +72,7 @@ class PairCounts:
             "with an empty reply": self.empty,
         }
         said = ", ".join(f"{count} {word}" for word, count in words.items())
-        return f"pairs of split '{split}': {self.pairs}; {said}; {self.dropped} dropped"
+        return f"pairs of split '{split}': {self.pairs}; {said}; {self.dropped} dropped by data.loader.drop_pairs"
 
 
 def count(pairs: Sequence[TextPair], drop: Drop) -> PairCounts:
