@@ -59,13 +59,15 @@ def noted(each: Drawn | Table, runs: pd.DataFrame) -> Drawn | Table:
     return each
 
 
-def missing(runs: pd.DataFrame, whole: bool) -> pd.DataFrame:
+def missing(runs: pd.DataFrame, whole: bool, comparisons: pd.DataFrame | None = None) -> pd.DataFrame:
     """List what figures and tables miss, one row per cell and reason; `seeds` is empty where a whole cell is absent.
 
-    `whole` says that `runs` are those of the whole outputs folder: what has no run at all is missing, too.
+    `whole` says that `runs` are those of the whole outputs folder: what has no run at all is missing, too. With
+    `comparisons`, those of `load.load_comparisons`, pairs of policies that nobody has compared are missing as well.
     """
     rows = unfinished(runs)
     for file in files():
         rows += file.gaps(runs) if hasattr(file, "gaps") else []
+        rows += file.uncompared(runs, comparisons) if comparisons is not None and hasattr(file, "uncompared") else []
     rows += never_made([each for file in files() for each in file.WANTED], runs) if whole else []
     return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(ignore_index=True)

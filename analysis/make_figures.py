@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("nothing to draw: no run has got that far", file=sys.stderr)
     for paths in written:
         console.print(*paths, soft_wrap=True, highlight=False)
-    missing = everything.missing(runs, whole=options.sweep is None)
+    missing = everything.missing(runs, options.sweep is None, frames.comparisons)
     report(missing, repeated, console)
     return 1 if not written or (options.strict and not missing.empty) else 0
 

@@ -6,4 +6,5 @@
 - `WANTED` holds the runs that it wants, with the sweep that makes them; () where no run is ever missing.
 - `METRICS`, where it reads metrics: their names.
 - `gaps(runs)`, where there is more to miss than a whole sweep: rows of `coverage.gap`.
+- `uncompared(runs, comparisons)`, where comparisons of `src/judge.py` can be missing: such rows.
 """

@@ -12,12 +12,12 @@ from analysis.drawing import curves as lines
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
 from analysis.drawing.titles import titled
-from analysis.missing.wanted import APA_CURVES
+from analysis.missing.wanted import APA_CURVES, APA_OF_OTHERS
 from analysis.statistics import evaluations, stats
 from analysis.statistics.frames import Frames
 
 METRICS = evaluations.SHOWN
-WANTED = APA_CURVES
+WANTED = (*APA_CURVES, *APA_OF_OTHERS)
 NAMES = {evaluations.REWARD: "reward, test prompts", evaluations.KL: style.LABELS[evaluations.KL]}
 
 

@@ -14,10 +14,12 @@ from matplotlib.axes import Axes
 from analysis.drawing import layout, style
 from analysis.drawing.save import Drawn
 from analysis.drawing.titles import titled
+from analysis.missing import uncompared as pairs
+from analysis.missing.wanted import APA_JUDGED
 from analysis.statistics import stats, win_rates
 from analysis.statistics.frames import Frames
 
-WANTED = ()
+WANTED = APA_JUDGED
 WORDS = 36  # characters of a line beside a row
 EDGE = 0.02  # of the axis beyond 0 and 1, so that a point there is whole
 SETTINGS = {"a": "variant", "b": "sft_variant"}  # columns whose shared words go into the title
@@ -34,6 +36,11 @@ def draw(frames: Frames) -> Iterator[Drawn]:
     """Draw each dataset, scale and source with a comparison of two of the runs."""
     for here in stats.parts(win_rates.sided(frames, order_of(frames.runs)), win_rates.GROUP):
         yield titled(picture, here.rename(columns={f"{side}_variant": name for side, name in SETTINGS.items()}))
+
+
+def uncompared(runs: pd.DataFrame, comparisons: pd.DataFrame) -> list[dict]:
+    """List the pairs of policies that nobody has compared."""
+    return pairs.uncompared(runs, comparisons)
 
 
 def order_of(runs: pd.DataFrame) -> list[str]:

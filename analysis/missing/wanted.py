@@ -10,12 +10,14 @@ from analysis.statistics.offline import FIXED_RESPONSES
 from analysis.statistics.stats import of_family
 from rftlab.place import program
 
+SWEEP = "+sweep"
+
 
 @dataclass(frozen=True)
 class Wanted:
     """Runs that a figure wants.
 
-    One command asks for all wishes that share `about` and the keys of `words`.
+    One command asks for all wishes that share `about`, the keys of `words` and the sweep.
     """
 
     about: str  # what the report of missing runs calls them
@@ -57,23 +59,39 @@ def of_apa(data: str, sweep: str, algos: Sequence[str], key: str = "") -> Wanted
     return Wanted(data, "", f"+sweep={sweep}", of)
 
 
+def held(data: str, sweep: str) -> Wanted:
+    """Want a sweep of docs/apa.md whose figure has runs of others, which are there without it: runs that it holds."""
+
+    def of(runs: pd.DataFrame) -> pd.DataFrame:
+        here = _language_on(runs, data)
+        return here[[sweep in sweeps for sweeps in here["sweeps"]]]
+
+    return Wanted(data, "", f"+sweep={sweep}", of)
+
+
 LANGUAGE = (compared_on("narrativeqa"), compared_on("imdb"))
 ONLINE = ("ppo", "nlpo", "apa", "reinforce", "rloo", "grpo", "awr", "rejection")
 ALGORITHMS = tuple(map(beside_others, (*ONLINE, *FIXED_RESPONSES)))
 PREFERENCES = {"hh": "apa_hh", "stack_exchange": "apa_stack", "tldr": "apa_tldr"}
 APA_CURVES = tuple(of_apa(data, sweep, ("ppo", "apa", "awr")) for data, sweep in PREFERENCES.items())
 APA_GOLD = tuple(of_apa(data, sweep, ("ppo", "apa", "awr"), "gold") for data, sweep in PREFERENCES.items())
-APA_SETTINGS = (of_apa("hh", "apa_lambda", ("apa",), "algo.loss.lam"),)
+APA_CONTROL = held("hh", "ppo_kl_control")
+APA_SETTINGS = (of_apa("hh", "apa_lambda", ("apa",), "algo.loss.lam"), APA_CONTROL)
+APA_OF_OTHERS = (held("hh", "apa_dolly"), APA_CONTROL)
+APA_JUDGED = (held("stack_exchange", "judge"),)
 APA_OFFLINE = (of_apa("hh", "apa_offline", ("ilql", "offline_awr", "offline_apa")),)
 CONTROLLED = (Wanted("controlled experiments", "", "+sweep=controlled", lambda runs: of_family(runs, "controlled")),)
 
 
 def never_made(wanted: Sequence[Wanted], runs: pd.DataFrame) -> list[dict]:
-    """List what is wanted and has no run at all, with the commands that make it; equal wishes count once."""
+    """List what is wanted and has no run at all, with the commands that make it; equal wishes count once.
+
+    A command names one sweep, as the axes of two do not join.
+    """
     absent: dict[tuple, list[Wanted]] = {}
     for each in wanted:
         if each.of(runs).empty:
-            absent.setdefault((each.about, *_axes(each)), []).append(each)
+            absent.setdefault((each.about, *_axes(each), _axes(each).get(SWEEP)), []).append(each)
     return [_gap(about, alike) for (about, *_), alike in absent.items()]
 
 
@@ -81,9 +99,10 @@ def _gap(about: str, alike: list[Wanted]) -> dict:
     """Describe wishes that differ in their values alone, and the one command for all of them."""
     axes = {key: _joined([_axes(each)[key] for each in alike]) for key in _axes(alike[0])}
     words = [f"{key}={values}" for key, values in axes.items()]
-    many = "-m " if any("," in word or word.startswith("+sweep=") for word in words) else ""
+    many = "-m " if any("," in word or word.startswith(f"{SWEEP}=") for word in words) else ""
     row = {"data": about, "algo": _joined([each.algo for each in alike]), "reason": "no runs"}
     row |= {"heuristic": "none"} if "algo" in axes else {}
+    row |= {"variant": f"{SWEEP}={axes[SWEEP]}"} if SWEEP in axes else {}  # one line of the table from the next
     return dict.fromkeys(COLUMNS, "") | row | {"command": f"{program('train')} {many}{' '.join(words)}"}
 
 

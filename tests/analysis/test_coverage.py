@@ -18,7 +18,7 @@ from analysis.missing import coverage
 from analysis.missing.wanted import Wanted
 from rftlab.config.compose import Composer
 from rftlab.errors import UserError
-from rftlab.runs import SCHEMA_VERSION
+from rftlab.runs import SCHEMA_VERSION, note_elsewhere
 from rftlab.sweeps.job import Job
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -131,18 +131,31 @@ def test_a_run_that_kept_none_borrows_the_overrides_of_another_seed_of_its_cell(
     assert row["command"] == "python src/train.py data=imdb x.y=3 seed=1"
 
 
-def first_of(sweep: str, algos: str) -> list[str]:
-    """Return the overrides of the first job of a sweep, of those with one of some algorithms if a grid has them."""
-    first = [word.partition(",")[0] for word in sweep.split()]
-    grids = [key for key in first if key.startswith("+sweep=")]
-    for key in grids:
-        file = yaml.safe_load((CONF / "sweep" / f"{key.partition('=')[2]}.yaml").read_text())
-        sweeper = file if "grids" in file else file["hydra"]["sweeper"]
-        wanted = {grid["algo"]: grid for grid in sweeper["grids"] if algos in str(grid.get("algo")).split(",")}
-        own = next(iter(wanted.values())) | {"algo": algos} if wanted else sweeper["grids"][0]
-        axes = {**sweeper.get("params", {}), **own}
-        first += [f"{name}={str(values).partition(',')[0]}" for name, values in axes.items()]
-    return [word for word in first if word not in grids]
+def sweep_of(words: str) -> str | None:
+    """Return the sweep that words name."""
+    return next((word.partition("=")[2] for word in words.split() if word.startswith("+sweep=")), None)
+
+
+def jobs_of(words: str, algos: str = "") -> list[list[str]]:
+    """Return the overrides of a job of every grid of a sweep, of those with one of some algorithms if a grid has them.
+
+    A job has the first value of every axis; without a sweep it is one job.
+    """
+    first = [word.partition(",")[0] for word in words.split() if not word.startswith("+sweep=")]
+    if (sweep := sweep_of(words)) is None:
+        return [first]
+    file = yaml.safe_load((CONF / "sweep" / f"{sweep}.yaml").read_text())
+    sweeper = file if "grids" in file else file["hydra"]["sweeper"]
+    grids = sweeper["grids"]
+    if wanted := [grid | {"algo": algos} for grid in grids if algos in str(grid.get("algo")).split(",")]:
+        grids = wanted[:1]
+    axes = [{**sweeper.get("params", {}), **grid} for grid in grids]
+    own = [f"sweep.name={sweep}"] if "hydra" in file else []
+    return [[*first, *own, *(f"{k}={_first(v)}" for k, v in each.items())] for each in axes]
+
+
+def _first(value: object) -> str:
+    return "null" if value is None else str(value).partition(",")[0]
 
 
 WISHES = {(each.about, each.algo, each.words): each for file in everything.files() for each in file.WANTED}
@@ -152,8 +165,40 @@ WISHES = {(each.about, each.algo, each.words): each for file in everything.files
 def test_the_sweep_that_a_figure_names_makes_runs_that_it_wants(
     wanted: Wanted, composer: Composer, tmp_path: Path
 ) -> None:
-    write(tmp_path, composer.job(first_of(wanted.words, wanted.algo)), "done")
-    assert len(wanted.of(load.load_runs(tmp_path))) == 1
+    """One job of each grid: a figure of several settings may want runs that are not in the first grid."""
+    jobs = {job.key: job for job in map(composer.job, jobs_of(wanted.words, wanted.algo))}
+    for job in jobs.values():
+        write(tmp_path, job, "done")
+    found = wanted.of(load.load_runs(tmp_path))
+    assert 1 <= len(found) == found["run_key"].nunique() and set(found["run_key"]) <= set(jobs)
+
+
+@pytest.mark.parametrize("sweep", ["apa_lambda", "apa_dolly", "ppo_kl_control", "apa_offline", "judge"])
+def test_a_sweep_is_asked_for_though_all_others_that_share_runs_with_it_are_there(
+    sweep: str, composer: Composer, tmp_path: Path
+) -> None:
+    """Figures 1, 6, 7, 8 and 9 have runs of other sweeps; without a run of their own sweep they are not drawn."""
+    (wanted,) = {each.words: each for each in WISHES.values() if sweep_of(each.words) == sweep}.values()
+    sharing = {"apa_dolly": ["apa_hh", "apa_lambda"], "judge": ["apa_stack"]}.get(sweep, ["apa_hh"])
+    jobs = [composer.job(words) for other in sharing for words in jobs_of(f"+sweep={other}")]
+    for job in {job.key: job for job in jobs}.values():
+        write(tmp_path, job, "done")
+    runs_there = load.load_runs(tmp_path)
+    command = f"python src/train.py -m +sweep={sweep}"
+    assert wanted.of(runs_there).empty and command in set(everything.missing(runs_there, whole=True)["command"])
+    own = composer.job(jobs_of(f"+sweep={sweep}")[-1 if sweep == "ppo_kl_control" else 0])
+    if (folder := next(tmp_path.glob(f"*/*-{own.key}"), None)) is None:
+        write(tmp_path, own, "done")
+    else:  # found done by this sweep, where another one has put it
+        note_elsewhere(tmp_path, sweep, {own.key: folder})
+    assert command not in set(everything.missing(load.load_runs(tmp_path), whole=True)["command"])
+
+
+def test_every_command_names_one_sweep(tmp_path: Path) -> None:
+    commands = everything.missing(load.load_runs(tmp_path), whole=True)["command"]
+    sweeps = [sweep for command in commands if (sweep := sweep_of(command))]
+    assert {"apa_hh", "apa_dolly", "apa_lambda", "ppo_kl_control", "apa_offline", "apa_tldr", "judge"} <= set(sweeps)
+    assert len(sweeps) == len(set(sweeps)) and not any("," in sweep for sweep in sweeps)
 
 
 @pytest.mark.parametrize("algo", sorted(path.stem for path in (CONF / "algo").glob("*.yaml")))

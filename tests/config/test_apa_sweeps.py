@@ -98,6 +98,17 @@ def test_values_of_the_paper_stand_in_the_sweeps() -> None:
     assert rates == {"pythia_125m_sft": 8e-6, "pythia_1b_sft": 1e-6, "pythia_6b_sft": 8e-6}
 
 
+def test_offline_batches_are_those_of_the_released_code_where_nothing_is_whitened() -> None:
+    """ILQL: 4 rows at 125M, 1 at 1B; of APA and AWR there 4 and 2, which are too few to whiten over."""
+    found = {(job.config["algo"]["name"], job.config["model"]["name"]): job.config["algo"]["loop"]
+             for job in jobs("apa_offline", "paper")}  # fmt: skip
+    batches = {key: loop["batch_size"] for key, loop in found.items()}
+    names = {"ilql": (4, 1), "offline_apa": (8, 8), "offline_awr": (8, 8)}
+    assert batches == {(algo, f"pythia_{size}_sft"): batch for algo, both in names.items()
+                       for size, batch in zip(("125m", "1b"), both, strict=True)}  # fmt: skip
+    assert {loop["steps"] for loop in found.values()} == {20000}
+
+
 @pytest.mark.parametrize("sweep", ["apa_hh", "apa_dolly"])
 def test_phases_of_any_size_are_looked_at_every_1000_steps_and_move_beta_at_the_same_horizon(sweep: str) -> None:
     """Zhu et al. 2023, Figures 3 and 4, and their released code: beta moves by the responses of a phase over 10,000."""

@@ -20,9 +20,9 @@ SMALL = [
 GOOD = {"eval/validation/pair_accuracy": 0.8, "eval/validation/pair_accuracy_low": 0.7}
 
 
-def policy_run(outputs: Path, *words: str, noise: float = 0.02) -> str:
-    """Leave the folder of a finished run of PPO with a policy of its own; returns its key."""
-    job = plan(*SMALL, "algo=ppo", f"paths.outputs={outputs}", *words)
+def policy_run(outputs: Path, *words: str, noise: float = 0.02, algo: str = "ppo") -> str:
+    """Leave the folder of a finished run with a policy of its own; returns its key."""
+    job = plan(*SMALL, f"algo={algo}", f"paths.outputs={outputs}", *words)
     node = {name: value for name, value in job.config["model"]["policy"].items() if name != "_target_"}
     policy = load_policy(**node)
     generator = torch.Generator().manual_seed(job.config["seed"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from judges.finished import policy_run, reward_of_runs, reward_run
 
+from rftlab.build import held_out
 from rftlab.build.held_out import learned_texts, reward_runs, with_held_out
 from rftlab.errors import UserError
 from rftlab.runs import find_key
@@ -44,6 +45,21 @@ def test_the_reward_itself_and_models_of_its_pairs_are_refused(made: tuple[Path,
     with pytest.raises(UserError, match="2 reward models that fit") as several:
         with_held_out(NODE, judged, outputs)
     assert others in str(several.value) and again in str(several.value)
+
+
+def test_where_the_only_other_one_may_be_at_chance_the_key_that_takes_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = find_key(tmp_path, policy_run(tmp_path))
+    with pytest.raises(UserError) as none:
+        with_held_out(NODE, judged, tmp_path)
+    assert none.value.change == "judge.run"
+    other = reward_run(tmp_path, "data.loader.seed=1")
+    monkeypatch.setattr(held_out, "above_chance", lambda record: record.key != other)
+    with pytest.raises(UserError, match=f"{other} may be at chance") as near:
+        with_held_out(NODE, judged, tmp_path)
+    assert near.value.change == "judge.run, or judge.at_chance=true"
+    assert with_held_out(NODE | {"at_chance": True}, judged, tmp_path)["run"] == other
 
 
 def test_the_texts_of_a_reward_model_are_both_replies_of_its_train_pairs(made: tuple[Path, str]) -> None:

@@ -5,7 +5,23 @@ from mutants.mutation import Mutation
 FIGURES, EFFICIENCY = "analysis/test_apa_figures.py", "analysis/test_efficiency.py"
 STATISTICS = "../../analysis/statistics/"
 
+MISSING = "../../analysis/missing/"
+
 MUTATIONS = {
+    "runs-of-others-fulfil-a-wish": Mutation(
+        MISSING + "wanted.py",
+        'return here[[sweep in sweeps for sweeps in here["sweeps"]]]',
+        "return here",
+        "analysis/test_coverage.py",
+        "a figure whose sweep never ran is not missed",
+    ),
+    "two-sweeps-in-one-command": Mutation(
+        MISSING + "wanted.py",
+        "_axes(each).get(SWEEP)), []",
+        "None), []",
+        "analysis/test_coverage.py",
+        "the command that is printed does not compose",
+    ),
     "curve-in-the-order-of-time": Mutation(
         STATISTICS + "efficiency.py",
         "x, where = np.unique(places, return_inverse=True)",

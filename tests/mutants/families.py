@@ -5,6 +5,34 @@ from mutants.mutation import Mutation
 FAMILIES = "models/test_families.py"
 
 MUTATIONS = {
+    "old-masks-are-weights": Mutation(
+        "models/scalar.py",
+        'CONSTANTS = (".attn.bias", ".attn.masked_bias", ',
+        'CONSTANTS = (".attn.masked_bias", ',
+        "models/test_old_checkpoints.py",
+        "a published GPT-J reward model cannot be read",
+    ),
+    "one-name-of-a-head": Mutation(
+        "models/scalar.py",
+        '("v_head.weight", "score.weight")',
+        '("v_head.weight",)',
+        "models/test_old_checkpoints.py",
+        "a reward model with a head called score is refused",
+    ),
+    "a-head-at-random": Mutation(
+        "models/load.py",
+        'if missing := sorted(info["missing_keys"]):',
+        "if missing := []:",
+        "models/test_old_checkpoints.py",
+        "a language model scores at random as a reward model",
+    ),
+    "files-of-old-torch": Mutation(
+        "models/scalar.py",
+        "mmap=is_zipfile(found)",
+        "mmap=True",
+        "models/test_old_checkpoints.py",
+        "a file of torch 1.5 cannot be read",
+    ),
     "logits-without-their-cap": Mutation(
         "models/policy.py",
         "return logits if cap is None else cap * torch.tanh(logits.float() / cap)",

@@ -1,12 +1,15 @@
 """Reward models of others: both layouts give the scalar of the right token, whatever stands beside it in the batch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import models
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -14,16 +17,19 @@ from transformers import (
     GPTJModel,
     LlamaConfig,
     LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
 )
 
 from rftlab.errors import UserError
-from rftlab.rewards.published import Published, load
+from rftlab.rewards.published import PromptLimit, Published, load
 
 PROMPTS = ["a question: ", "short ", "a rather long question that is cut? "]
 RESPONSES = ["an answer", "</s> is text", ""]
+WHOLE = PromptLimit(tokenizer=None, max_tokens=None, truncation_side="left", ending=None)
 KEYS: dict[str, Any] = {
     "tokenizer": None, "layout": "classifier", "trunk": None, "weights": None, "before": "", "after": "</s>",
-    "position": "last", "max_tokens": 24, "dtype": "float32", "batch_size": 2, "hub_mirror": None,
+    "position": "last", "max_tokens": 24, "truncation_side": "left", "prompt": WHOLE, "revision": None,
+    "dtype": "float32", "batch_size": 2, "hub_mirror": None,
 }  # fmt: skip
 
 
@@ -65,6 +71,12 @@ def classifier(byte_tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path
         LlamaForSequenceClassification(config).save_pretrained(folder)
     byte_tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def read(classifier: Path) -> Published:
+    """Load the classifier once, for tests of what it reads."""
+    return load(source=str(classifier), **KEYS)
 
 
 def scores(reward: Published, rows: list[int] | None = None) -> np.ndarray:
@@ -116,7 +128,85 @@ def test_the_text_in_front_is_read(classifier: Path) -> None:
     plain, led = (load(source=str(classifier), **KEYS | {"before": before, "max_tokens": 60}) for before in ("", "x"))
     assert (scores(plain) != scores(led)).all()
     marked = load(source=str(classifier), **KEYS | {"before": "</s>"})
-    assert marked._ids("ab")[0] == 1 and led._ids("ab")[0] != 1
+    assert marked.row("ab", "")[0][0] == 1 and led.row("ab", "")[0][0] != 1
+
+
+# --- what is too long, and what is empty --------------------------------------------------------------------------
+
+EOS, A, B, C, D, E = 1, 66, 67, 68, 69, 70  # ids of the byte tokenizer: two special ones, then those from "!" on
+
+
+@pytest.mark.parametrize(
+    ("side", "position", "ids", "place"),
+    [
+        ("left", "last", [C, D, E, EOS], 3),
+        ("left", "before_last", [C, D, E, EOS], 2),
+        ("right", "last", [A, B, C, D], 3),  # EOS was cut off: the last token that is left
+        ("right", "before_last", [A, B, C, D], 3),
+    ],
+)
+def test_a_pair_that_is_too_long_loses_tokens_on_one_side(
+    read: Published, side: Any, position: Any, ids: list[int], place: int
+) -> None:
+    assert replace(read, max_tokens=4, truncation_side=side, position=position).row("abc", "de") == (ids, place)
+
+
+@pytest.mark.parametrize(("most", "place"), [(7, 4), (6, 4), (5, 4), (4, 3)])
+def test_cut_on_the_right_the_token_before_eos_is_scored_as_long_as_it_is_there(
+    read: Published, most: int, place: int
+) -> None:
+    cut = replace(read, max_tokens=most, truncation_side="right", position="before_last")
+    assert cut.row("abc", "de") == ([A, B, C, D, E, EOS][:most], place)
+
+
+@torch.no_grad()
+def test_the_score_is_that_of_the_place_where_rows_of_other_lengths_stand_beside_it(
+    trlx: tuple[Path, GPTJModel, nn.Linear],
+) -> None:
+    folder, trunk, head = trlx
+    keys = KEYS | {"layout": "trlx", "weights": "hf_ckpt.pt", "truncation_side": "right", "position": "before_last"}
+    reward = load(source=str(folder), **keys | {"max_tokens": 4, "batch_size": 3})
+    found = reward(["abc", "a", ""], ["de", "", "b"], [()] * 3)
+    for ids, place, score in zip([[A, B, C, D], [A, EOS], [B, EOS]], [3, 0, 0], found, strict=True):
+        assert abs(float(head(trunk(torch.tensor([ids])).last_hidden_state[0, place])) - score) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("limit", "part"),
+    [
+        ({}, "abcdefg!"),
+        ({"max_tokens": 8}, "abcdefg!"),
+        ({"max_tokens": 4}, "efg!"),
+        ({"max_tokens": 4, "truncation_side": "right"}, "abcd"),
+        ({"max_tokens": 4, "truncation_side": "right", "ending": "g!"}, "abg!"),
+    ],
+)
+def test_of_a_prompt_as_much_is_read_as_its_limits_say(
+    read: Published, byte_tokenizer: Any, limit: dict, part: str
+) -> None:
+    ids, _ = replace(read, prompt=replace(WHOLE, **limit)).row("abcdefg!", "-")
+    assert byte_tokenizer.decode(ids) == f"{part}-</s>"
+
+
+def test_a_prompt_is_counted_in_the_tokens_that_are_named(classifier: Path, tmp_path: Path) -> None:
+    pairs = RawTokenizer(models.BPE(vocab={"</s>": 0, "a": 1, "b": 2, "c": 3, "ab": 4}, merges=[("a", "b")]))
+    PreTrainedTokenizerFast(tokenizer_object=pairs, eos_token="</s>").save_pretrained(tmp_path)
+    prompt = replace(WHOLE, max_tokens=2, truncation_side="right", tokenizer=str(tmp_path))
+    ids, _ = load(source=str(classifier), **KEYS | {"prompt": prompt}).row("abc", "de")
+    assert ids == [A, B, C, D, E, EOS], "two tokens there, three of the reward model"
+
+
+def test_no_token_before_the_last_one_is_refused_and_one_is_scored(read: Published) -> None:
+    reward = replace(read, position="before_last")
+    assert reward.row("", "b") == ([B, EOS], 0) and reward.row("a", "") == ([A, EOS], 0)
+    with pytest.raises(UserError, match=r"an empty prompt with an empty response.*reward\.before"):
+        reward(["a", ""], ["", ""], [(), ()])
+    assert read.row("", "") == replace(read, after="").row("", "") == ([EOS], 0)
+
+
+def test_a_revision_beside_a_folder_is_told(classifier: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(source=str(classifier), **KEYS | {"revision": "abc"})
+    assert "revision abc" in caplog.text and "is not looked for" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -127,6 +217,7 @@ def test_the_text_in_front_is_read(classifier: Path) -> None:
         (lambda keys: keys | {"layout": "trlx", "weights": "config.json"}, "cannot be read"),
         (lambda keys: keys | {"max_tokens": 65}, "64"),
         (lambda keys: keys | {"position": "before_last", "after": ""}, "reward.after"),
+        (lambda keys: keys | {"position": "before_last", "max_tokens": 1}, "reward.max_tokens=1; expected 2"),
     ],
 )
 def test_what_is_no_such_model_is_told(classifier: Path, change: Callable[[dict], dict], words: str) -> None:

@@ -17,7 +17,7 @@ PLACE = "judge"  # in the config
 KEY = f"{PLACE}.run"
 SHARED = 0.01  # of its texts; a gold reward that shares more measures partly what was optimised
 Texts = set[tuple[str, str]]  # prompt and response
-
+NEAR_CHANCE = "may be at chance, or no better than length"
 log = logging.getLogger("rftlab")
 
 
@@ -120,8 +120,9 @@ def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str
     others = "".join(f"; {key} {reason}" for key, reason in against.items())
     seed = (data.get("loader") or {}).get("seed", 0) + 1
     command = f"python src/train.py data={data['name']} algo=reward_model data.loader.seed={seed}"
+    change = f"{KEY}, or judge.at_chance=true" if NEAR_CHANCE in against.values() else KEY
     found = f"{KEY}=null, and no held-out reward model for data={data['name']} in {outputs}{others}"
-    raise UserError(found, f"one that was trained on other pairs (`{command}`), or judge=local or openai", KEY)
+    raise UserError(found, f"one that was trained on other pairs (`{command}`), or judge=local or openai", change)
 
 
 def _against(node: Mapping[str, Any], record: RunRecord, rewards: set[str], outputs: Path) -> str | None:
@@ -129,6 +130,6 @@ def _against(node: Mapping[str, Any], record: RunRecord, rewards: set[str], outp
     if record.key in rewards:
         return "is the reward"
     if not (node["at_chance"] or above_chance(record)):
-        return "may be at chance, or no better than length"
+        return NEAR_CHANCE
     share, other = _most_shared(record, rewards, outputs)
     return f"shares {share:.4f} of its texts with {other}" if share > node["shared"] else None

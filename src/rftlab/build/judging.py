@@ -1,24 +1,26 @@
-"""A comparison of two finished runs: the same prompts, both policies' responses, both orders, a judge, the numbers."""
+"""A comparison of two finished runs, or of all policies of a sweep: responses, both orders, a judge, the numbers."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rftlab.bars import make_console, track
 from rftlab.build.held_out import with_held_out
-from rftlab.build.labs import splits_of, task_of
-from rftlab.build.policies import finished_run, policy_of, refuse_without_policy, responses_of, stored_responses
+from rftlab.build.judging_plan import Plan, Rows, plan_of, refuse_pair
+from rftlab.build.labs import task_of
+from rftlab.build.policies import finished_run, policy_of, responses_of, stored_responses
 from rftlab.build.training import device_of
 from rftlab.config.make import make
 from rftlab.config.sources import own_files
 from rftlab.errors import UserError
-from rftlab.judges.cost import cost_of
-from rftlab.judges.question import Answer, Question, Unanswered
+from rftlab.judges.cost import cost_of, total_of
+from rftlab.judges.question import Answer, Judge, Question, Unanswered
 from rftlab.judges.report import asked_of, cost_lines, measured, report_lines
-from rftlab.loops.evaluation import places_of, subset
+from rftlab.judges.sweep_report import Judged, sweep_lines
+from rftlab.loops.evaluation import places_of
 from rftlab.loops.lab import Task
 from rftlab.runs import RunRecord
 from rftlab.runs.comparisons import (
@@ -26,11 +28,12 @@ from rftlab.runs.comparisons import (
     VerdictFile,
     content_key,
     open_comparison,
-    responses_file,
     store_report,
+    stored_verdicts,
 )
 from rftlab.stop import StopFlag
-from rftlab.types import BeamSearch, Example, Sampling
+from rftlab.sweeps.policies import Pair, pairs_of
+from rftlab.types import BeamSearch, Sampling
 
 VERSION = 1  # of the content of a comparison; raise it when the same words mean another one
 NOT_CONTENT = {  # keys of judges that say how it is asked, not what
@@ -42,34 +45,6 @@ GUESSES = ("word", "text")  # stand for a token of responses that nobody has sam
 log = logging.getLogger("rftlab")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is compared, before anything is sampled."""
-
-    config: Mapping[str, Any]
-    judge: dict[str, Any]  # its node, complete
-    records: tuple[RunRecord, RunRecord]  # in the order of their keys
-    task: Task
-    decoding: Sampling | BeamSearch
-    examples: list[Example]  # whose prompts are answered
-
-    @property
-    def outputs(self) -> Path:
-        """The folder of all runs."""
-        return Path(self.config["paths"]["outputs"])
-
-    def file(self, record: RunRecord) -> Path:
-        """Say where the responses of a run lie: those of every comparison with this seed and split."""
-        said = {
-            "run": record.key,
-            "split": self.config["split"],
-            "seed": self.config["seed"],
-            "decoding": {"kind": type(self.decoding).__name__, **asdict(self.decoding)},
-            "stop": list(self.task.stop),
-        }
-        return responses_file(self.outputs, said)
-
-
 def compare(config: Mapping[str, Any], a: str, b: str, stop: StopFlag) -> list[str]:
     """Compare two runs as the config says, and say it in lines; what is stored is not done again.
 
@@ -77,118 +52,115 @@ def compare(config: Mapping[str, Any], a: str, b: str, stop: StopFlag) -> list[s
         StopRequested: What was sampled and judged is kept.
         UserError: A run, its data, its policy or the judge cannot be had, or the two cannot be compared.
     """
-    plan, ordered = planned(config, a, b)
+    outputs = Path(config["paths"]["outputs"])
+    given = finished_run(a, outputs), finished_run(b, outputs)
+    if given[0].key == given[1].key:
+        raise UserError(f"{a} and {b}, one run", "two", "the command")
+    refuse_pair(given)
+    plan = plan_of(config, given, _held_out(config, given), Rows(config["paths"]["hub_mirror"], config["split"]))
     if config["dry_run"]:
-        known = [stored_responses(plan.file(record)) for record in plan.records]
-        longest = [guess * plan.decoding.max_new_tokens for guess in GUESSES]
-        texts = [
-            [found.get(place, guess) for place in places_of(plan.examples)]
-            for found, guess in zip(known, longest, strict=True)
-        ]
-        return [*_headline(plan, ordered), *cost_lines(plan.judge, cost_of(plan.judge, _both_orders(plan, *texts)))]
-    responses = [_responses(plan, record, stop) for record in plan.records]
-    comparison = _opened(plan, *responses)
-    questions = _both_orders(plan, *responses)
-    _judge(plan, comparison, questions, stop)
-    report = _numbers(plan, comparison, questions, plan.records[0].key)
-    store_report(comparison, report)
-    shown = _numbers(plan, comparison, questions, ordered[0].key)
-    return [*_headline(plan, ordered), *report_lines(shown), f"stored in {comparison.folder}"]
+        return [*_headline(plan, given), *cost_lines(plan.judge, cost_of(plan.judge, _to_ask(plan)))]
+    comparison, report = _compared(plan, given[0].key, partial(_loaded, plan), stop)
+    return [*_headline(plan, given), *report_lines(report), f"stored in {comparison.folder}"]
+
+
+def compare_sweep(config: Mapping[str, Any], sweep: str, stop: StopFlag) -> list[str]:
+    """Compare every policy of a sweep with every other of its seed, and say it in lines over the seeds.
+
+    What cannot be compared is named below the numbers; the other pairs are compared all the same.
+
+    Raises:
+        StopRequested: What was sampled and judged is kept.
+        UserError: There is no pair, or the judge cannot be had.
+    """
+    found = pairs_of(Path(config["paths"]["outputs"]), sweep)
+    plans, refused = _planned(config, found.there)
+    lacking = [*found.lacking, *refused]
+    if not plans:
+        raise UserError(f"sweep={sweep} without a pair to compare{'; '.join(['', *lacking])}", "two policies", "sweep")
+    judges = {plan.task.name: plan for _, plan in plans}
+    about = [line for plan in judges.values() for line in _about(plan)]
+    if config["dry_run"]:
+        costs = [cost_of(plan.judge, _to_ask(plan)) for _, plan in plans]
+        first = f"{len(plans)} pairs of the sweep {sweep}"
+        return [first, *about, *cost_lines(plans[0][1].judge, total_of(costs)), *lacking]
+    loaded = {name: cache(partial(_loaded, plan)) for name, plan in judges.items()}  # one for all pairs on its data
+    rows = []
+    for number, (pair, plan) in enumerate(plans, 1):
+        log.info("pair %d of %d: %s and %s, seed %d", number, len(plans), pair.a, pair.b, pair.seed)
+        _, report = _compared(plan, pair.records[0].key, loaded[plan.task.name], stop)
+        rows.append(Judged(panel=pair.panel, a=pair.a, b=pair.b, seed=pair.seed, report=report))
+    return [*about, *sweep_lines(rows), *lacking]
 
 
 # --- what is compared ---------------------------------------------------------------------------------------------
 
 
-def planned(config: Mapping[str, Any], a: str, b: str) -> tuple[Plan, tuple[RunRecord, RunRecord]]:
-    """Find the runs, see that they can be compared, and choose the prompts; also the runs in the order given.
+def _held_out(config: Mapping[str, Any], judged: Sequence[RunRecord]) -> dict[str, Any]:
+    """Complete the node of the judge; one that is a reward model is held out of all that these runs learned.
 
     Raises:
-        UserError: They cannot.
+        UserError: There is none.
     """
-    outputs = Path(config["paths"]["outputs"])
-    given = finished_run(a, outputs), finished_run(b, outputs)
-    if given[0].key == given[1].key:
-        raise UserError(f"{a} and {b}, one run", "two", "the command")
-    for record in given:
-        if "loader" not in record.config["data"]:
-            raise UserError(f"{record.key}, a run on {record.config['data']['name']}", "a run on texts", "the command")
-        refuse_without_policy(record)
-    first, second = sorted(given, key=lambda record: record.key)
     judge = dict(config["judge"])
-    if "shared" in judge:
-        judge = with_held_out(judge, given, outputs)
-    mirror = config["paths"]["hub_mirror"]
-    tasks = [_task(record.config, mirror, config["split"]) for record in (first, second)]
-    decoding = _refuse_unlike(tasks, (first, second), config["split"])
-    examples = _prompts(config, tasks)
-    if (judge.get("reference") is not None) and any(not example.targets for example in examples):
-        raise UserError(
-            f"judge.reference with data={tasks[0].name}, whose rows have no gold text", "null", "judge.reference"
-        )
-    plan = Plan(
-        config=config, judge=judge, records=(first, second), task=tasks[0], decoding=decoding, examples=examples
-    )
-    return plan, given
+    return with_held_out(judge, judged, Path(config["paths"]["outputs"])) if "shared" in judge else judge
 
 
-def _task(config: Mapping[str, Any], mirror: str | None, split: str) -> Task:
-    """Read the rows of a run, from the mirror that this command names where it names one.
-
-    The run had so many held-out rows as its evaluations needed; here every row of the split may be chosen.
-    """
-    loader = config["data"]["loader"]
-    whole = {f"n_{split}": None} if split != "train" and f"n_{split}" in loader else {}
-    here = {
-        **config,
-        "data": {**config["data"], "loader": {**loader, **whole}},
-        "paths": {**config["paths"], **({"hub_mirror": mirror} if mirror else {})},
-    }
-    return task_of(here, splits_of(here), None)
-
-
-def _refuse_unlike(tasks: Sequence[Task], records: Sequence[RunRecord], split: str) -> Sampling | BeamSearch:
-    """Refuse two runs that would not answer the same prompts in the same way; give the decoding that they share.
+def _planned(config: Mapping[str, Any], pairs: Sequence[Pair]) -> tuple[list[tuple[Pair, Plan]], list[str]]:
+    """Plan the pairs of a sweep; also say which cannot be compared, and why.
 
     Raises:
-        UserError: What differs.
+        UserError: There is no judge.
     """
-    keys = " and ".join(record.key for record in records)
-    prompts = [[(example.id, example.prompt) for example in getattr(task.splits, split)] for task in tasks]
-    if prompts[0] != prompts[1]:
-        found = f"{keys}, whose prompts of the split {split} differ (data={tasks[0].name}, data={tasks[1].name})"
-        raise UserError(found, "runs on the same rows", "the command, split or paths.hub_mirror")
-    if (tasks[0].evaluation, tasks[0].stop) != (tasks[1].evaluation, tasks[1].stop):
-        raise UserError(
-            f"{keys}, which are evaluated differently", "equal data.evaluation and data.stop", "the command"
-        )
-    if (decoding := tasks[0].evaluation) is None:
-        raise UserError(f"data={tasks[0].name}, which is not answered with texts", "data that is", "the command")
-    return decoding
+    able, refused = [], dict[str, None]()
+    for pair in pairs:
+        try:
+            refuse_pair(pair.records)
+            able.append(pair)
+        except UserError as error:
+            refused[f"left out: {error}"] = None
+    records = {pair.records[0].config["data"]["name"]: dict[str, RunRecord]() for pair in able}
+    for pair in able:
+        records[pair.records[0].config["data"]["name"]] |= {record.key: record for record in pair.records}
+    judges = {data: _held_out(config, list(each.values())) for data, each in records.items()}
+    rows = Rows(config["paths"]["hub_mirror"], config["split"])
+    plans = []
+    for pair in able:
+        try:
+            plans.append((pair, plan_of(config, pair.records, judges[pair.records[0].config["data"]["name"]], rows)))
+        except UserError as error:
+            refused[f"left out: {error}"] = None
+    return plans, list(refused)
 
 
-def _prompts(config: Mapping[str, Any], tasks: Sequence[Task]) -> list[Example]:
-    """Choose prompts that no run was trained on, each text once; say how many were left out, and if there are few.
+def _to_ask(plan: Plan) -> list[Question]:
+    """Give the questions that are still to be asked, with guesses for responses that nobody has sampled yet."""
+    known = [stored_responses(plan.file(record)) for record in plan.records]
+    longest = [guess * plan.decoding.max_new_tokens for guess in GUESSES]
+    places = places_of(plan.examples)
+    texts = [[found.get(place, guess) for place in places] for found, guess in zip(known, longest, strict=True)]
+    questions = _both_orders(plan, *texts)
+    if any(place not in found for found in known for place in places):
+        return questions
+    about, _ = _content(plan, *texts)
+    stored = {asked_of(verdict) for verdict in stored_verdicts(plan.outputs, about)}
+    return [question for question in questions if (question.place, _first(plan, question)) not in stored]
+
+
+def _compared(plan: Plan, side: str, load: Callable[[], Judge], stop: StopFlag) -> tuple[Comparison, dict[str, Any]]:
+    """Sample, judge and store what is missing; the numbers are from the side of a run.
 
     Raises:
-        UserError: None is left.
+        StopRequested: What was sampled and judged is kept.
+        UserError: A policy or the judge cannot be had.
     """
-    split, asked = config["split"], config["prompts"]
-    there = getattr(tasks[0].splits, split)
-    distinct = list({example.prompt: example for example in reversed(there)}.values())[::-1]
-    seen = set() if split == "train" else {example.prompt for task in tasks for example in task.splits.train}
-    held_out = [example for example in distinct if example.prompt not in seen]
-    if len(held_out) < len(there):
-        repeated, trained = len(there) - len(distinct), len(distinct) - len(held_out)
-        log.info("left out of the split %s: %d repeated prompts, %d that are trained on", split, repeated, trained)
-    if split == "train":
-        log.warning("split=train: the runs were trained on these prompts")
-    if not held_out:
-        raise UserError(f"no held-out prompt in the split {split} of data={tasks[0].name}", "some", "split")
-    if len(held_out) < asked:
-        log.warning(
-            "%d held-out prompts in the split %s, fewer than prompts=%d: all are taken", len(held_out), split, asked
-        )
-    return subset(held_out, asked, "judge", split, config["seed"])
+    responses = [_responses(plan, record, stop) for record in plan.records]
+    about, rows = _content(plan, *responses)
+    comparison = open_comparison(plan.outputs, about, rows)
+    questions = _both_orders(plan, *responses)
+    _judge(plan, comparison, questions, load, stop)
+    store_report(comparison, _numbers(plan, comparison, questions, plan.records[0].key))
+    return comparison, _numbers(plan, comparison, questions, side)
 
 
 # --- responses and questions --------------------------------------------------------------------------------------
@@ -211,13 +183,13 @@ def _task_for(task: Task, record: RunRecord) -> Task:
     return task_of(record.config, task.splits, None)
 
 
-def _opened(plan: Plan, first: Sequence[str], second: Sequence[str]) -> Comparison:
-    """Open the folder of the comparison; its key is made of the runs, the judge and all texts."""
+def _content(plan: Plan, first: Sequence[str], second: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Say what is compared, of which the key is made, the runs, the judge and all texts; and the texts."""
     rows = [
         {"place": place, "prompt": example.prompt, plan.records[0].key: one, plan.records[1].key: other}
         for place, example, one, other in zip(places_of(plan.examples), plan.examples, first, second, strict=True)
     ]
-    about = {
+    about: dict[str, Any] = {
         "version": VERSION,
         "runs": [record.key for record in plan.records],
         "names": [record.name for record in plan.records],
@@ -231,7 +203,7 @@ def _opened(plan: Plan, first: Sequence[str], second: Sequence[str]) -> Comparis
         "references": [example.targets[0] for example in plan.examples] if plan.judge.get("reference") else None,
         "texts": content_key({"texts": rows}),
     }
-    return open_comparison(plan.outputs, about, rows)
+    return about, rows
 
 
 def _model_of(judge: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,7 +237,9 @@ def _symmetric(judge: Mapping[str, Any]) -> bool:
 # --- verdicts and numbers -----------------------------------------------------------------------------------------
 
 
-def _judge(plan: Plan, comparison: Comparison, questions: Sequence[Question], stop: StopFlag) -> None:
+def _judge(
+    plan: Plan, comparison: Comparison, questions: Sequence[Question], load: Callable[[], Judge], stop: StopFlag
+) -> None:
     """Ask what is not stored yet, and store every verdict as it comes.
 
     Raises:
@@ -282,8 +256,7 @@ def _judge(plan: Plan, comparison: Comparison, questions: Sequence[Question], st
             return
         for line in cost_lines(plan.judge, cost_of(plan.judge, waiting)):
             log.info(line)
-        judge = make(plan.judge, _convert_="all", **_late(plan))
-        answers = judge.verdicts(waiting, lambda: stop.requested)
+        answers = load().verdicts(waiting, lambda: stop.requested)
         unanswered: dict[str, int] = {}
         for question, answer in _bar(plan, answers, "verdicts", len(waiting)):
             if isinstance(answer, Unanswered):
@@ -295,13 +268,19 @@ def _judge(plan: Plan, comparison: Comparison, questions: Sequence[Question], st
     stop.check()
 
 
-def _late(plan: Plan) -> dict[str, Any]:
-    """Give what a judge needs that no config holds."""
+def _loaded(plan: Plan) -> Judge:
+    """Load the judge, with what it needs that no config holds.
+
+    Raises:
+        UserError: It cannot be had.
+    """
     device, mirror = device_of(plan.config["runtime"]["device"]), plan.config["paths"]["hub_mirror"]
     network = {"hub_mirror": mirror and Path(mirror), "device": device}
     if "run" in plan.judge:
-        return {**network, "outputs": plan.outputs, "data": plan.task.name}
-    return network if "source" in plan.judge else {}
+        late = {**network, "outputs": plan.outputs, "data": plan.task.name}
+    else:
+        late = network if "source" in plan.judge else {}
+    return make(plan.judge, _convert_="all", **late)
 
 
 def _first(plan: Plan, question: Question) -> str:
@@ -342,13 +321,16 @@ def _numbers(plan: Plan, comparison: Comparison, questions: Sequence[Question], 
 
 def _headline(plan: Plan, records: Sequence[RunRecord]) -> list[str]:
     a, b = (f"{record.name}-{record.key}" for record in records)
+    return [f"A {a}", f"B {b}", *_about(plan)]
+
+
+def _about(plan: Plan) -> list[str]:
+    """Say who judges which prompts."""
     node = plan.judge
     who = node.get("run") or node.get("source") or node.get("model")
     asked = plan.config["prompts"]
     few = f" (all that are held out, of {asked} asked for)" if len(plan.examples) < asked else ""
     return [
-        f"A {a}",
-        f"B {b}",
         f"judged by {node['_target_'].split('.')[-2]} {who}",
         f"{len(plan.examples)} prompts{few} of the split {plan.config['split']} of data={plan.task.name}, "
         f"seed {plan.config['seed']}, {_decoded(plan.decoding)}",

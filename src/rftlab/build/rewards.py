@@ -106,7 +106,8 @@ def _late(config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def _made(node: Mapping[str, Any], late: Mapping[str, Any]) -> Any:
-    """Build a node behind those in it, which no node of OmegaConf could hold."""
+    """Build a node behind those in it, which no node of OmegaConf could hold; a stored one may lack later keys."""
+    node = runs.completed(node)
     nested = {key: _inner(value, late) for key, value in node.items() if _holds_target(value)}
     given = {name: late[name] for name in _places(node)}
     aside = nested | {name: given.pop(name) for name in ("train_targets",) if name in given}  # too long for OmegaConf

@@ -1,4 +1,4 @@
-"""`python src/judge.py A B`: compare the responses of two finished runs to the same prompts."""
+"""`python src/judge.py A B`, or `sweep=NAME`: compare the responses of finished runs to the same prompts."""
 
 import logging
 import os
@@ -23,6 +23,8 @@ Usage
   python src/judge.py A B judge=local judge.source=DIR     a language model of this machine, or a hub id
   python src/judge.py A B judge=openai judge.url=http://localhost:8000/v1 judge.model=NAME [judge.key_env=VARIABLE]
   python src/judge.py A B judge=... judge.dry_run=true     calls, tokens and price; nothing is sampled, loaded or sent
+  python src/judge.py sweep=NAME                           every policy of a sweep with every other of its seed, and a
+                                                           table over the seeds; all keys of before, dry_run too
 
 Keys (comments in conf/judging.yaml and conf/judge/)
   prompts=200  split=test  seed=0      the prompts: a seeded subset of those that no run was trained on
@@ -37,6 +39,7 @@ stopped. docs/judge.md says what is measured.
 NOT_HERE = (
     "algo", "data", "model", "reward", "start", "heuristic", "optimizer", "scale", "experiment", "tracking", "sweep"
 )  # fmt: skip
+SWEEP = "sweep="
 DRY_RUN = "judge.dry_run="
 KEY_ENV = "judge.key_env="
 PATHS = ("paths.outputs", "paths.hub_mirror", "judge.source", "judge.tokenizer")
@@ -44,7 +47,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Compare the two runs that the command line names; exit codes: 0 done, 2 bad input, 130 interrupted."""
+    """Compare the runs that the command line names; exit codes: 0 done, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:]
     if {"--help", "-h"} & set(arguments):
         with reader_may_leave():
@@ -52,8 +55,8 @@ def main() -> None:
         return
     with outlive_reader():
         try:
-            runs, words = _given(arguments)
-            lines = _compared(runs, composed(words))
+            runs, sweep, words = _given(arguments)
+            lines = _compared(runs, sweep, composed(words))
         except StopRequested as request:
             print(f"stopped, {request}; the same command goes on from here", file=sys.stderr)
             sys.exit(INTERRUPTED)
@@ -69,23 +72,32 @@ def _refuse(error: Exception) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def _given(arguments: Sequence[str]) -> tuple[tuple[str, str], list[str]]:
-    """Separate the two runs from the keys.
+def _given(arguments: Sequence[str]) -> tuple[list[str], str | None, list[str]]:
+    """Separate the two runs, or the sweep, from the keys.
 
     Raises:
-        UserError: There are not two runs, or a word has no meaning here.
+        UserError: There are neither two runs nor a sweep, or both, or a word has no meaning here.
     """
     runs = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
-    words = [argument for argument in arguments if argument not in runs]
+    sweeps = [argument for argument in arguments if argument.startswith(SWEEP)]
+    words = [argument for argument in arguments if argument not in (*runs, *sweeps)]
     for word in words:
+        if word.startswith(f"+{SWEEP}"):
+            raise UserError(f"{word}, which composes a sweep", f"{word.removeprefix('+')}, of one that has run", word)
         if word.startswith("-") or word.lstrip("+").split("=")[0].split(".")[0] in NOT_HERE:
             raise UserError(f"{word}, which means nothing here", "what --help lists", "the command line")
         if word.startswith(KEY_ENV) and not re.fullmatch(r"([A-Z][A-Z0-9_]*|null)", word.removeprefix(KEY_ENV)):
             found = "judge.key_env with something else than a name in capitals"  # it may be the key, which is not shown
             raise UserError(found, "the name of an environment variable that has the key", "judge.key_env")
-    if len(runs) != 2:
-        raise UserError(f"{len(runs)} runs", "two: the keys or folders of finished runs", "the command line")
-    return (runs[0], runs[1]), [re.sub(f"^{re.escape(DRY_RUN)}", "dry_run=", word) for word in words]
+    if sweeps and runs:
+        raise UserError(f"{sweeps[0]} with {', '.join(runs)}", "a sweep, or two runs", "the command line")
+    if len(sweeps) > 1 or (sweeps and not sweeps[0].removeprefix(SWEEP)):
+        raise UserError(" ".join(sweeps), "sweep=NAME, once", "sweep")
+    if not sweeps and len(runs) != 2:
+        found = f"{len(runs)} runs"
+        raise UserError(found, "two: the keys or folders of finished runs, or sweep=NAME", "the command line")
+    sweep = sweeps[0].removeprefix(SWEEP) if sweeps else None
+    return runs, sweep, [re.sub(f"^{re.escape(DRY_RUN)}", "dry_run=", word) for word in words]
 
 
 def composed(words: Sequence[str]) -> dict[str, Any]:
@@ -126,7 +138,7 @@ def composed(words: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def _compared(runs: tuple[str, str], config: Mapping[str, Any]) -> list[str]:
+def _compared(runs: Sequence[str], sweep: str | None, config: Mapping[str, Any]) -> list[str]:
     """Load what compares, and do it.
 
     Raises:
@@ -141,9 +153,11 @@ def _compared(runs: tuple[str, str], config: Mapping[str, Any]) -> list[str]:
         import torch
         from transformers.utils.logging import disable_progress_bar
 
-        from rftlab.build.judging import compare
+        from rftlab.build.judging import compare, compare_sweep
 
         disable_progress_bar()
         if config["runtime"]["threads"] is not None:
             torch.set_num_threads(config["runtime"]["threads"])
+        if sweep is not None:
+            return compare_sweep(config, sweep, stop)
         return compare(config, *runs, stop)

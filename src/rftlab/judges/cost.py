@@ -33,6 +33,21 @@ def cost_of(judge: Mapping[str, Any], questions: Sequence[Question]) -> Cost | N
     )
 
 
+def total_of(costs: Sequence[Cost | None]) -> Cost | None:
+    """Add the costs of several comparisons by one judge; None of one that is not asked in words."""
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return None
+    tokens_out = [cost.tokens_out for cost in known]
+    prices = [cost.price for cost in known]
+    return Cost(
+        calls=sum(cost.calls for cost in known),
+        tokens_in=sum(cost.tokens_in for cost in known),
+        tokens_out=None if None in tokens_out else sum(filter(None, tokens_out)),
+        price=None if None in prices else sum(filter(None, prices)),
+    )
+
+
 def price_of(judge: Mapping[str, Any], tokens_in: int | None, tokens_out: int | None) -> float | None:
     """Give the price of tokens; 0 of a judge of this machine, None where a price or a number is not known."""
     if "price_input" not in judge:

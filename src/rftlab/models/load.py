@@ -76,7 +76,7 @@ def load_policy(
         lm = _random(config, kind, DTYPES[dtype], generator)
     else:
         _check_weights(where)
-        lm = _read_weights(kind, where, config, DTYPES[dtype])
+        lm = read_whole(_LOADERS[kind], where, SOURCE, config=config, dtype=DTYPES[dtype])
     words: Tokenizer = read_pretrained(
         AutoTokenizer if kind == "classifier" else AsFiled,
         where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER),
@@ -117,19 +117,24 @@ def read_pretrained(loader: Any, where: Path | str, key: str, **kwargs: Any) -> 
         ) from error
 
 
-def _read_weights(family: str, where: Path | str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """Load a model with all its weights; transformers draws those that a checkpoint lacks."""
-    asked = {"config": config, "dtype": dtype, "output_loading_info": True}
+def read_whole(loader: Any, where: Path | str, key: str, **asked: Any) -> PreTrainedModel:
+    """Load a model with all its weights; transformers draws those that a checkpoint lacks.
+
+    What a checkpoint has beyond them, as masks and rotary frequencies in old ones, is not read.
+
+    Raises:
+        UserError: It cannot be loaded, or lacks weights; `key` is the config key that named it.
+    """
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # a table of what is missing; here it is one line
     try:
-        lm, info = read_pretrained(_LOADERS[family], where, SOURCE, **asked)
+        lm, info = read_pretrained(loader, where, key, output_loading_info=True, **asked)
     finally:
         logging.set_verbosity(before)
     if missing := sorted(info["missing_keys"]):
         lacking = f"{len(missing)} weights of a {type(lm).__name__}, first {missing[0]}"
-        found = f"{where}, of model type {config.model_type}, which lacks {lacking}"
-        raise UserError(found, "a checkpoint of the whole model, with its head", SOURCE)
+        found = f"{where}, of model type {lm.config.model_type}, which lacks {lacking}"
+        raise UserError(found, "a checkpoint of the whole model, with its head", key)
     return lm
 
 

@@ -21,8 +21,8 @@ class AsFiled:
     """Loads a tokenizer with the rules of its file; one that has no such file as `AutoTokenizer` does."""
 
     @staticmethod
-    def from_pretrained(where: Path | str, *, local_files_only: bool) -> Tokenizer:
-        """Read a folder, or what the hub has under an id.
+    def from_pretrained(where: Path | str, *, local_files_only: bool, revision: str = "main") -> Tokenizer:
+        """Read a folder, or what the hub has under an id at a revision.
 
         Special tokens are those that the folder names. If it names no EOS, as GPT-2's does not, that of the class
         counts, provided that the file has it.
@@ -32,10 +32,10 @@ class AsFiled:
         """
 
         def read(loader: Callable) -> Tokenizer:
-            return loader(where, local_files_only=local_files_only)
+            return loader(where, local_files_only=local_files_only, revision=revision)
 
         quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-        file = cached_file(where, FILE, local_files_only=local_files_only, **quiet)
+        file = cached_file(where, FILE, local_files_only=local_files_only, revision=revision, **quiet)
         if file is None:
             return read(AutoTokenizer.from_pretrained)
         words = read(PreTrainedTokenizerFast.from_pretrained)

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rftlab.assets import locate
-from rftlab.models.load import read_pretrained
+from rftlab.models.load import read_pretrained, read_whole
 from rftlab.positions import positions_of, refuse_beyond
 
 SOURCE, TOKENIZER = "reward.source", "reward.tokenizer"  # the keys that name them
@@ -75,7 +75,7 @@ def read_classifier(
     """
     where = locate(source, hub_mirror, SOURCE)
     words = where if tokenizer is None else locate(tokenizer, hub_mirror, TOKENIZER)
-    model: PreTrainedModel = read_pretrained(AutoModelForSequenceClassification, where, SOURCE, dtype=torch.float32)
+    model = read_whole(AutoModelForSequenceClassification, where, SOURCE, dtype=torch.float32)
     vocabulary: PreTrainedTokenizerBase = read_pretrained(AutoTokenizer, words, TOKENIZER, truncation_side="left")
     refuse_beyond(positions_of(model.config.to_dict()), source, {"reward.max_tokens": max_tokens})
     return model, vocabulary

@@ -68,6 +68,11 @@ def open_comparison(outputs: Path, about: Mapping[str, Any], questions: Sequence
     return Comparison(folder=folder, about=dict(about), report=read_json(folder / REPORT))
 
 
+def stored_verdicts(outputs: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the verdicts of a comparison; none where it was never opened."""
+    return list(read_lines(outputs / COMPARISONS / content_key(about) / VERDICTS))
+
+
 def find_comparisons(outputs: Path) -> list[Comparison]:
     """Return every comparison under `outputs`, sorted by folder."""
     found = ((path.parent, read_json(path)) for path in sorted(outputs.glob(f"{COMPARISONS}/*/{ABOUT}")))

@@ -20,13 +20,25 @@ NOT_IDENTITY = BATCHES | {
     "paths", "tracking", "runtime", "resources", "hydra", "sweep", "name", "schema_version", "overrides"
 }  # fmt: skip
 # Keys that came after runs that are kept, with the value at which a config computes what it did without them; by the
-# last word of the `_target_` that they stand beside. At this value they are left out of the hash, so those runs keep
-# their keys. A key that comes later to a node with a `_target_` of ours gets its line here.
+# last word of the `_target_` that they stand beside, or its last two where many have the last one. At this value they
+# are left out of the hash, so those runs keep their keys. A key that comes later to a node with a `_target_` of ours
+# gets its line here.
 CAME_LATER: Mapping[str, Mapping[str, object]] = {
     "PPO": {"entropy": "exact", "kl_coef": 0.0},
     "Supervised": {"sample_seed": None},
     "Offline": {"scores": "given"},
     "Online": {"minibatch_of": "rows"},
+    "published.load": {
+        "truncation_side": "left",
+        "revision": None,
+        "prompt": {
+            "_target_": "rftlab.rewards.published.PromptLimit",
+            "tokenizer": None,
+            "max_tokens": None,
+            "truncation_side": "left",
+            "ending": None,
+        },
+    },
 }
 # The same of keys that stand beside no `_target_`.
 LATER_KEYS: Mapping[str, object] = {
@@ -143,7 +155,9 @@ def without_later(config: Mapping, prefix: str = "") -> dict[str, object]:
 
 def _later(node: Mapping) -> dict[str, object]:
     target = node.get("_target_")
-    return dict(CAME_LATER.get(_last_word(target), {})) if isinstance(target, str) and of_ours(target) else {}
+    if not (isinstance(target, str) and of_ours(target)):
+        return {}
+    return dict(CAME_LATER.get(_last_word(target)) or CAME_LATER.get(".".join(target.split(".")[-2:]), {}))
 
 
 def of_ours(target: str) -> bool:
