@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from rftlab import runs
 from rftlab.build import labs
 from rftlab.build.held_out import tell_gold
+from rftlab.build.room import require_room
 from rftlab.config.make import make
 from rftlab.config.sources import refuse_edited
 from rftlab.errors import UserError
@@ -37,7 +38,8 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
         RunIsDone: Nothing is left to do.
         RunIsLive: Another process works on this run.
         StopRequested: The run was asked to stop and has saved itself.
-        UserError: Data, model or a parent cannot be had, or a file of the user's own is not what the key says.
+        UserError: The run does not fit into memory; data, model or a parent cannot be had; or a file of the user's own
+            is not what the key says.
     """
     disable_progress_bar()  # of transformers, which draws one for every model that it loads
     if config["runtime"]["threads"] is not None:
@@ -45,8 +47,11 @@ def train(config: Mapping[str, Any], folder: Path, stop: StopFlag, *, mirror: bo
     device = device_of(config["runtime"]["device"])
     finished = _finished_runs(Path(config["paths"]["outputs"]), config)
     start = finished["init_from"] / "final" / "model.safetensors" if "init_from" in finished else None
+    memory = None
+    if runs.finished(folder) is None:
+        memory = require_room(config, finished, _free(device) if device.type == "cuda" else None)
     try:
-        run = runs.Run.claim(folder, config, {"device": device.type})
+        run = runs.Run.claim(folder, config, {"device": device.type, "memory": memory})
     except runs.RunIsDone:
         checkpoint.remove_all(folder)  # of a process that was killed right behind DONE
         raise
@@ -100,6 +105,11 @@ def _finished_runs(outputs: Path, config: Mapping[str, Any]) -> dict[str, Path]:
             raise UserError(found, "the run key of a finished run", place)
         folders[place] = done[0]
     return folders
+
+
+def _free(gpu: torch.device) -> int:
+    """Return what is free of a GPU's memory, in bytes."""
+    return torch.cuda.mem_get_info(gpu)[0]
 
 
 def device_of(name: str) -> torch.device:

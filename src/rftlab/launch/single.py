@@ -14,10 +14,11 @@ from rftlab.config.checks import check_hydra
 from rftlab.config.compose import Composer
 from rftlab.files import disk_errors
 from rftlab.launch.needs import require_hub, require_runs
+from rftlab.launch.room import require_room_for
 from rftlab.launch.same import check_same
 from rftlab.light import importing
 from rftlab.stop import StopFlag
-from rftlab.sweeps.job import Job
+from rftlab.sweeps.job import Job, is_done
 from rftlab.sweeps.outcome import summary
 
 POLL_S = 2.0  # seconds between two looks at a run that another process works on
@@ -58,7 +59,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
 
     Raises:
         StopRequested: The run was asked to stop and has saved itself.
-        UserError: Data, model or parent cannot be had.
+        UserError: Data, model or parent cannot be had, or the run does not fit into memory.
     """
     for record in runs.find_key(Path(job.config["paths"]["outputs"]), job.key):
         if record.final is not None:
@@ -67,6 +68,7 @@ def execute(job: Job, stop: StopFlag) -> dict[str, float]:
             return record.final
     require_hub([job.config])
     require_runs([job])
+    require_room_for([job, *(parent for parent in job.parents if not is_done(parent))])
     runs.take_up(job.folder)
     for parent in job.parents:
         _finish(parent, stop)

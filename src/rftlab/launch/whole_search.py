@@ -13,6 +13,7 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import read_json, write_atomic
 from rftlab.launch.needs import require_hub, require_runs
+from rftlab.launch.room import needs_of, require_room_for
 from rftlab.launch.same import check_same
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
@@ -20,6 +21,7 @@ from rftlab.launch.whole_sweep import DONE, INTERRUPTED, JobLauncher, Sweep, exi
 from rftlab.runs.searches import Search, write_search
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Job
+from rftlab.sweeps.memory_table import show_needs
 from rftlab.sweeps.outcome import outcomes
 from rftlab.sweeps.plan import Plan, Row, estimate, make_plan
 from rftlab.sweeps.search.study import Study
@@ -49,10 +51,12 @@ def run_search(sweep: Sweep, asked: "Asked", launcher: JobLauncher, console: Con
     try:
         _show_plan(console, sweep, asked, study, launcher.gpus, n_jobs)
         if sweep.dry_run:
+            show_needs(console, needs_of(asked.corners, launcher))
             return DONE
         if not cluster:
             require_hub(job.config for job in asked.corners)
         require_runs(asked.corners)
+        require_room_for(asked.corners, launcher)
         return _run(sweep, asked, study, launcher, console, n_jobs)
     finally:
         study.close()

@@ -15,12 +15,14 @@ from rftlab import runs
 from rftlab.errors import UserError
 from rftlab.files import disk_errors, write_atomic
 from rftlab.launch.needs import require_runs
+from rftlab.launch.room import needs_of, require_room_for
 from rftlab.launch.same import check_same
 from rftlab.launch.sweep_end import show_end
 from rftlab.launch.unsent import sending_unsent
 from rftlab.place import program
 from rftlab.sweeps.asked import note_asked
 from rftlab.sweeps.job import Feed, Job
+from rftlab.sweeps.memory_table import show_needs
 from rftlab.sweeps.outcome import Outcome, outcomes
 from rftlab.sweeps.plan import Plan, estimate, make_plan, neighbours
 from rftlab.sweeps.slurm.refusal import Refused
@@ -96,7 +98,9 @@ def run_sweep(sweep: Sweep, jobs: Sequence[Job], launcher: JobLauncher, console:
     # a job without parents says it by itself, at once, and concerns no other
     require_runs([job for job in coming if job.parents], coming)
     if sweep.dry_run:
+        show_needs(console, needs_of(coming, launcher))
         return DONE
+    require_room_for(coming, launcher)
     _note_elsewhere(sweep, plan, console)
     note_asked(sweep.outputs, sweep.name, jobs)
     watched = queued if launcher.follows else {}

@@ -52,7 +52,7 @@ def show_plan(console: Console, plan: Plan, costs: Mapping[str, Cost | None], *,
         parents = " ".join(parent.key for parent in row.job.parents)
         name = told[row.job.key] + (" (parent)" if row.is_parent else "")
         rows.append([name, row.job.key, row.state, parents, _estimate(costs.get(row.job.key), row)])
-    _print_rows(console, ["job", "key", "state", "parents", "estimate"], rows, ("estimate",), "job")
+    print_rows(console, ["job", "key", "state", "parents", "estimate"], rows, ("estimate",), "job")
     console.print(totals(plan, costs))
     for line in counted_once(plan):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -126,7 +126,7 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
         names.append("detail")
         for run, row in zip(found, rows, strict=True):
             row.append(run.detail if len(run.detail) <= left else f"{run.detail[: left - 1]}…")
-    _print_rows(console, names, rows, ("step", "time", *PACE), "run")
+    print_rows(console, names, rows, ("step", "time", *PACE), "run")
     reasons: dict[tuple[str, str], list[str]] = {}
     for run in found:
         if run.state in EXPLAINED and len(run.detail) > (left if left >= SHORTEST_DETAIL else 0):
@@ -139,7 +139,7 @@ def show_statuses(console: Console, found: Sequence[RunStatus]) -> None:
     console.print(total + ", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
 
 
-def _print_rows(
+def print_rows(
     console: Console, names: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str], wrapped: str
 ) -> None:
     """Print a table with the state in its colour; where it does not fit, one column is wrapped."""

@@ -58,6 +58,8 @@ class Runtime:
     head_chunk: Positive[int] | None
     share_trunk: bool
     gradient_checkpointing: bool
+    memory_gib: Positive[float] | None
+    memory_check: Literal["least", "longest", "off"]
     progress: Literal["auto", "always", "never"]
     checkpoint_every: Positive[int]
 
