@@ -93,7 +93,10 @@ CASES = {
     "last part of a key": (["lr=1e-5"], "optimizer.lr"),
     "last part of a key in another group": (["algo.lr=1e-5"], "data.lr or optimizer.lr"),
     "a word of a key, and an option": (["entropy=0.1"], "algo.loss.entropy or heuristic=entropy"),
-    "words of several keys": (["gpu_mem=40"], "resources.gpu_type or resources.gpus_per_node or resources.mem_gb"),
+    "words of several keys": (
+        ["gpu_mem=40"],
+        "resources.gpu_type or resources.gpus_per_node or resources.mem_gb or runtime.memory_check",
+    ),
     "device of another library": (["runtime.device=gpu"], "cuda:N"),
     "no CPU": (["resources.cpus_per_task=0"], "resources.cpus_per_task"),
     "unknown resource": (["resources.gpus=1"], "resources.gpus"),

@@ -20,7 +20,7 @@ TYPES = {  # as OmegaConf calls them
 }
 OTHER_TYPE = "a value of another type"
 GROUPS = ("algo", "data", "heuristic", "model", "optimizer", "reward")  # whose options may be written like keys
-MOST_ALIKE, SHORTEST_WORD = 4, 3
+MOST_ALIKE, SHORTEST_WORD = 5, 3
 INNER_GROUPS = ("hydra/launcher", "hydra/sweeper/sampler", "hydra/sweeper/pruner", "hydra/sweeper", "data/kind")
 OF_A_GRID = ("hydra.sweeper.grids", "hydra.sweeper.scales")
 SYNTAX_ERRORS = ("mismatched input", "extraneous input", "no viable alternative", "token recognition error", "missing")
@@ -160,7 +160,7 @@ def unknown_key(key: str, beside: Collection[str] = ()) -> UserError:
 
 
 def _like(key: str, known: Sequence[str]) -> list[str]:
-    """Return at most four keys that somebody may have meant who wrote `key`, and options of that name.
+    """Return at most five keys that somebody may have meant who wrote `key`, and options of that name.
 
     The first rule that finds any decides: the same last part, nearly the same letters, the same words in the last part.
     """
