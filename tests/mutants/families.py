@@ -28,8 +28,8 @@ MUTATIONS = {
     ),
     "files-of-old-torch": Mutation(
         "models/scalar.py",
-        "mmap=is_zipfile(found)",
-        "mmap=True",
+        "mapped = is_zipfile(found)",
+        "mapped = True",
         "models/test_old_checkpoints.py",
         "a file of torch 1.5 cannot be read",
     ),

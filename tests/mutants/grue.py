@@ -67,8 +67,8 @@ MUTATIONS = {
     # --- counting -------------------------------------------------------------------------------------------------
     "leaks-not-dropped": Mutation(
         "data/parts/counting.py",
-        "first[_said(row)] is row and _said(row) not in taken",
-        "first[_said(row)] is row",
+        "first[said(row)] is row and said(row) not in taken",
+        "first[said(row)] is row",
         COUNTING,
         "test rows are trained on although the config says no",
     ),

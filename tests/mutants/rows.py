@@ -5,6 +5,13 @@ from mutants.mutation import Mutation
 PAIRED, OWN = "data/test_pair_members.py", "data/test_own_file.py"
 
 MUTATIONS = {
+    "leaks-of-own-rows-not-dropped": Mutation(
+        "data/parts/columns.py",
+        'attrgetter("said"), later(said, split))',
+        'attrgetter("said"), ())',
+        "data/test_own_file.py",
+        "rows of test are trained on although the config says no",
+    ),
     "chance-on-real-rows": Mutation(
         "../../conf/data/stack_exchange.yaml",
         "at_chance: ${equal:${data.source},bundled}",

@@ -141,13 +141,9 @@ def _places(node: Mapping[str, Any]) -> list[str]:
 def _kind(scores: Any) -> str:
     """Say what a reward returned that is no array: of a list, the first item that is no number."""
     kind = f"a {type(scores).__name__}"
-    others = (
-        [item for item in scores if not isinstance(item, (int, float))] if isinstance(scores, (list, tuple)) else []
-    )
-    if not others:
-        return kind
-    item = others[0]
-    return f"{kind} with {_short(item)}, a {type(item).__name__}"
+    items = scores if isinstance(scores, (list, tuple)) else ()
+    wrong = [item for item in items if not isinstance(item, (int, float))][:1]
+    return kind + "".join(f" with {_short(item)}, a {type(item).__name__}" for item in wrong)
 
 
 def _short(text: object) -> str:

@@ -14,13 +14,7 @@ PACKED = ("t5", "mt5", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3",
 PLANNED = (*PACKED, "gpt_neo", "gptj")  # as sampling/plan.py
 PARALLEL = ("gptj", "gpt_neox")  # attention and MLP read one input
 PLAIN_NORMS = ("gpt2", "gpt_neo", "gptj", "gpt_neox")  # in one operation, which keeps its input alone
-WITH_SCORES = (
-    "gpt_neo",
-    "gptj",
-    "gemma2",
-    "t5",
-    "mt5",
-)  # whose attention keeps its weights, a number per query and key
+WITH_SCORES = ("gpt_neo", "gptj", "gemma2", "t5", "mt5")  # attention keeps its weights, a number per query and key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,9 +118,8 @@ def _read(where: Path | str, weights: str | None, revision: str | None) -> Mappi
     try:
         if found.endswith(".safetensors"):
             return load_file(found)
-        return torch.load(
-            found, map_location="cpu", weights_only=True, mmap=is_zipfile(found)
-        )  # not so before torch 1.6
+        mapped = is_zipfile(found)  # as files are since torch 1.6
+        return torch.load(found, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # of many kinds, by what the file is instead
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{found}, which cannot be read ({said})", "tensors by name", "reward.weights") from error

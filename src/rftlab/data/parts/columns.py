@@ -6,8 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+from rftlab.data.parts.counting import distinct, later
 from rftlab.data.parts.pairs import Drop, TextPair, scored
 from rftlab.data.parts.splits import take
 from rftlab.data.worlds.grammar import generator
@@ -237,8 +239,12 @@ def splits_of(
     """
     made: dict[str, list[Example]] = {}
     responses: dict[str, list[ScoredText]] = {}
-    kept = {split: _distinct(dealt, split) if drop_duplicates else list(dealt[split]) for split in SPLITS}
-    for split, rows in kept.items():
+    said = {split: {row.said for row in dealt[split]} for split in SPLITS}
+    left = dict(dealt)
+    if drop_duplicates:  # of equal rows the first of the last split stays, so that no test row is lost
+        left = {split: distinct(dealt[split], attrgetter("said"), later(said, split)) for split in SPLITS}
+    for split in SPLITS:
+        rows = left[split]
         if not rows and dealt[split]:
             raise UserError(f"{DUPLICATES} leaves no row of split '{split}'", "at least one", DUPLICATES)
         examples = take(_examples(rows, split), limits[split], generator(seed, "subset", split), split)
@@ -254,7 +260,7 @@ def splits_of(
         ]
         if found and split != "test":
             responses[split] = found
-    _tell(dealt, kept, made, place)
+    _tell(dealt, said, left, made, place)
     train, validation, test = (made[split] for split in SPLITS)
     return Splits(train=train, validation=validation, test=test, source=source, responses=responses)
 
@@ -269,16 +275,10 @@ def _examples(rows: Sequence[Row], split: str) -> list[Example]:
     ]
 
 
-def _distinct(dealt: Mapping[str, Sequence[Row]], split: str) -> list[Row]:
-    """Keep the first of equal rows of a split, of those that no later split has too, so that no test row is lost."""
-    later = {row.said for other in SPLITS[SPLITS.index(split) + 1 :] for row in dealt[other]}
-    first = {row.said: row for row in reversed(dealt[split])}
-    return [row for row in dealt[split] if first[row.said] is row and row.said not in later]
-
-
 def _tell(
     dealt: Mapping[str, Sequence[Row]],
-    kept: Mapping[str, Sequence[Row]],
+    said: Mapping[str, set[Said]],
+    left: Mapping[str, Sequence[Row]],
     made: Mapping[str, Sequence[Example]],
     place: str,
 ) -> None:
@@ -287,15 +287,14 @@ def _tell(
     sizes = ", ".join(f"{split} {len(examples)}" for split, examples in made.items())
     rows, twice = sum(map(len, dealt.values())), sum(n > 1 for n in seen.values())
     blank = sum(not prompt.strip() for prompt in seen)
-    different = {split: {row.said for row in found} for split, found in dealt.items()}
-    repeated = rows - sum(map(len, different.values()))
-    both = sum(len(found) - len(_distinct(dealt, split)) for split, found in different.items())
-    scores = Counter((prompt, response[0]) for prompt, _, response, _ in set().union(*different.values()) if response)
+    repeated = rows - sum(map(len, said.values()))
+    both = sum(len(found & later(said, split)) for split, found in said.items())
+    scores = Counter((prompt, response[0]) for prompt, _, response, _ in set().union(*said.values()) if response)
     unsure = sum(n > 1 for n in scores.values())
     log.info(
         "%s: %d rows, %d different prompts (%s); rows that repeat one before: %d, that a later split has too: %d;"
         " prompts in two splits: %d, empty: %d; responses with two scores: %d; duplicates dropped: %d",
-        place, rows, len(seen), sizes, repeated, both, twice, blank, unsure, rows - sum(map(len, kept.values())),
+        place, rows, len(seen), sizes, repeated, both, twice, blank, unsure, rows - sum(map(len, left.values())),
     )  # fmt: skip
 
 

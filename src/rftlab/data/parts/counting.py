@@ -1,11 +1,14 @@
 """What stands out among the rows of a load, said in one line; nothing is left out unless the config says so."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rftlab.types import Example
 
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Said = tuple[str, tuple[str, ...]]
 
 log = logging.getLogger("rftlab")
@@ -48,7 +51,7 @@ def count(splits: Mapping[str, Sequence[Example]]) -> Counts:
         rows={split: len(examples) for split, examples in splits.items()},
         duplicates={split: len(examples) - len(known[split]) for split, examples in splits.items()},
         prompts={split: len(examples) - len({e.prompt for e in examples}) for split, examples in splits.items()},
-        shared={split: len(known[split] & _later(known, split)) for split in splits},
+        shared={split: len(known[split] & later(known, split)) for split in splits},
         empty={split: sum(map(is_empty, examples)) for split, examples in splits.items()},
     )
 
@@ -60,7 +63,7 @@ def kept(splits: Mapping[str, Sequence[Example]], drop: Drop) -> dict[str, list[
         left = {split: [example for example in rows if not is_empty(example)] for split, rows in left.items()}
     if drop.duplicates:
         known = {split: {_said(example) for example in rows} for split, rows in left.items()}
-        left = {split: _first(rows, _later(known, split)) for split, rows in left.items()}
+        left = {split: distinct(rows, _said, later(known, split)) for split, rows in left.items()}
     return left
 
 
@@ -79,15 +82,16 @@ def _said(example: Example) -> Said:
     return example.prompt, example.targets
 
 
-def _later(known: Mapping[str, set[Said]], split: str) -> set[Said]:
+def later(known: Mapping[str, set[K]], split: str) -> set[K]:
+    """Return what the splits behind this one have; `known` is in the order train, validation, test."""
     names = list(known)
-    return set().union(*(known[name] for name in names[names.index(split) + 1 :]))
+    return set[K]().union(*(known[name] for name in names[names.index(split) + 1 :]))
 
 
-def _first(rows: Sequence[Example], taken: set[Said]) -> list[Example]:
-    """Keep the first of equal rows, of those that are not taken."""
-    first = {_said(row): row for row in reversed(list(rows))}
-    return [row for row in rows if first[_said(row)] is row and _said(row) not in taken]
+def distinct(rows: Sequence[T], said: Callable[[T], K], taken: Collection[K]) -> list[T]:
+    """Keep the first of rows that say the same, of those that are not taken."""
+    first = {said(row): row for row in reversed(list(rows))}
+    return [row for row in rows if first[said(row)] is row and said(row) not in taken]
 
 
 def _listed(counts: Iterable[tuple[str, int]]) -> str:
