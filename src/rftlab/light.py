@@ -110,21 +110,29 @@ class _Light(MetaPathFinder):
         if fullname.startswith(DYNAMO + ".") and fullname not in ALONE and isinstance(sys.modules[DYNAMO], _StandIn):
             _real_dynamo()
             if fullname in sys.modules:  # its package has imported it by now
-                return ModuleSpec(fullname, _Found(sys.modules[fullname]))
+                return _once(sys.modules[fullname])
         return None
 
 
 class _Found(Loader):
     """Gives a module that is loaded."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
+    def __init__(self, module: ModuleType, own: ModuleSpec | None = None) -> None:
+        self.module, self.own = module, own
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing."""
+        """Give the module its own spec back."""
+        module.__spec__ = self.own or module.__spec__
+
+
+def _once(module: ModuleType) -> ModuleSpec:
+    """Say that a module is there already: Python would load it again by its own spec, unless it has none."""
+    spec = ModuleSpec(module.__name__, _Found(module, module.__spec__))
+    module.__spec__ = None
+    return spec
 
 
 def _followed_by(spec: ModuleSpec | None, change: Callable[[ModuleType], None]) -> ModuleSpec | None:
