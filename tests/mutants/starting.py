@@ -3,6 +3,7 @@
 from mutants.mutation import Mutation
 
 LIGHT, CATALOGUE, SEEDS = "test_light.py", "runs/test_catalogue.py", "config/test_seeds_at_once.py"
+LOOKS = "loops/test_first_looks.py"
 
 MUTATIONS = {
     "stand-in-for-ever": Mutation(
@@ -88,5 +89,54 @@ MUTATIONS = {
         '_identified({**like.config, "seed": seeds[0]}, like.parents)',
         SEEDS,
         "what is written into one job's config is in all of them",
+    ),
+    "answers-of-other-weights": Mutation(
+        "loops/first_looks.py",
+        '[("ids", ids), ("mask", mask), *_weights(policy)]',
+        '[("ids", ids), ("mask", mask)]',
+        LOOKS,
+        "a run says of its policy what another one answered",
+    ),
+    "answers-to-other-prompts": Mutation(
+        "loops/first_looks.py",
+        '[("ids", ids), ("mask", mask), *_weights(policy)]',
+        '[("mask", mask), *_weights(policy)]',
+        LOOKS,
+        "texts stand beside prompts that they do not answer",
+    ),
+    "answers-of-a-trained-policy-kept": Mutation(
+        "loops/evaluation.py",
+        "lab.first_looks if first else None",
+        "lab.first_looks",
+        LOOKS,
+        "every evaluation writes a file that no run reads",
+    ),
+    "answers-of-a-shifted-policy-shared": Mutation(
+        "loops/evaluation.py",
+        "looks = None if shift else lab.first_looks",
+        "looks = lab.first_looks",
+        LOOKS,
+        "what a policy answers with one shift is told of another",
+    ),
+    "answers-never-found": Mutation(
+        "loops/evaluation.py",
+        "if (found := looks.find(key, len(examples) * draw.samples)) is None:",
+        "if (found := None) is None:",
+        LOOKS,
+        "every run draws again what another one has",
+    ),
+    "answers-of-another-number": Mutation(
+        "loops/first_looks.py",
+        "len(texts) == len(lengths) == rows",
+        "len(texts) == len(lengths)",
+        LOOKS,
+        "a file of too few answers ends the run",
+    ),
+    "answers-of-another-decoding": Mutation(
+        "loops/first_looks.py",
+        '"draw": asdict(draw),',
+        '"draw": draw.seed,',
+        LOOKS,
+        "another temperature gets the texts of the first",
     ),
 }

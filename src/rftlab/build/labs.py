@@ -19,6 +19,7 @@ from rftlab.data.parts.fingerprint import fingerprint
 from rftlab.data.parts.label_sets import assign, reward_table
 from rftlab.errors import UserError
 from rftlab.loops.document_lab import DocumentLab
+from rftlab.loops.first_looks import FOLDER, FirstLooks
 from rftlab.loops.lab import Evaluation, Lab, OptimizerSpec, Task
 from rftlab.loops.label_lab import LabelLab, LabelTask
 from rftlab.loops.session import Session
@@ -148,6 +149,7 @@ def build_text(config: Mapping[str, Any], session: Session, device: torch.device
         choice=make(config["heuristic"].get("prompts")),
         head_chunk=config["runtime"].get("head_chunk"),  # a stored config may be older than the key
         share_trunk=config["runtime"].get("share_trunk", True),
+        first_looks=FirstLooks(Path(config["paths"]["outputs"]) / FOLDER),
     )
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64
 
 from rftlab.diagnostics import PromptStatistics, prompt_statistics
 from rftlab.errors import UserError
+from rftlab.loops.first_looks import Draw, Drawn, FirstLooks, key_of
 from rftlab.loops.lab import Lab, Task
 from rftlab.models import Policy
 from rftlab.ops import kl_k1, kl_k3
@@ -52,7 +53,9 @@ def evaluate(lab: Lab, step: int) -> dict[str, float]:
             for which, decoding in decodings(lab.task.evaluation, lab.task.rollout).items():
                 for shift, policy in {"": lab.policy, **lab.shifted}.items():
                     where = {"step": step, "split": split, "decoding": f"{which}{shift}"}
-                    found = _decode_and_score(replace(lab, policy=policy), examples, decoding, where)
+                    looks = None if shift else lab.first_looks  # what shifts a policy is no weight of it
+                    seen = replace(lab, policy=policy, first_looks=looks)
+                    found = _decode_and_score(seen, examples, decoding, where)
                     place = f"eval{SUFFIX[which]}/{split}"
                     metrics |= {f"{place}/{name}{shift}": value for name, value in found.items()}
     if lab.start is not None:
@@ -101,7 +104,8 @@ def _decode_and_score(
     lab: Lab, examples: list[Example], decoding: Sampling | BeamSearch, where: Mapping[str, object]
 ) -> dict[str, float]:
     # the same noise at every evaluation: less variance between them
-    answers = answer(lab, examples, places_of(examples), decoding, 1, "evaluation", str(where["split"]))
+    look, first = ("evaluation", str(where["split"])), where["step"] == 0
+    answers = answer(lab, examples, places_of(examples), decoding, 1, *look, first=first)
     scores = reward(lab, answers)
     gold = None if lab.task.gold is None else scored(lab.task.gold, answers)
     kept = slice(lab.evaluation.n_logged)
@@ -205,25 +209,46 @@ def answer(
     samples: int,
     *purpose: str | int,
     label: str | None = None,
+    first: bool = False,
 ) -> Answers:
     """Answer each example `samples` times, batch by batch, with a progress bar where there is a `label`.
 
     The noise of a response is a function of run seed, purpose, place and number of the sample, so the batches matter to
-    rounding alone.
+    rounding alone. A `first` look at a policy that nothing has trained yet takes what another run has drawn.
     """
+    size, looks = prompts_at_once(lab.evaluation.batch_size, samples), lab.first_looks if first else None
+    draw = Draw(
+        seed=lab.session.seed, purpose=purpose, places=places, samples=samples, decoding=decoding, stop=lab.task.stop,
+        prompts_at_once=size,
+    )  # fmt: skip
+    drawn = _drawn(lab, examples, draw, label) if looks is None else _shared(lab, looks, examples, draw, label)
+    each = [e for e in examples for _ in range(samples)]
+    return Answers(examples=each, texts=drawn.texts, lengths=drawn.lengths)
+
+
+def _shared(lab: Lab, looks: FirstLooks, examples: Sequence[Example], draw: Draw, label: str | None) -> Drawn:
+    key = key_of(lab.policy, *encode(lab, examples), draw)
+    if (found := looks.find(key, len(examples) * draw.samples)) is None:
+        found = _drawn(lab, examples, draw, label)
+        looks.keep(key, found)
+    elif label is not None:
+        lab.session.describe(f"{label}: {len(found.texts):,} responses that another run has drawn from these weights")
+    return found
+
+
+def _drawn(lab: Lab, examples: Sequence[Example], draw: Draw, label: str | None) -> Drawn:
     texts: list[str] = []
     lengths: list[int] = []
-    size = prompts_at_once(lab.evaluation.batch_size, samples)
+    size, steps = draw.prompts_at_once, draw.decoding.max_new_tokens
     starts = range(0, len(examples), size)
     for start in starts if label is None else lab.session.bar(starts, label):
         lab.session.stop.check()
         part = slice(start, start + size)
-        steps = decoding.max_new_tokens
-        noise = row_noise(lab.session.seed, *purpose, places=places[part], samples=samples, steps=steps)
-        found = respond(lab.policy, lab.task, examples[part], decoding, samples, noise)
+        noise = row_noise(draw.seed, *draw.purpose, places=draw.places[part], samples=draw.samples, steps=steps)
+        found = respond(lab.policy, lab.task, examples[part], draw.decoding, draw.samples, noise)
         texts += found[0]
         lengths += found[1]
-    return Answers(examples=[e for e in examples for _ in range(samples)], texts=texts, lengths=lengths)
+    return Drawn(texts=texts, lengths=lengths)
 
 
 def respond(
@@ -277,7 +302,7 @@ def probe(lab: Lab, phase: str, step: int) -> dict[str, float]:
     ways = decodings(lab.task.probe, None if phase == "again" else lab.task.rollout)
     for which, decoding in ways.items():
         look, label = ("probe", phase, step), f"reward statistics {phase}"
-        answers = answer(lab, examples, places, decoding, samples, *look, label=label)
+        answers = answer(lab, examples, places, decoding, samples, *look, label=label, first=step == 0)
         scores = reward(lab, answers)
         kept = slice(lab.evaluation.n_logged)
         where = {"phase": phase, "step": step, "split": "train", "decoding": which}

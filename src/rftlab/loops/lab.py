@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rftlab.loops.first_looks import FirstLooks
 from rftlab.loops.session import Session
 from rftlab.models import Policy
 from rftlab.ranks import Ranks
@@ -128,4 +129,5 @@ class Lab:
     share_trunk: bool = True  # hold and compute once what is frozen in the policy, for its reference and all updates
     start_decoder: StartDecoder = start_decoder  # of the rollouts of training; the loop sets it where they are masked
     choice: PromptChoice | None = None  # None = all prompts, in passes
+    first_looks: FirstLooks | None = None  # what other runs have drawn from a policy that is not trained yet
     ranks: Ranks = field(default_factory=Ranks.of_this_process)

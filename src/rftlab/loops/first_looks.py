@@ -1,0 +1,109 @@
+"""Answers of policies that nothing has trained yet, drawn once for all runs that would draw the same.
+
+The runs of a sweep begin from the same weights, and those of one seed look at the same prompts with the same noise.
+What they would draw is known by a hash of all that it is a function of: whatever differs in it gives another file.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from rftlab.files import disk_errors, read_json, write_atomic
+from rftlab.models import Policy
+from rftlab.types import BeamSearch, Sampling
+
+FOLDER = ".looks"  # in the outputs
+CODE = ("models", "sampling", "loops/evaluation.py", "loops/first_looks.py", "streams.py")  # what draws
+LIBRARIES = ("torch", "transformers", "tokenizers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What answers are a function of, beside the policy."""
+
+    seed: int
+    purpose: tuple[str | int, ...]
+    places: Sequence[str]
+    samples: int
+    decoding: Sampling | BeamSearch
+    stop: tuple[str, ...]
+    prompts_at_once: int  # matters to rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Texts as they are scored, and their lengths in tokens, EOS included; those to one prompt are adjacent."""
+
+    texts: list[str]
+    lengths: list[int]
+
+
+@dataclass(frozen=True)
+class FirstLooks:
+    """A folder of answers, each file named by what they are a function of; any of them may be removed at any time."""
+
+    folder: Path
+
+    def find(self, key: str, rows: int) -> Drawn | None:
+        """Return the answers that some run has drawn, or None where there are none, or not so many."""
+        kept = read_json(self.folder / f"{key}.json") or {}
+        texts, lengths = kept.get("texts"), kept.get("lengths")
+        if not isinstance(texts, list) or not isinstance(lengths, list) or not len(texts) == len(lengths) == rows:
+            return None
+        return Drawn(texts=texts, lengths=lengths)
+
+    def keep(self, key: str, drawn: Drawn) -> None:
+        """Write answers for the runs to come."""
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.folder / f"{key}.json", json.dumps(asdict(drawn)), durable=False)
+
+
+def key_of(policy: Policy, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], draw: Draw) -> str:
+    """Hash all that answers depend on: weights, prompts, noise, decoding, numerics, libraries, the code that draws."""
+    found = hashlib.blake2b(digest_size=10)
+    words = {
+        "draw": asdict(draw),
+        "policy": [policy.family, str(policy.compute_dtype), policy.plain, policy.eos_id, policy.pad_id],
+        "config": policy.lm.config.to_dict(),
+        "tokenizer": policy.tokenizer.backend_tokenizer.to_str(),
+        "numerics": _numerics(policy.device),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "code": _code(),
+    }
+    found.update(json.dumps(words, sort_keys=True, default=str).encode())
+    for name, tensor in [("ids", ids), ("mask", mask), *_weights(policy)]:
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.state_dict().items()
+
+
+def _numerics(device: torch.device) -> Mapping[str, object]:
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        "threads": None if on_gpu else torch.get_num_threads(),
+        "precision": torch.get_float32_matmul_precision(),
+    }
+
+
+@cache
+def _code() -> str:
+    root = Path(__file__).parents[1]
+    places = [root / part for part in CODE]
+    text = hashlib.sha256()
+    for path in (path for place in places for path in ([place] if place.is_file() else sorted(place.rglob("*.py")))):
+        text.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return text.hexdigest()
