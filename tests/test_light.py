@@ -89,6 +89,16 @@ def test_an_optimiser_steps_without_the_compiler_and_torch_compile_gets_the_real
     assert said == ["True False", "2.0 True", "True False"]
 
 
+def test_a_gradient_of_torch_func_needs_no_compiler() -> None:
+    said = light(
+        "import torch\n"
+        "print(torch.func.vmap(torch.func.grad(lambda x: x**3))(torch.tensor([1.0, 2.0])).tolist())\n"
+        "print('torch._dynamo.convert_frame' in sys.modules)\n"
+        "print(torch._dynamo.compiled_autograd.compiled_autograd_enabled, 'torch._dynamo.convert_frame' in sys.modules)"
+    )
+    assert said == ["[3.0, 12.0]", "False", "False True"]
+
+
 def test_a_module_inside_the_compiler_is_loaded_once_and_with_its_package() -> None:
     said = light(
         "import torch\n"

@@ -18,7 +18,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -152,8 +152,19 @@ def _followed_by(spec: ModuleSpec | None, change: Callable[[ModuleType], None]) 
 # --- torch._dynamo ----------------------------------------------------------------------------------------------------
 
 
+class _NoCompiledAutograd:
+    """What `torch.func` asks of `torch._dynamo.compiled_autograd`; for all else, the module itself."""
+
+    _disable = staticmethod(nullcontext)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_real_dynamo().compiled_autograd, name)
+
+
 class _StandIn(ModuleType):
     """What is asked of `torch._dynamo` where nothing is compiled; for all else, the module itself."""
+
+    compiled_autograd = _NoCompiledAutograd()
 
     @staticmethod
     def disable(fn: Any = None, *_: Any, **__: Any) -> Any:

@@ -13,6 +13,13 @@ MUTATIONS = {
         LIGHT,
         "torch.compile finds no compiler",
     ),
+    "compiler-for-a-gradient": Mutation(
+        "light.py",
+        "    compiled_autograd = _NoCompiledAutograd()\n",
+        "",
+        LIGHT,
+        "a diagnosis waits two seconds for what it does not use",
+    ),
     "compiler-loaded-twice": Mutation(
         "light.py",
         "            if fullname in sys.modules:  # its package has imported it by now\n",
