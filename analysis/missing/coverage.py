@@ -93,12 +93,14 @@ def unfinished(runs: pd.DataFrame) -> list[dict]:
 def absent_seeds(runs: pd.DataFrame, by: list[str]) -> list[dict]:
     """List the seeds that a cell lacks and another cell of the same figure has; a figure shows one value of `by`.
 
-    Runs that others learn from are not asked for: one gold reward model serves all seeds.
+    Runs that others learn from are not asked for: one gold reward model serves all seeds. Where they are, they count.
     """
     rows = []
+    there = set(runs[[*CELL, "seed"]].itertuples(index=False, name=None))
     for _, figure in runs[~runs["run_key"].isin(learned_from(runs))].groupby(by):
-        for _, cell in figure.groupby(CELL):
-            if seeds := joined(set(figure["seed"]) - set(cell["seed"])):
+        for of_cell, cell in figure.groupby(CELL):
+            lacking = set(figure["seed"]) - set(cell["seed"])
+            if seeds := joined({seed for seed in lacking if (*of_cell, seed) not in there}):
                 rows.append(gap(cell.iloc[0], seeds, "never run", cell["sweep"].iloc[0]))
     return rows
 

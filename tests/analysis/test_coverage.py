@@ -219,3 +219,8 @@ def test_one_gold_reward_model_serves_all_seeds(composer: Composer, tmp_path: Pa
             if not (tmp_path / "default" / f"{each.name}-{each.key}").exists():
                 write(tmp_path, each, "done")
     assert missing(tmp_path)["algo"].tolist() == ["apa"], "PPO's companion, and no reward model"
+    for seed in (1, 2):  # of the same pairs, which nobody learns from: that of seed 0 is there
+        job = composer.job(["data=tldr", "algo=reward_model", "data.loader.seed=1", "start=base", f"seed={seed}"])
+        write(tmp_path, job, "done")
+    asked = missing(tmp_path)
+    assert "0" not in asked[asked["algo"] == "reward_model"]["seeds"].tolist()

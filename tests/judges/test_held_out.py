@@ -1,5 +1,6 @@
 """Which reward models may judge: not the reward itself, and none that learned its pairs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ def test_the_reward_itself_and_models_of_its_pairs_are_refused(made: tuple[Path,
     with pytest.raises(UserError, match="2 reward models that fit") as several:
         with_held_out(NODE, judged, outputs)
     assert others in str(several.value) and again in str(several.value)
+    (sft, of_gold) = (replace(judged[0], config={**judged[0].config, "gold": gold}) for gold in (None, {"run": again}))
+    assert with_held_out(NODE, [sft, of_gold], outputs)["run"] == again
+    both = [of_gold, replace(of_gold, config={**of_gold.config, "gold": {"run": others}})]
+    with pytest.raises(UserError, match="2 reward models that fit"):
+        with_held_out(NODE, both, outputs)
 
 
 def test_where_the_only_other_one_may_be_at_chance_the_key_that_takes_it_is_named(

@@ -102,7 +102,7 @@ def _most_shared(judge: RunRecord, rewards: set[str], outputs: Path) -> tuple[fl
 
 
 def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str], outputs: Path) -> RunRecord:
-    """Find the one reward model in `outputs` that fits."""
+    """Find the one reward model in `outputs` that fits; of several, the one that is gold for judged runs."""
     data = judged[0].config["data"]
     known = {
         record.key: record
@@ -114,6 +114,10 @@ def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str
     if len(fitting) == 1:
         log.info("%s=%s: the only held-out reward model for data=%s in %s", KEY, fitting[0], data["name"], outputs)
         return known[fitting[0]]
+    golds = {(record.config.get("gold") or {}).get("run") for record in judged} & set(fitting)
+    if len(golds) == 1:
+        log.info("%s=%s: of %d that fit, the gold reward of the judged runs", KEY, *golds, len(fitting))
+        return known[golds.pop()]
     if fitting:
         found = f"{KEY}=null, and {len(fitting)} reward models that fit"
         raise UserError(found, f"one of {', '.join(fitting)}", KEY)
