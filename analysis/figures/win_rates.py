@@ -81,12 +81,14 @@ def picture(rows: pd.DataFrame) -> Drawn:
     height = 0.8 + sum(0.14 + 0.17 * len(label.split("\n")) for label in rows["label"])
     with style.print_style():
         figure, plots = layout.with_caption(style.WIDTH, height, layout.runs_caption(notes, rows["run_keys"]))
-        left, right = plots.subplots(1, 2, sharey=True, width_ratios=[2, 1])
-        _draw_rates(left, rows)
-        _estimates(right, rows, "bias", sns.color_palette("colorblind")[3])
-        right.set(xlabel="position bias")
-        right.tick_params(axis="y", left=False)
-        for axes in (left, right):
+        ordered = (rows["orders"] > 1).any()  # of a judge with one order there is no bias to draw
+        panels = plots.subplots(1, 2, sharey=True, width_ratios=[2, 1]) if ordered else [plots.subplots()]
+        _draw_rates(panels[0], rows)
+        for right in panels[1:]:
+            _estimates(right, rows, "bias", sns.color_palette("colorblind")[3])
+            right.set(xlabel="position bias")
+            right.tick_params(axis="y", left=False)
+        for axes in panels:
             axes.set(xlim=(-EDGE, 1 + EDGE))
             axes.axvline(0.5, color="0.3", linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
             sns.despine(ax=axes)

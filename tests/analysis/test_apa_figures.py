@@ -218,6 +218,14 @@ def test_ties_and_prompts_are_shown(drawn: dict[str, Drawn]) -> None:
     assert "APA: preset like_for_like · changed: eval.probe_prompts=50." in said
 
 
+def test_the_position_bias_has_a_panel_only_where_a_judge_has_one(frames: Frames) -> None:
+    rows = sides.sided(frames, win_rates.order_of(frames.runs))
+    for orders, panels in ((None, 2), (1, 1)):
+        shown = rows if orders is None else rows.assign(orders=orders)
+        shown = shown.rename(columns={f"{side}_variant": name for side, name in win_rates.SETTINGS.items()})
+        assert len(win_rates.picture(shown).figure.subfigs[0].axes) == panels
+
+
 def test_what_is_not_judged_to_the_end_is_not_shown(tmp_path: Path) -> None:
     others = apa_runs.write_online(tmp_path, "apa_hh", "hh")
     keys = [others[name].name.rpartition("-")[2] for name in ("apa0", "ppo0")]
