@@ -1,5 +1,6 @@
 """The policy that a run ended with, as MLflow and transformers load it: it answers as in its evaluation."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import mlflow
 import pandas as pd
 import pytest
 import torch
+import yaml
 from models.test_chat import chatty
 from servers import Server
 from stores import NOWHERE, children
@@ -164,6 +166,20 @@ def test_a_project_in_the_working_directory_is_no_part_of_the_model(tiny_gpt2, u
     place = Path(mlflow.artifacts.download_artifacts(model.model_uri))
     assert (place / "requirements.txt").exists()
     assert not (place / "uv.lock").exists() and not (place / "pyproject.toml").exists()
+
+
+def test_an_environment_without_pip_is_no_warning(tiny_gpt2, uri, tmp_path, monkeypatch, caplog, serving):
+    from mlflow.utils import environment
+
+    known = environment._get_package_version
+    monkeypatch.setattr(environment, "_get_package_version", lambda name: None if name == "pip" else known(name))
+    monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
+    model = logged(tmp_path, finished(tmp_path, tiny_gpt2(), uri, GREEDY), uri)
+    place = Path(mlflow.artifacts.download_artifacts(model.model_uri))
+    assert not [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    needed = (place / "requirements.txt").read_text().split()
+    assert {line.partition("==")[0] for line in needed} == {"mlflow", "torch", "transformers", "safetensors"}
+    assert "pip" in yaml.safe_load((place / "conda.yaml").read_text())["dependencies"]
 
 
 def test_it_is_logged_once_and_named_in_its_run(tiny_gpt2, uri, target, tmp_path):

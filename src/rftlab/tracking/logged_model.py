@@ -7,6 +7,7 @@ disk, under two names. `final/` is only ever replaced as a whole, so that a link
 
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -137,11 +138,20 @@ def _write(folder: Path, record: RunRecord, run_id: str, model_id: str) -> None:
         (policy / "reading.json").write_text(json.dumps(reading(record), indent=1) + "\n")
         pyfunc.save_model(
             str(folder), loader_module=CODE.stem, data_path=str(policy), code_paths=[str(CODE)], signature=signature,
-            input_example=[_example(record)], pip_requirements=[_requirement(name) for name in PACKAGES],
+            input_example=[_example(record)], conda_env=_environment(),
             mlflow_model=Model(run_id=run_id, model_id=model_id),
             uv_project_path=policy,  # has none; else MLflow adds the lock file of any project in the working directory
         )  # fmt: skip
     shutil.copytree(record.folder / FINAL, folder / "data" / "policy", copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def _environment() -> dict[str, Any]:
+    """Name what the file of a model needs; told by us, as MLflow warns in an environment that has no pip of its own."""
+    return {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={platform.python_version()}", "pip", {"pip": [*map(_requirement, PACKAGES)]}],
+    }
 
 
 def reading(record: RunRecord) -> dict[str, Any]:
