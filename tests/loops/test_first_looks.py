@@ -107,17 +107,22 @@ def test_another_reward_scores_the_same_answers(lab_of: Callable[..., Lab], draw
     assert [row["score"] for row in one] == [-row["score"] for row in other]
 
 
-def test_what_was_torn_or_is_of_another_size_is_drawn_again(
+def test_what_was_torn_or_changed_or_is_of_another_size_is_drawn_again(
     lab_of: Callable[..., Lab], draws: list[int], tmp_path: Path
 ) -> None:
     first = looked(lab_of("first"))
     files = sorted((tmp_path / "looks").iterdir())
     whole = [json.loads(file.read_text()) for file in files]
     files[0].write_text(files[0].read_text()[:-9])
-    files[1].write_text(json.dumps({name: values[1:] for name, values in whole[1].items()}))
+    files[1].write_text(json.dumps(whole[0]))
     files[2].write_text("[]")
+    changed = [*whole[3]["texts"][1:], 5]
+    files[3].write_text(json.dumps(whole[3] | {"texts": changed}))
     draws.clear()
     assert looked(lab_of("second")) == first and draws
+    looks = FirstLooks(tmp_path / "looks")
+    assert looks.find(files[0].stem, len(whole[0]["texts"])) is not None
+    assert looks.find(files[0].stem, len(whole[0]["texts"]) + 1) is None
     assert [json.loads(file.read_text()) for file in files] == whole
 
 

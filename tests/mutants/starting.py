@@ -134,10 +134,17 @@ MUTATIONS = {
     ),
     "answers-of-another-number": Mutation(
         "loops/first_looks.py",
-        "len(texts) == len(lengths) == rows",
-        "len(texts) == len(lengths)",
+        ' or len(kept["texts"]) != rows',
+        "",
         LOOKS,
         "a file of too few answers ends the run",
+    ),
+    "answers-that-were-changed": Mutation(
+        "loops/first_looks.py",
+        "if mark != _hash(key, kept) or",
+        "if",
+        LOOKS,
+        "a run scores what no policy has answered",
     ),
     "answers-of-another-decoding": Mutation(
         "loops/first_looks.py",

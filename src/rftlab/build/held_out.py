@@ -114,10 +114,10 @@ def _only(node: Mapping[str, Any], judged: Sequence[RunRecord], rewards: set[str
     if len(fitting) == 1:
         log.info("%s=%s: the only held-out reward model for data=%s in %s", KEY, fitting[0], data["name"], outputs)
         return known[fitting[0]]
-    golds = {(record.config.get("gold") or {}).get("run") for record in judged} & set(fitting)
-    if len(golds) == 1:
-        log.info("%s=%s: of %d that fit, the gold reward of the judged runs", KEY, *golds, len(fitting))
-        return known[golds.pop()]
+    golds = {(record.config.get("gold") or {}).get("run") for record in judged}
+    if len(gold := [key for key in fitting if key in golds]) == 1:
+        log.info("%s=%s: of %d that fit, the gold reward of the judged runs", KEY, gold[0], len(fitting))
+        return known[gold[0]]
     if fitting:
         found = f"{KEY}=null, and {len(fitting)} reward models that fit"
         raise UserError(found, f"one of {', '.join(fitting)}", KEY)

@@ -53,18 +53,23 @@ class FirstLooks:
     folder: Path
 
     def find(self, key: str, rows: int) -> Drawn | None:
-        """Return the answers that some run has drawn, or None where there are none, or not so many."""
+        """Return the answers that some run has drawn; None where there are none, or others than it has written."""
         kept = read_json(self.folder / f"{key}.json") or {}
-        texts, lengths = kept.get("texts"), kept.get("lengths")
-        if not isinstance(texts, list) or not isinstance(lengths, list) or not len(texts) == len(lengths) == rows:
+        mark = kept.pop("hash", None)
+        if mark != _hash(key, kept) or len(kept["texts"]) != rows:
             return None
-        return Drawn(texts=texts, lengths=lengths)
+        return Drawn(**kept)
 
     def keep(self, key: str, drawn: Drawn) -> None:
-        """Write answers for the runs to come."""
+        """Write answers for the runs to come, with a hash by which a file that is not whole is known."""
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.folder / f"{key}.json", json.dumps(asdict(drawn)), durable=False)
+        kept = asdict(drawn)
+        write_atomic(self.folder / f"{key}.json", json.dumps({**kept, "hash": _hash(key, kept)}), durable=False)
+
+
+def _hash(key: str, kept: Mapping[str, object]) -> str:
+    return hashlib.blake2b(json.dumps([key, kept]).encode(), digest_size=10).hexdigest()
 
 
 def key_of(policy: Policy, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], draw: Draw) -> str:
