@@ -11,6 +11,7 @@ from torch import nn
 from rftlab.loops.lab import OptimizerSpec
 from rftlab.loops.networks import NetworkSet, Numerics
 from rftlab.models import Policy, load_policy, value_function
+from rftlab.models.fused import narrow
 from rftlab.sampling import decoding, parts
 from rftlab.sampling.sample import beam_search, sample
 from rftlab.streams import row_noise
@@ -157,6 +158,25 @@ def test_a_plan_of_trained_weights_samples_and_searches_what_the_modules_do(
         else:
             together = (ours.response_ids[:, 0] == own.response_ids[:, 0]).float().mean()
             assert together > 0.8, "rounding may change a token, and with it all that follow"
+
+
+@pytest.mark.parametrize("name", list(MINIS))
+def test_a_frozen_head_is_converted_once_and_again_when_it_changes(name: str) -> None:
+    policy = mini(name, "bfloat16")
+    prompts, responses = draw(policy)
+    head = policy.lm.get_output_embeddings().weight
+    row = (*prompts, responses.response_ids, responses.response_mask)
+
+    def scores(trains: bool) -> torch.Tensor:
+        head.requires_grad_(trains)
+        return policy(*row, prompt_index=responses.prompt_index).logprobs.detach()
+
+    assert torch.equal(scores(False), scores(True))
+    kept = narrow(head, torch.bfloat16)
+    assert torch.equal(scores(False), scores(True)) and narrow(head, torch.bfloat16) is kept
+    with torch.no_grad():
+        head.mul_(1.5)
+    assert torch.equal(scores(False), scores(True)) and narrow(head, torch.bfloat16) is not kept
 
 
 # --- what is lost -------------------------------------------------------------------------------------------------

@@ -113,4 +113,18 @@ MUTATIONS = {
         BUDGET,
         "rows stand twice in cases.parquet",
     ),
+    "converted-head-that-stays": Mutation(
+        "models/fused.py",
+        "kept is None or kept[0] != weight._version or ",
+        "kept is None or ",
+        "models/test_compute_dtype.py",
+        "a head that was loaded later scores as the one before",
+    ),
+    "converted-for-every-pass": Mutation(
+        "models/fused.py",
+        '        setattr(weight, "converted_once", kept)',
+        '        setattr(weight, "converted", kept)',
+        "models/test_compute_dtype.py",
+        "every pass over a large vocabulary converts the head anew",
+    ),
 }

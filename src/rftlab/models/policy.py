@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from rftlab.errors import UserError
 from rftlab.models import attention, text
 from rftlab.models.chat import Chat
+from rftlab.models.fused import narrow
 from rftlab.models.reading import packing_of, read_packed, trunk_packed
 from rftlab.models.scoring import over_grid, score_logits, with_slope
 from rftlab.models.text import Tokenizer
@@ -178,8 +179,13 @@ class Policy(nn.Module):
         """Apply the head in the compute dtype; what is done to its product is done in float32."""
         if getattr(self.lm.config, "scale_decoder_outputs", False):  # T5 with tied embeddings
             hidden = hidden * self.hidden_size**-0.5
+        head = self.lm.get_output_embeddings()
+        converted = self.compute_dtype == torch.bfloat16 and self.device.type == "cpu"
         with self.computing():
-            logits = self.lm.get_output_embeddings()(hidden)
+            if converted and type(head) is nn.Linear and not head.weight.requires_grad:
+                logits = nn.functional.linear(hidden, narrow(head.weight, self.compute_dtype), head.bias)
+            else:
+                logits = head(hidden)
         bias = getattr(self.lm, "final_logits_bias", None)  # BART and its relatives
         logits = logits if bias is None else logits + bias[0]
         cap = getattr(self.lm.config, "final_logit_softcapping", None)  # Gemma 2
