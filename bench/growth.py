@@ -1,7 +1,8 @@
 """Measure how cost grows, and draw it: `python bench/growth.py [AXIS ...] [--image docs/images/growth.png]`.
 
 Axes: `runs` in a folder of outputs (status, load_runs), `steps` of one run (reading its metrics), `responses` and
-`length` of an iteration of PPO on bundled IMDB. Points are medians of three, in CPU seconds of one thread; they go to
+`length` of an iteration of PPO on bundled IMDB, `model` and `vocabulary` of an update of PPO on 8 responses of 64 + 48
+tokens (GPT-2 types with random weights, float32). Points are medians of three, in CPU seconds of one thread; they go to
 `outputs/bench/growth/AXIS.json`, and what was measured before is drawn beside them. A cost that is linear has a line of
 slope 1.
 """
@@ -26,8 +27,14 @@ AXES = {
     "steps": [100, 1000, 10_000],
     "responses": [16, 32, 64, 128],
     "length": [8, 16, 32, 64],
+    "model": [0.8, 4.7, 25, 85],
+    "vocabulary": [1024, 8192, 50_257],
 }
-LABELS = {"runs": "finished runs", "steps": "steps of one run", "responses": "responses", "length": "response tokens"}
+LABELS = {
+    "runs": "finished runs", "steps": "steps of one run", "responses": "responses", "length": "response tokens",
+    "model": "million parameters in blocks", "vocabulary": "vocabulary",
+}  # fmt: skip
+BLOCKS = {0.8: (4, 128), 4.7: (6, 256), 25: (8, 512), 85: (12, 768)}  # million parameters -> layers, width
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -80,6 +87,26 @@ def responses(count: int) -> Iterator[tuple[str, float]]:
 def length(tokens: int) -> Iterator[tuple[str, float]]:
     """Sample 32 responses of at most so many tokens, and learn from them."""
     yield "iteration of PPO", iteration("algo.loop.prompts_per_iteration=8", f"data.rollout.max_new_tokens={tokens}")
+
+
+def model(millions: float) -> Iterator[tuple[str, float]]:
+    """Learn from eight responses with blocks of so many parameters and a vocabulary of 1,024."""
+    yield "update of PPO", update(*BLOCKS[millions], vocabulary=1024)
+
+
+def vocabulary(count: int) -> Iterator[tuple[str, float]]:
+    """Learn from eight responses with the smallest blocks and so many tokens to choose from."""
+    yield "update of PPO", update(*BLOCKS[0.8], vocabulary=count)
+
+
+def update(layers: int, width: int, vocabulary: int) -> float:
+    """Time columns and one update of PPO with a separate critic."""
+    import large_update
+    import torch
+
+    torch.set_num_threads(1)
+    work = large_update.update(layers, 2, 48, "separate", width=width, vocabulary=vocabulary)
+    return timed(work)
 
 
 def iteration(*overrides: str) -> float:

@@ -24,6 +24,8 @@ def update(
     compute: str = "float32",
     head_chunk: int | None = None,
     recompute: bool = False,
+    width: int = 768,
+    vocabulary: int = 50257,
 ) -> Callable[[], dict[str, float]]:
     """Prepare columns and one optimiser step on 4 responses to each prompt."""
     import torch
@@ -40,7 +42,10 @@ def update(
     from rftlab.types import Experience
 
     torch.manual_seed(0)
-    config = GPT2Config(n_layer=layers, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    config = GPT2Config(
+        n_layer=layers, n_embd=width, n_head=max(1, width // 64), vocab_size=vocabulary,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
     tokenizer: Any = AutoTokenizer.from_pretrained(asset_folder("tokenizer"))
     policy = Policy(GPT2LMHeadModel(config), tokenizer, "causal", getattr(torch, compute))
     if hasattr(policy, "plain"):
@@ -59,9 +64,9 @@ def update(
     networks = NetworkSet(policy, critic, ppo.needs, Numerics(microbatch_size=n, head_chunk=head_chunk))
     optimizer = torch.optim.AdamW([p for p in networks.parameters() if p.requires_grad], lr=1e-6)
     experience = Experience(
-        prompt_ids=torch.randint(2, 50257, (prompts, 64), generator=stream),
+        prompt_ids=torch.randint(2, vocabulary, (prompts, 64), generator=stream),
         prompt_mask=torch.ones((prompts, 64), dtype=torch.bool),
-        response_ids=torch.randint(2, 50257, (n, tokens), generator=stream),
+        response_ids=torch.randint(2, vocabulary, (n, tokens), generator=stream),
         response_mask=torch.ones((n, tokens), dtype=torch.bool),
         prompt_index=torch.arange(prompts).repeat_interleave(4), unit=torch.arange(n),
         scores=(scores := torch.randn(n, generator=stream)), temperature=1.0,

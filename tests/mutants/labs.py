@@ -36,8 +36,8 @@ MUTATIONS = {
     ),
     "noise-of-the-first-batch": Mutation(
         "loops/evaluation.py",
-        "places=places[part], samples=samples",
-        "places=range(len(places[part])), samples=samples",
+        "places=draw.places[part], samples",
+        "places=range(len(draw.places[part])), samples",
         "loops/test_looks.py",
         "eval.batch_size changes what is sampled",
     ),

@@ -99,15 +99,15 @@ MUTATIONS = {
     ),
     "answers-of-other-weights": Mutation(
         "loops/first_looks.py",
-        '[("ids", ids), ("mask", mask), *_weights(policy)]',
+        '[("ids", ids), ("mask", mask), *policy.state_dict().items()]',
         '[("ids", ids), ("mask", mask)]',
         LOOKS,
         "a run says of its policy what another one answered",
     ),
     "answers-to-other-prompts": Mutation(
         "loops/first_looks.py",
-        '[("ids", ids), ("mask", mask), *_weights(policy)]',
-        '[("mask", mask), *_weights(policy)]',
+        '[("ids", ids), ("mask", mask), *policy.state_dict().items()]',
+        '[("mask", mask), *policy.state_dict().items()]',
         LOOKS,
         "texts stand beside prompts that they do not answer",
     ),

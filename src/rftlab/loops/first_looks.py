@@ -6,7 +6,7 @@ What they would draw is known by a hash of all that it is a function of: whateve
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from rftlab.files import disk_errors, read_json, write_atomic
 from rftlab.models import Policy
@@ -85,14 +85,10 @@ def key_of(policy: Policy, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], d
         "code": _code(),
     }
     found.update(json.dumps(words, sort_keys=True, default=str).encode())
-    for name, tensor in [("ids", ids), ("mask", mask), *_weights(policy)]:
+    for name, tensor in [("ids", ids), ("mask", mask), *policy.state_dict().items()]:
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return found.hexdigest()
-
-
-def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.state_dict().items()
 
 
 def _numerics(device: torch.device) -> Mapping[str, object]:
