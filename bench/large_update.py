@@ -43,7 +43,7 @@ def update(
 
     torch.manual_seed(0)
     config = GPT2Config(
-        n_layer=layers, n_embd=width, n_head=max(1, width // 64), vocab_size=vocabulary,
+        n_layer=layers, n_embd=width, n_head=max(1, width // 64), vocab_size=vocabulary, bos_token_id=0, eos_token_id=0,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
     )  # fmt: skip
     tokenizer: Any = AutoTokenizer.from_pretrained(asset_folder("tokenizer"))
