@@ -120,7 +120,10 @@ def iteration(*overrides: str) -> float:
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         arm = Arm(words, "float32", Path(folder) / "run-000000000000")
-        return timed(arm.run)
+        try:
+            return timed(arm.run)
+        finally:
+            arm.lab.session.run.stop()
 
 
 def measure(axis: str) -> Points:
@@ -137,6 +140,7 @@ def draw(points: Points, image: Path) -> None:
     """Draw every axis with logarithmic scales."""
     import pandas as pd
     import seaborn as sns
+    from matplotlib.ticker import LogLocator
 
     frame = pd.DataFrame(points)
     frame["axis"] = frame["axis"].astype(str)
@@ -145,6 +149,12 @@ def draw(points: Points, image: Path) -> None:
         col_wrap=2, height=2.8, aspect=1.5, facet_kws={"sharex": False, "sharey": False},
     )  # fmt: skip
     grid.set(xscale="log", yscale="log").set_titles("{col_name}").set_axis_labels("", "CPU seconds")
+    for name, axes in grid.axes_dict.items():
+        measured = sorted(set(frame.loc[frame["axis"] == name, "value"]))
+        axes.set_xticks(measured, [f"{value:,g}" for value in measured])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
+        axes.minorticks_off()
     image.parent.mkdir(parents=True, exist_ok=True)
     grid.savefig(image, dpi=110)
     print(image)
