@@ -126,8 +126,8 @@ def test_what_was_torn_or_changed_or_is_of_another_size_is_drawn_again(
     assert [json.loads(file.read_text()) for file in files] == whole
 
 
-def test_every_thing_that_answers_depend_on_gives_another_key(lab_of: Callable[..., Lab]) -> None:
-    lab = lab_of("lab")
+def test_every_thing_that_answers_depend_on_gives_another_key(lab_of: Callable[..., Lab], tmp_path: Path) -> None:
+    lab, looks = lab_of("lab"), FirstLooks(tmp_path)
     examples = lab.task.splits.train[:3]
     assert lab.task.probe is not None
     draw = Draw(
@@ -137,7 +137,7 @@ def test_every_thing_that_answers_depend_on_gives_another_key(lab_of: Callable[.
     ids, mask = encode(lab, examples)
 
     def key(changed: Draw = draw, ids: torch.Tensor = ids, mask: torch.Tensor = mask) -> str:
-        return key_of(lab.policy, ids, mask, changed)
+        return key_of(lab.policy, looks.weights_of(lab.policy), ids, mask, changed)
 
     keys = [
         key(), key(replace(draw, seed=2)), key(replace(draw, purpose=("probe", 1))), key(replace(draw, samples=3)),

@@ -99,15 +99,15 @@ MUTATIONS = {
     ),
     "answers-of-other-weights": Mutation(
         "loops/first_looks.py",
-        '[("ids", ids), ("mask", mask), *policy.state_dict().items()]',
-        '[("ids", ids), ("mask", mask)]',
+        '        "weights": weights,\n',
+        "",
         LOOKS,
         "a run says of its policy what another one answered",
     ),
     "answers-to-other-prompts": Mutation(
         "loops/first_looks.py",
-        '[("ids", ids), ("mask", mask), *policy.state_dict().items()]',
-        '[("mask", mask), *policy.state_dict().items()]',
+        '_hash_of({"ids": ids, "mask": mask})',
+        '_hash_of({"mask": mask})',
         LOOKS,
         "texts stand beside prompts that they do not answer",
     ),
@@ -138,6 +138,13 @@ MUTATIONS = {
         "",
         LOOKS,
         "a file of too few answers ends the run",
+    ),
+    "weights-hashed-once-for-ever": Mutation(
+        "loops/first_looks.py",
+        "(tensor.data_ptr(), tensor._version) for",
+        "(tensor.data_ptr(), 0) for",
+        LOOKS,
+        "a policy that was changed in place is taken for the one before",
     ),
     "answers-that-were-changed": Mutation(
         "loops/first_looks.py",

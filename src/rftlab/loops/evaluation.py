@@ -227,7 +227,7 @@ def answer(
 
 
 def _shared(lab: Lab, looks: FirstLooks, examples: Sequence[Example], draw: Draw, label: str | None) -> Drawn:
-    key = key_of(lab.policy, *encode(lab, examples), draw)
+    key = key_of(lab.policy, looks.weights_of(lab.policy), *encode(lab, examples), draw)
     if (found := looks.find(key, len(examples) * draw.samples)) is None:
         found = _drawn(lab, examples, draw, label)
         looks.keep(key, found)

@@ -7,7 +7,7 @@ What they would draw is known by a hash of all that it is a function of: whateve
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +51,16 @@ class FirstLooks:
     """A folder of answers, each file named by what they are a function of; any of them may be removed at any time."""
 
     folder: Path
+    _hashes: dict[tuple[tuple[int, int], ...], str] = field(default_factory=dict, repr=False, compare=False)
+
+    def weights_of(self, policy: Policy) -> str:
+        """Hash the weights of a policy, once for all looks at it: gigabytes take seconds."""
+        named = policy.state_dict()
+        marks = tuple((tensor.data_ptr(), tensor._version) for tensor in named.values())
+        if marks not in self._hashes:
+            self._hashes.clear()
+            self._hashes[marks] = _hash_of(named)
+        return self._hashes[marks]
 
     def find(self, key: str, rows: int) -> Drawn | None:
         """Return the answers that some run has drawn; None where there are none, or others than it has written."""
@@ -72,11 +82,12 @@ def _hash(key: str, kept: Mapping[str, object]) -> str:
     return hashlib.blake2b(json.dumps([key, kept]).encode(), digest_size=10).hexdigest()
 
 
-def key_of(policy: Policy, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], draw: Draw) -> str:
-    """Hash all that answers depend on: weights, prompts, noise, decoding, numerics, libraries, the code that draws."""
-    found = hashlib.blake2b(digest_size=10)
+def key_of(policy: Policy, weights: str, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], draw: Draw) -> str:
+    """Hash all that answers depend on: `weights`, prompts, noise, decoding, numerics, libraries, code that draws."""
     words = {
         "draw": asdict(draw),
+        "weights": weights,
+        "prompts": _hash_of({"ids": ids, "mask": mask}),
         "policy": [policy.family, str(policy.compute_dtype), policy.plain, policy.eos_id, policy.pad_id],
         "config": policy.lm.config.to_dict(),
         "tokenizer": policy.tokenizer.backend_tokenizer.to_str(),
@@ -84,8 +95,13 @@ def key_of(policy: Policy, ids: Int[Tensor, "n p"], mask: Bool[Tensor, "n p"], d
         "libraries": {name: version(name) for name in LIBRARIES},
         "code": _code(),
     }
-    found.update(json.dumps(words, sort_keys=True, default=str).encode())
-    for name, tensor in [("ids", ids), ("mask", mask), *policy.state_dict().items()]:
+    text = json.dumps(words, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def _hash_of(named: Mapping[str, Tensor]) -> str:
+    found = hashlib.blake2b(digest_size=10)
+    for name, tensor in named.items():
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return found.hexdigest()
