@@ -39,8 +39,8 @@ quickstart: $(READY) ## the first sweep: PPO beside APA on NarrativeQA, alone an
 	$(PY) -m rftlab quickstart --outputs "$(OUTPUTS)" --figures "$(FIGURES)"
 
 test: $(READY) peers ## the whole test suite: the quick part, then the slow one
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist worksteal
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist worksteal -m 'slow or slurm or network or gpu or peer'
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 -m 'slow or slurm or network or gpu or peer'
 
 peers: $(patsubst %,.peers/%/.ready,trl trl_ppo verl) ## install what the tests compare our maths with, each by itself in .peers/
 
@@ -50,7 +50,7 @@ peers: $(patsubst %,.peers/%/.ready,trl trl_ppo verl) ## install what the tests 
 		|| { rm -rf .peers/$*; echo "not installed: $*"; }
 
 test-quick: $(READY) ## the default suite: CPU, offline, about a quarter of an hour on two cores
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 test-gpu: $(READY) ## the tests that need a CUDA device
 	$(PY) -m pytest -q -m gpu
