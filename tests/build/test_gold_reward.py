@@ -94,5 +94,5 @@ def test_a_wrong_answer_of_gold_names_its_key(outputs: Path, monkeypatch: pytest
     gold = build_gold(config(outputs), CPU)
     assert gold is not None
     monkeypatch.setattr(type(gold.reward), "__call__", lambda *_: np.array([np.nan]))
-    with pytest.raises(UserError, match=r"gave nan to the response ' yes'.*change gold$"):
+    with pytest.raises(UserError, match=r"gave nan to the response ' yes'.*, or gold to another reward$"):
         gold(["p"], [" yes"], [()])

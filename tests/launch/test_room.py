@@ -70,7 +70,7 @@ def test_a_run_that_does_not_fit_is_refused_with_numbers_and_the_keys_that_chang
     assert str(refused.value) == (
         "algo=apa with model=pythia_6b_sft, which takes 145.1 GiB of memory at least (moments 54.3, gradients 27.2, "
         "policy 25.5, value network 24.9, reward: model 10.9, reference 2.27), with 80.0 GiB by runtime.memory_gib; "
-        "expected a run that fits; change model.lora.rank, model.value.kind, model, "
+        "expected a run that fits; change model.lora.rank (with model.unfrozen_blocks=null), model.value.kind, model, "
         "runtime.memory_gib (another machine) or runtime.memory_check"
     )
 

@@ -91,12 +91,16 @@ def refuse_beyond(config: Mapping[str, Any], estimate: Estimate, room: Room | No
     raise UserError(found, "a run that fits", ", ".join(_ways_out(config, rows=rows)))
 
 
+IN_PLACE = "with model.unfrozen_blocks=null"  # an adapter and blocks that train exclude each other
+
+
 def _ways_out(config: Mapping[str, Any], *, rows: bool) -> list[str]:
     """Name the keys with which a run takes less, then those with which it starts all the same."""
     model, runtime = config["model"], config["runtime"]
     keys = []
     if (model.get("lora") or {}).get("rank") is None:
-        keys += ["model.lora.rank"] + (["model.unfrozen_blocks"] if model["unfrozen_blocks"] is None else [])
+        whole = model["unfrozen_blocks"] is None
+        keys += ["model.lora.rank", "model.unfrozen_blocks"] if whole else [f"model.lora.rank ({IN_PLACE})"]
     keys += ["model.value.kind"] if model["value"]["kind"] == "separate" else []
     keys += ["model"]
     if rows:
